@@ -1,0 +1,67 @@
+#include "kvm.h"
+
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace kvm_ppc {
+
+// The ids that lib/registers.ts gives to the registers on which moving a timebase rests. A header
+// for another processor has none of them.
+#ifdef KVM_REG_PPC_TB_OFFSET
+static_assert(KVM_REG_PPC_TB_OFFSET == 0x103000000000009cULL);
+static_assert(KVM_REG_PPC_DEC_EXPIRY == 0x10300000000000beULL);
+static_assert(KVM_REG_PPC_VTB == 0x10300000000000aeULL);
+static_assert(KVM_REG_PPC_PURR == 0x103000000000000aULL);
+static_assert(KVM_REG_PPC_SPURR == 0x103000000000000bULL);
+#endif
+
+namespace {
+
+int Result(int returned) {
+  return returned < 0 ? -errno : returned;
+}
+
+int OneReg(int fd, unsigned long request, uint64_t id, uint64_t address) {
+  kvm_one_reg reg = {id, address};
+  return Result(ioctl(fd, request, &reg));
+}
+
+}  // namespace
+
+size_t RegisterSize(uint64_t id) {
+  return size_t{1} << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
+}
+
+int Open(const char* path) {
+  return Result(open(path, O_RDWR | O_CLOEXEC));
+}
+
+int Close(int fd) {
+  return Result(close(fd));
+}
+
+int CheckExtension(int fd, unsigned long extension) {
+  return Result(ioctl(fd, KVM_CHECK_EXTENSION, extension));
+}
+
+int CreateVm(int fd, unsigned long type) {
+  return Result(ioctl(fd, KVM_CREATE_VM, type));
+}
+
+int CreateVcpu(int fd, unsigned long id) {
+  return Result(ioctl(fd, KVM_CREATE_VCPU, id));
+}
+
+int GetOneReg(int fd, uint64_t id, void* value) {
+  return OneReg(fd, KVM_GET_ONE_REG, id, reinterpret_cast<uintptr_t>(value));
+}
+
+int SetOneReg(int fd, uint64_t id, const void* value) {
+  return OneReg(fd, KVM_SET_ONE_REG, id, reinterpret_cast<uintptr_t>(value));
+}
+
+}  // namespace kvm_ppc

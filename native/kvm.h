@@ -1,0 +1,26 @@
+// Linux's KVM calls on file descriptors. One system call each; 0 or another non-negative result, or
+// -errno.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kvm_ppc {
+
+// The widest register that POWER has, in bytes.
+constexpr size_t kMaxRegisterSize = 16;
+
+// How many bytes the kernel copies for this register id: its size bits say so.
+size_t RegisterSize(uint64_t id);
+
+int Open(const char* path);
+int Close(int fd);
+int CheckExtension(int fd, unsigned long extension);
+int CreateVm(int fd, unsigned long type);
+int CreateVcpu(int fd, unsigned long id);
+
+// `value` must have room for RegisterSize(id) bytes.
+int GetOneReg(int fd, uint64_t id, void* value);
+int SetOneReg(int fd, uint64_t id, const void* value);
+
+}  // namespace kvm_ppc

@@ -1,0 +1,75 @@
+// Builds the native addon with node-gyp. `--optional` is what `npm install` asks for: where the
+// addon cannot be built it says in one line what is missing and lets the installation succeed, since
+// the software model works everywhere. On ppc64 Linux the addon is the point of the package, so
+// there a failed build fails the installation too.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
+const optional = process.argv.includes('--optional')
+const debug = process.argv.includes('--debug')
+const isPower = process.platform === 'linux' && process.arch === 'ppc64'
+
+/** node-gyp of this checkout, or the one inside npm, which says where it is. */
+function findNodeGyp() {
+  try {
+    return createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js')
+  } catch {
+    return process.env.npm_config_node_gyp
+  }
+}
+
+function isOnPath(program) {
+  if (program.includes(path.sep)) return existsSync(program)
+  const folders = (process.env.PATH ?? '').split(path.delimiter)
+  return folders.some((folder) => existsSync(path.join(folder, program)))
+}
+
+function whatIsMissing() {
+  if (process.platform !== 'linux') return `KVM is Linux's, this is ${process.platform}`
+  const compiler = (process.env.CXX ?? 'g++').split(' ')[0] || 'g++'
+  const missing = ['python3', 'make', compiler].filter((program) => !isOnPath(program))
+  if (missing.length > 0) return `${missing.join(' and ')} missing`
+  if (findNodeGyp() === undefined) return 'node-gyp missing'
+  return undefined
+}
+
+/** The headers that came with this Node, if they did: without them node-gyp downloads them. */
+function headerArguments() {
+  const prefix = path.resolve(process.execPath, '..', '..')
+  return existsSync(path.join(prefix, 'include', 'node', 'node_api.h'))
+    ? [`--nodedir=${prefix}`]
+    : []
+}
+
+function fail(reason, output) {
+  const allowed = optional && !isPower
+  if (output && !allowed) process.stderr.write(output)
+  console.error(
+    `kvm-ppc-onereg: the native addon was not built (${reason}); ` +
+      (isPower
+        ? 'without it this package cannot reach KVM.'
+        : 'the software model works without it. To build it: npm run build:addon'),
+  )
+  process.exit(allowed ? 0 : 1)
+}
+
+const missing = whatIsMissing()
+if (missing) fail(missing)
+
+const started = Date.now()
+const build = spawnSync(
+  process.execPath,
+  [findNodeGyp(), 'rebuild', debug ? '--debug' : '--release', ...headerArguments()],
+  { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 },
+)
+const output = `${build.stdout ?? ''}${build.stderr ?? ''}`
+if (build.status !== 0) fail('node-gyp failed', output)
+for (const line of output.split('\n')) if (/\bwarning:/.test(line)) console.error(line)
+const seconds = ((Date.now() - started) / 1000).toFixed(1)
+console.log(
+  `kvm-ppc-onereg: native addon built for ${process.platform}-${process.arch} in ${seconds} s`,
+)
