@@ -1,0 +1,99 @@
+import { inspect } from 'node:util'
+
+/**
+ * The checks of what a caller hands in. The errors are Node's: TypeError with
+ * ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE, RangeError with ERR_OUT_OF_RANGE.
+ */
+
+const U64_MAX = (1n << 64n) - 1n
+const I64_MIN = -(1n << 63n)
+const I64_MAX = (1n << 63n) - 1n
+const I32_MAX = 0x7fff_ffff
+
+type ArgumentCode = 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_OUT_OF_RANGE'
+
+function withCode<E extends Error>(error: E, code: ArgumentCode): E & { code: ArgumentCode } {
+  return Object.assign(error, { code })
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 0, maxStringLength: 64, maxArrayLength: 4, breakLength: Infinity })
+}
+
+export function wrongType(name: string, expected: string, value: unknown): TypeError {
+  const hint = typeof value === 'number' && expected.includes('bigint') ? '; write 1n, not 1' : ''
+  return withCode(
+    new TypeError(`${name} must be ${expected}, not ${shown(value)}${hint}`),
+    'ERR_INVALID_ARG_TYPE',
+  )
+}
+
+export function wrongValue(name: string, expected: string, value: unknown): TypeError {
+  return withCode(
+    new TypeError(`${name} must be ${expected}, not ${shown(value)}`),
+    'ERR_INVALID_ARG_VALUE',
+  )
+}
+
+export function outOfRange(name: string, expected: string, value: unknown): RangeError {
+  return withCode(
+    new RangeError(`${name} must be ${expected}, not ${shown(value)}`),
+    'ERR_OUT_OF_RANGE',
+  )
+}
+
+/** An integer from 0 to `max`, which is 2^31 - 1 unless told: a file descriptor, an id, a capability. */
+export function checkInteger(name: string, value: unknown, max: number = I32_MAX): number {
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value)
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw outOfRange(name, `an integer from 0 to ${max}`, value)
+  }
+  return value
+}
+
+/** An unsigned 64-bit value. */
+export function checkU64(name: string, value: unknown): bigint {
+  if (typeof value !== 'bigint') throw wrongType(name, 'a bigint', value)
+  if (value < 0n || value > U64_MAX) throw outOfRange(name, 'from 0 to 2^64 - 1', value)
+  return value
+}
+
+/** A signed 64-bit value: a time since the epoch. */
+export function checkI64(name: string, value: unknown): bigint {
+  if (typeof value !== 'bigint') throw wrongType(name, 'a bigint', value)
+  if (value < I64_MIN || value > I64_MAX) throw outOfRange(name, 'from -2^63 to 2^63 - 1', value)
+  return value
+}
+
+/** Exactly `length` bytes. */
+export function checkBytes(name: string, value: unknown, length: number): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value)
+  if (value.byteLength !== length) {
+    throw outOfRange(name, `${length} bytes long`, `${value.byteLength} bytes`)
+  }
+  return value
+}
+
+export function checkObject(name: string, value: unknown): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType(name, 'an object', value)
+  }
+  return value
+}
+
+/** One of a few words. */
+export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
+  const found = words.find((word) => word === value)
+  if (found === undefined) {
+    throw wrongValue(name, `one of ${words.map((word) => `'${word}'`).join(', ')}`, value)
+  }
+  return found
+}
+
+/** A misspelt option is an error, not one that silently does nothing. */
+export function checkOptionNames(name: string, value: object, known: readonly string[]): void {
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key))
+      throw wrongValue(`the name of an option in ${name}`, known.join(', '), key)
+  }
+}

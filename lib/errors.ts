@@ -1,0 +1,205 @@
+import { errnoName } from './errno.ts'
+
+/** Where a call to the kernel failed: what is known of it. */
+export interface KvmErrorContext {
+  /** The call's name in the kernel: `KVM_SET_ONE_REG`. */
+  readonly operation: string
+  /** The register's name, or its id in hexadecimal. */
+  readonly register?: string | undefined
+  /** The vCPU's id. */
+  readonly vcpu?: number | undefined
+}
+
+/**
+ * A call to the kernel that failed, in the manner of Node's own system errors.
+ *
+ * The kernel's documentation asks not to rely on one code for one situation
+ * (Documentation/virt/kvm/api.rst, 4.68): `code` is for people and logs first.
+ */
+export class KvmError extends Error implements KvmErrorContext {
+  override readonly name = 'KvmError'
+  /** `'EINVAL'`. */
+  readonly code: string
+  /** Negative, as Node's are: -22. */
+  readonly errno: number
+  /** `'ioctl'`. */
+  readonly syscall: string
+  readonly operation: string
+  readonly register?: string
+  readonly vcpu?: number
+
+  constructor(errno: number, context: KvmErrorContext) {
+    const code = errnoName(errno)
+    const of = context.register === undefined ? '' : ` of ${context.register}`
+    const on = context.vcpu === undefined ? '' : ` on vCPU ${context.vcpu}`
+    super(`${context.operation}${of}${on} failed: ${code} (${usualCause(code, context)})`)
+    this.code = code
+    this.errno = errno
+    this.syscall = context.operation.startsWith('KVM_') ? 'ioctl' : context.operation
+    this.operation = context.operation
+    if (context.register !== undefined) this.register = context.register
+    if (context.vcpu !== undefined) this.vcpu = context.vcpu
+  }
+}
+
+function usualCause(code: string, context: KvmErrorContext): string {
+  const ofRegister = context.register !== undefined
+  switch (code) {
+    case 'EIO':
+      return 'the VM was made by another process: vCPU calls work only in the process that created it, not in a child nor over a passed descriptor; worker threads are fine'
+    case 'EINVAL':
+      if (ofRegister)
+        return 'this kernel or processor does not have the register, refuses the value, or the descriptor is not a vCPU'
+      if (context.operation === 'KVM_CREATE_VCPU')
+        return 'the id is taken or too high for this kernel, or the descriptor is not a VM'
+      return 'the kernel refuses the argument'
+    case 'ENXIO':
+      return 'the guest lacks the device that the register belongs to'
+    case 'ENOTTY':
+      return 'the descriptor belongs to another kind of file'
+    case 'EBADF':
+      return 'the descriptor is closed'
+    case 'EINTR':
+      return 'a signal came in; try again'
+    case 'ENOMEM':
+      return 'the kernel has no memory left for it'
+    case 'EMFILE':
+      return 'this process has too many files open; see ulimit -n'
+    case 'EFAULT':
+      return 'the kernel could not reach the memory'
+    default:
+      return "see ioctl(2) and the kernel's Documentation/virt/kvm/api.rst"
+  }
+}
+
+/** The codes of the errors that are this library's own. */
+export type ErrorCode =
+  | 'ERR_KVM_UNAVAILABLE'
+  | 'ERR_KVM_CLOSED'
+  | 'ERR_NO_VCPUS'
+  | 'ERR_VCPUS_MISMATCH'
+  | 'ERR_TIMEBASE_FREQUENCY'
+  | 'ERR_TIMEBASE_DIVERGED'
+  | 'ERR_TIMEBASE_DOWNTIME'
+  | 'ERR_TIMEBASE_NOT_APPLIED'
+  | 'ERR_STATE_FORMAT'
+
+/** An error of this library's own; `code` says which. */
+export class OneRegError extends Error {
+  override readonly name: string = 'OneRegError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** What this machine, its kernel or this installation lacks. */
+export function unavailable(message: string, cause?: unknown): OneRegError {
+  return new OneRegError('ERR_KVM_UNAVAILABLE', message, cause === undefined ? {} : { cause })
+}
+
+export function closed(what: string): OneRegError {
+  return new OneRegError('ERR_KVM_CLOSED', `${what} is closed`)
+}
+
+export function stateFormat(message: string, cause?: unknown): OneRegError {
+  return new OneRegError('ERR_STATE_FORMAT', message, cause === undefined ? {} : { cause })
+}
+
+/** The vCPUs of one guest have different offsets, so there is no one guest timebase. */
+export class TimebaseDivergedError extends OneRegError {
+  /** TB_OFFSET of every vCPU, ticks, u64. */
+  readonly offsets: readonly { readonly vcpu: number; readonly offset: bigint }[]
+
+  constructor(offsets: readonly { readonly vcpu: number; readonly offset: bigint }[]) {
+    const list = offsets.map(({ vcpu, offset }) => `vCPU ${vcpu}: ${offset}`).join(', ')
+    super('ERR_TIMEBASE_DIVERGED', `The vCPUs have different timebase offsets (${list})`)
+    this.offsets = offsets
+  }
+}
+
+/** The guest was made for another timebase frequency than the host has, and cannot be told. */
+export class TimebaseFrequencyError extends OneRegError {
+  /** Hz, of the saved state. */
+  readonly saved: bigint
+  /** Hz, of the host that should load it. */
+  readonly host: bigint
+
+  constructor(saved: bigint, host: bigint) {
+    super(
+      'ERR_TIMEBASE_FREQUENCY',
+      `The guest's timebase runs at ${saved} Hz and this host's at ${host} Hz; a guest cannot change its frequency`,
+    )
+    this.saved = saved
+    this.host = host
+  }
+}
+
+/** The guest was away for longer than `maxDowntimeNs` allows, or the two hosts' clocks disagree. */
+export class TimebaseDowntimeError extends OneRegError {
+  /** ns, by the clocks of the two hosts. */
+  readonly downtimeNs: bigint
+  /** ns, as the caller asked. */
+  readonly maxDowntimeNs: bigint
+
+  constructor(downtimeNs: bigint, maxDowntimeNs: bigint) {
+    super(
+      'ERR_TIMEBASE_DOWNTIME',
+      `By the two hosts' clocks the guest was away for ${downtimeNs} ns, and maxDowntimeNs is ${maxDowntimeNs}; are both clocks synchronised?`,
+    )
+    this.downtimeNs = downtimeNs
+    this.maxDowntimeNs = maxDowntimeNs
+  }
+}
+
+/** A register that could not be put back after a load that failed, and why. */
+export interface NotRestored {
+  readonly vcpu: number
+  readonly register: string
+  readonly problem: string
+}
+
+/** What went wrong on which register, and what became of those written before. */
+export interface NotApplied {
+  readonly vcpu?: number | undefined
+  readonly register?: string | undefined
+  readonly problem: string
+  /** Whether anything had been written when it went wrong. */
+  readonly written: boolean
+  readonly notRestored: readonly NotRestored[]
+  readonly cause?: KvmError | undefined
+}
+
+/** A timebase could not be loaded or inherited. */
+export class TimebaseNotAppliedError extends OneRegError {
+  /** The vCPU and the register on which it failed, where it failed on one. */
+  readonly vcpu?: number
+  readonly register?: string
+  /** True if every vCPU is as it was before the call. */
+  readonly restored: boolean
+  /** The registers that are not as they were before: empty if `restored`. */
+  readonly notRestored: readonly NotRestored[]
+
+  constructor({ vcpu, register, problem, written, notRestored, cause }: NotApplied) {
+    super(
+      'ERR_TIMEBASE_NOT_APPLIED',
+      `The timebase was not applied: ${problem}. ${aftermath(written, notRestored)}`,
+      cause === undefined ? {} : { cause },
+    )
+    if (vcpu !== undefined) this.vcpu = vcpu
+    if (register !== undefined) this.register = register
+    this.restored = notRestored.length === 0
+    this.notRestored = notRestored
+  }
+}
+
+function aftermath(written: boolean, notRestored: readonly NotRestored[]): string {
+  if (!written) return 'Nothing had been changed'
+  if (notRestored.length === 0) return 'Everything was put back as it was'
+  const list = notRestored.map(
+    ({ vcpu, register, problem }) => `${register} on vCPU ${vcpu} (${problem})`,
+  )
+  return `These could not be put back: ${list.join(', ')}; do not run this guest`
+}

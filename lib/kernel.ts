@@ -1,0 +1,51 @@
+import type { OneRegBatch } from './batch.ts'
+
+/**
+ * Every call that this library makes to the kernel: the seam between the library and what it runs on.
+ *
+ * One currency: a call returns a non-negative result, or `-errno`; what that means is decided by its
+ * callers. A call throws only for an argument of the wrong type, range or length, and it does so
+ * before any system call: TypeError or RangeError.
+ *
+ * {@link NativeKernel} makes the real calls, {@link SoftwareKernel} models them.
+ */
+export interface Kernel {
+  readonly backend: 'kvm' | 'software'
+
+  /** open(2), read and write, close-on-exec: a file descriptor. */
+  open(path: string): number
+  /** close(2): 0. */
+  close(fd: number): number
+  /** What /proc/self/fd names the file: `anon_inode:kvm-vcpu:0` for a vCPU. Or `-errno`. */
+  describe(fd: number): string | number
+
+  /** KVM_CHECK_EXTENSION on /dev/kvm or a VM: 0 if the kernel lacks it. */
+  checkExtension(fd: number, extension: number): number
+  /** KVM_CREATE_VM on /dev/kvm: a VM's file descriptor. Type 0 lets the kernel choose. */
+  createVm(fd: number, type: number): number
+  /** KVM_CREATE_VCPU on a VM: a vCPU's file descriptor. */
+  createVcpu(fd: number, id: number): number
+
+  /**
+   * KVM_GET_ONE_REG: 0, with the register in `value`, in the host's byte order. `value` must be
+   * exactly as long as the size bits of `id` say.
+   */
+  getOneReg(fd: number, id: bigint, value: Uint8Array): number
+  /** KVM_SET_ONE_REG: 0. The same rules as {@link getOneReg}. */
+  setOneReg(fd: number, id: bigint, value: Uint8Array): number
+  /** KVM_GET_ONE_REG for each entry of the batch in turn, in one crossing. 0; each entry has a result of its own. */
+  getOneRegs(batch: OneRegBatch): number
+  /** KVM_SET_ONE_REG for each entry of the batch in turn. An entry that fails does not stop those after it. */
+  setOneRegs(batch: OneRegBatch): number
+
+  /** The host's timebase (`mftb`) in ticks, u64. -ENOSYS where the processor has none. */
+  timebase(): bigint
+  /** Ticks per second of the host's timebase, in Hz. -ENOSYS where the processor has none. */
+  timebaseFrequency(): bigint
+  /**
+   * The host's timebase and CLOCK_REALTIME of the same instant: 0, with three words in `into`:
+   * timebase (ticks), time of day (ns since the epoch, two's complement), and the half-width of the
+   * bracket (ticks), within which the two belong together.
+   */
+  sample(into: BigUint64Array): number
+}

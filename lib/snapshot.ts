@@ -1,0 +1,122 @@
+import { OneRegBatch } from './batch.ts'
+import { checkObject, checkOptionNames, wrongType } from './checks.ts'
+import { KvmError } from './errors.ts'
+import { errnoName, errnos, meansAbsent } from './errno.ts'
+import { registerNames } from './registers.ts'
+import type { RegisterName, RegisterValues } from './registers.ts'
+import { lookUp, putValue, sameValue, takeValue } from './value.ts'
+import type { AnyRegisterValue } from './value.ts'
+import type { Vcpu } from './vcpu.ts'
+
+export interface RestoreOptions {
+  /** Write TB_OFFSET too: right for a vCPU that stays on its host. */
+  readonly timebase?: boolean
+}
+
+export interface RestoreOutcome {
+  /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
+  readonly refused: readonly { readonly register: RegisterName; readonly code: string }[]
+}
+
+/** {@link Vcpu.snapshot}. */
+export function readSnapshot(vcpu: Vcpu): RegisterValues {
+  const { unknownRegisters } = vcpu.host
+  const names = registerNames.filter((name) => !unknownRegisters.has(name))
+  const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
+  for (const { name, result, value } of readAll(vcpu, names)) {
+    if (result >= 0) snapshot[name] = value
+    else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
+    // Other codes may mean a device that the next VM has: ICP_STATE is ENXIO without one.
+    else if (result === -errnos.EINVAL) unknownRegisters.add(name)
+  }
+  return snapshot as RegisterValues
+}
+
+/** {@link Vcpu.restore}. */
+export function writeSnapshot(
+  vcpu: Vcpu,
+  snapshot: RegisterValues,
+  options: RestoreOptions,
+): RestoreOutcome {
+  checkObject('snapshot', snapshot)
+  checkObject('options', options)
+  checkOptionNames('options', options, ['timebase'])
+  const { timebase = false } = options
+  if (typeof timebase !== 'boolean') throw wrongType('options.timebase', 'a boolean', timebase)
+
+  const values = new Map(Object.entries(snapshot)) as Map<RegisterName, AnyRegisterValue>
+  if (!timebase) values.delete('TB_OFFSET')
+  const names = inOrder(values)
+  const batch = new OneRegBatch(names.length)
+  batch.fds.fill(vcpu.fd)
+  names.forEach((name, index) => {
+    putValue(batch, index, name, values.get(name))
+  })
+  vcpu.host.kernel.setOneRegs(batch)
+
+  const refused = names.flatMap((name, index) => {
+    const result = batch.results[index] ?? 0
+    if (result >= 0) return []
+    if (!meansAbsent(result)) throw failed(vcpu, 'KVM_SET_ONE_REG', name, result)
+    return [{ name, result }]
+  })
+  return { refused: thatDiffer(vcpu, refused, values) }
+}
+
+/** Of the registers that were refused, those that do not hold the wanted value anyway. */
+function thatDiffer(
+  vcpu: Vcpu,
+  refused: readonly { name: RegisterName; result: number }[],
+  wanted: ReadonlyMap<RegisterName, AnyRegisterValue>,
+): RestoreOutcome['refused'] {
+  const held = readAll(
+    vcpu,
+    refused.map(({ name }) => name),
+  )
+  return refused.flatMap(({ name, result }, index) => {
+    const now = held[index]
+    const want = wanted.get(name)
+    const same =
+      now !== undefined && now.result >= 0 && want !== undefined && sameValue(now.value, want)
+    return same ? [] : [{ register: name, code: errnoName(result) }]
+  })
+}
+
+/**
+ * LPCR and ARCH_COMPAT decide how others are understood, so they come first. DEC_EXPIRY comes after
+ * TB_OFFSET, on which kernels before 5.17 keep it relative. The SLB shadow and the dispatch log hang
+ * on the VPA: the kernel refuses them without it, and refuses to take it away under them.
+ */
+function inOrder(values: ReadonlyMap<RegisterName, AnyRegisterValue>): RegisterName[] {
+  const vpa: RegisterName[] = ['VPA_ADDR', 'VPA_SLB', 'VPA_DTL']
+  if (values.get('VPA_ADDR') === 0n) vpa.reverse()
+  const first: RegisterName[] = [
+    'ARCH_COMPAT',
+    'LPCR',
+    'LPCR_64',
+    'TB_OFFSET',
+    'DEC_EXPIRY',
+    ...vpa,
+  ]
+  const rest = [...values.keys()].filter((name) => !first.includes(name))
+  return [...first.filter((name) => values.has(name)), ...rest]
+}
+
+function readAll(
+  vcpu: Vcpu,
+  names: readonly RegisterName[],
+): { name: RegisterName; result: number; value: AnyRegisterValue }[] {
+  const batch = new OneRegBatch(names.length)
+  batch.fds.fill(vcpu.fd)
+  batch.ids.set(names.map((name) => lookUp(name).id))
+  vcpu.host.kernel.getOneRegs(batch)
+  return names.map((name, index) => ({
+    name,
+    result: batch.results[index] ?? 0,
+    value: takeValue(batch, index, lookUp(name)),
+  }))
+}
+
+function failed(vcpu: Vcpu, operation: string, register: RegisterName, result: number): KvmError {
+  return new KvmError(result, { operation, register, vcpu: vcpu.id })
+}

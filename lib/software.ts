@@ -1,0 +1,260 @@
+import { endianness } from 'node:os'
+import type { OneRegBatch } from './batch.ts'
+import { checkBytes, checkInteger, checkU64, outOfRange, wrongType } from './checks.ts'
+import { errnos } from './errno.ts'
+import type { Kernel } from './kernel.ts'
+import { registerSize } from './registers.ts'
+import type { RegisterName } from './registers.ts'
+import { capabilities } from './software/capabilities.ts'
+import { SoftwareClock } from './software/clock.ts'
+import type { SoftwareClockOptions } from './software/clock.ts'
+import { Faults } from './software/faults.ts'
+import type { Fault, Operation } from './software/faults.ts'
+import { SoftwareVcpu } from './software/vcpu.ts'
+import type { SoftwareVm } from './software/vcpu.ts'
+import { lookUp } from './value.ts'
+
+const LITTLE_ENDIAN = endianness() === 'LE'
+const MAX_REGISTER_SIZE = 16
+
+/** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
+const MAX_VCPU_ID = 2048
+
+export interface SoftwareKernelOptions extends SoftwareClockOptions {
+  /** Registers that this kernel lacks: `['DEC_EXPIRY']` before Linux 4.16, also `'TB_OFFSET'` under PR KVM. */
+  readonly without?: readonly RegisterName[]
+}
+
+type File =
+  | { readonly kind: 'kvm' }
+  | { readonly kind: 'vm'; readonly vm: SoftwareVm }
+  | { readonly kind: 'vcpu'; readonly vcpu: SoftwareVcpu }
+  | { readonly kind: 'other' }
+
+/**
+ * A model of Linux's KVM on a POWER9 host, for tests on any machine: the library above it is the
+ * same as on the real kernel, down to its errors. It behaves as Linux 6.12 was seen to.
+ *
+ * Its file descriptors are its own, and no files of the process. Besides /dev/kvm it knows /dev/null.
+ */
+export class SoftwareKernel implements Kernel {
+  readonly backend = 'software'
+  /** The host's clocks: two models with different ones are two hosts. */
+  readonly clock: SoftwareClock
+  readonly #faults = new Faults()
+  readonly #files = new Map<number, File>()
+  readonly #without: ReadonlySet<RegisterName>
+  #calls = 0
+
+  /** @throws TypeError, RangeError for an option of the wrong type or range */
+  constructor(options: SoftwareKernelOptions = {}) {
+    this.clock = new SoftwareClock(options)
+    const without = options.without ?? []
+    for (const name of without) lookUp(name)
+    this.#without = new Set(without)
+  }
+
+  /** How many system calls have been made so far; a batch counts for as many as it has entries. */
+  get calls(): number {
+    return this.#calls
+  }
+
+  /** Lets calls to come fail. Faults add up; each goes away once it has struck often enough. */
+  fail(fault: Fault): void {
+    this.#faults.add(fault)
+  }
+
+  /** Takes back what {@link fail} asked for and has not happened yet. */
+  clearFaults(): void {
+    this.#faults.clear()
+  }
+
+  open(path: string): number {
+    if (typeof path !== 'string') throw wrongType('path', 'a string', path)
+    const fault = this.#call('open')
+    if (fault < 0) return fault
+    if (path === '/dev/kvm') return this.#newFile({ kind: 'kvm' })
+    if (path === '/dev/null') return this.#newFile({ kind: 'other' })
+    return -errnos.ENOENT
+  }
+
+  close(fd: number): number {
+    checkInteger('fd', fd)
+    const fault = this.#call('close')
+    // close(2) gives the number back whatever it returns.
+    if (!this.#files.delete(fd)) return -errnos.EBADF
+    return fault
+  }
+
+  describe(fd: number): string | number {
+    checkInteger('fd', fd)
+    const fault = this.#call('readlink')
+    if (fault < 0) return fault
+    const file = this.#files.get(fd)
+    switch (file?.kind) {
+      case undefined:
+        return -errnos.EBADF
+      case 'kvm':
+        return '/dev/kvm'
+      case 'vm':
+        return 'anon_inode:kvm-vm'
+      case 'vcpu':
+        return `anon_inode:kvm-vcpu:${file.vcpu.id}`
+      case 'other':
+        return '/dev/null'
+    }
+  }
+
+  checkExtension(fd: number, extension: number): number {
+    checkInteger('fd', fd)
+    checkInteger('extension', extension)
+    const file = this.#ioctl(fd, 'KVM_CHECK_EXTENSION')
+    if (typeof file === 'number') return file
+    if (file.kind === 'vcpu') return -errnos.EINVAL
+    return capabilities.get(extension) ?? 0
+  }
+
+  createVm(fd: number, type: number): number {
+    checkInteger('fd', fd)
+    checkInteger('type', type)
+    const file = this.#ioctl(fd, 'KVM_CREATE_VM')
+    if (typeof file === 'number') return file
+    if (file.kind === 'vm') return -errnos.ENOTTY
+    // 0 is the kernel's choice, 1 is HV; PR is not loaded.
+    if (file.kind === 'vcpu' || type > 1) return -errnos.EINVAL
+    return this.#newFile({ kind: 'vm', vm: { vcpuIds: new Set(), shared: new Map() } })
+  }
+
+  createVcpu(fd: number, id: number): number {
+    checkInteger('fd', fd)
+    checkInteger('id', id)
+    const file = this.#ioctl(fd, 'KVM_CREATE_VCPU')
+    if (typeof file === 'number') return file
+    if (file.kind !== 'vm') return -errnos.EINVAL
+    const { vm } = file
+    if (id >= MAX_VCPU_ID || vm.vcpuIds.has(id)) return -errnos.EINVAL
+    // Closing the vCPU does not free its id: the VM keeps it to its end.
+    vm.vcpuIds.add(id)
+    const vcpu = new SoftwareVcpu(id, vm, () => this.clock.timebase(), this.#without)
+    return this.#newFile({ kind: 'vcpu', vcpu })
+  }
+
+  getOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    checkOneReg(fd, id, value)
+    return this.#getOneReg(fd, id, value)
+  }
+
+  setOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    checkOneReg(fd, id, value)
+    return this.#setOneReg(fd, id, value)
+  }
+
+  getOneRegs(batch: OneRegBatch): number {
+    return forEachEntry(batch, (fd, id, value) => this.#getOneReg(fd, id, value))
+  }
+
+  setOneRegs(batch: OneRegBatch): number {
+    return forEachEntry(batch, (fd, id, value) => this.#setOneReg(fd, id, value))
+  }
+
+  timebase(): bigint {
+    const fault = this.#call('mftb')
+    return fault < 0 ? BigInt(fault) : this.clock.timebase()
+  }
+
+  timebaseFrequency(): bigint {
+    return this.clock.timebaseFrequency
+  }
+
+  /** Both clocks are read at once, so the half-width of the bracket is 0. */
+  sample(into: BigUint64Array): number {
+    if (!(into instanceof BigUint64Array)) throw wrongType('into', 'a BigUint64Array', into)
+    if (into.length !== 3) throw outOfRange('into', '3 elements long', into.length)
+    const fault = this.#call('clock_gettime')
+    if (fault < 0) return fault
+    const { timebase, timeOfDayNs } = this.clock.sample()
+    into.set([timebase, BigInt.asUintN(64, timeOfDayNs), 0n])
+    return 0
+  }
+
+  #getOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    const vcpu = this.#vcpu(fd, 'KVM_GET_ONE_REG', id)
+    if (typeof vcpu === 'number') return vcpu
+    const held = vcpu.get(id)
+    if (held < 0n) return Number(held)
+    writeBytes(value, held)
+    return 0
+  }
+
+  #setOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    const vcpu = this.#vcpu(fd, 'KVM_SET_ONE_REG', id)
+    return typeof vcpu === 'number' ? vcpu : vcpu.set(id, readBytes(value))
+  }
+
+  #vcpu(fd: number, operation: Operation, register: bigint): SoftwareVcpu | number {
+    const file = this.#ioctl(fd, operation, register)
+    if (typeof file === 'number') return file
+    if (file.kind === 'vm') return -errnos.ENOTTY
+    return file.kind === 'vcpu' ? file.vcpu : -errnos.EINVAL
+  }
+
+  /** What every ioctl does first: the file behind the number, or `-errno`. */
+  #ioctl(
+    fd: number,
+    operation: Operation,
+    register?: bigint,
+  ): Exclude<File, { kind: 'other' }> | number {
+    const fault = this.#call(operation, register)
+    if (fault < 0) return fault
+    const file = this.#files.get(fd)
+    if (file === undefined) return -errnos.EBADF
+    return file.kind === 'other' ? -errnos.ENOTTY : file
+  }
+
+  #call(operation: Operation, register?: bigint): number {
+    this.#calls++
+    return this.#faults.strike(operation, register)
+  }
+
+  /** The lowest number that is free, as everywhere in Unix; 0 to 2 are taken. */
+  #newFile(file: File): number {
+    let fd = 3
+    while (this.#files.has(fd)) fd++
+    this.#files.set(fd, file)
+    return fd
+  }
+}
+
+function checkOneReg(fd: number, id: bigint, value: Uint8Array): void {
+  checkInteger('fd', fd)
+  checkU64('id', id)
+  checkBytes('value', value, registerSize(id))
+}
+
+function forEachEntry(
+  batch: OneRegBatch,
+  call: (fd: number, id: bigint, value: Uint8Array) => number,
+): number {
+  const { count, fds, ids, results } = batch
+  ids.forEach((id, index) => {
+    if (registerSize(id) > MAX_REGISTER_SIZE) {
+      throw outOfRange(`ids[${index}]`, 'of 128 bits at most', id)
+    }
+  })
+  for (let index = 0; index < count; index++) {
+    const id = ids[index] ?? 0n
+    results[index] = call(fds[index] ?? -1, id, batch.bytes(index, registerSize(id)))
+  }
+  return 0
+}
+
+/** Unsigned, in the byte order of the host, as the kernel copies it. */
+function readBytes(bytes: Uint8Array): bigint {
+  const highestFirst = LITTLE_ENDIAN ? [...bytes].reverse() : [...bytes]
+  return highestFirst.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
+}
+
+function writeBytes(bytes: Uint8Array, value: bigint): void {
+  const lowestFirst = bytes.map((_, index) => Number((value >> BigInt(8 * index)) & 0xffn))
+  bytes.set(LITTLE_ENDIAN ? lowestFirst : lowestFirst.reverse())
+}

@@ -1,0 +1,67 @@
+import { checkI64, checkU64, outOfRange, wrongType } from '../checks.ts'
+
+const NS_PER_SECOND = 1_000_000_000n
+
+export interface SoftwareClockOptions {
+  /** Ticks per second, in Hz: 512000000n, as on POWER servers, unless told. */
+  readonly timebaseFrequency?: bigint
+  /** The host's timebase now, in ticks, u64. */
+  readonly timebase?: bigint
+  /** The host's wall clock now, in ns since the epoch: this machine's unless told. */
+  readonly timeOfDayNs?: bigint
+  /**
+   * What makes time pass: a monotonic clock in ns, this machine's unless told. A test that moves
+   * time by hand gives a function that returns its own variable; hosts that share one are in step.
+   */
+  readonly time?: () => bigint
+}
+
+/** A host's timebase and wall clock, each with its own origin, both driven by one monotonic clock. */
+export class SoftwareClock {
+  readonly timebaseFrequency: bigint
+  readonly #time: () => bigint
+  // What the clocks showed when `time` was at the instant beside them.
+  #timebase = { shown: 0n, at: 0n }
+  #timeOfDay = { shown: 0n, at: 0n }
+
+  constructor(options: SoftwareClockOptions) {
+    const {
+      timebaseFrequency = 512_000_000n,
+      timebase = 0n,
+      time = () => process.hrtime.bigint(),
+    } = options
+    if (checkU64('timebaseFrequency', timebaseFrequency) === 0n) {
+      throw outOfRange('timebaseFrequency', 'from 1 to 2^64 - 1', timebaseFrequency)
+    }
+    if (typeof time !== 'function') throw wrongType('time', 'a function', time)
+    this.timebaseFrequency = timebaseFrequency
+    this.#time = time
+    this.setTimebase(timebase)
+    this.setTimeOfDay(options.timeOfDayNs ?? BigInt(Date.now()) * 1_000_000n)
+  }
+
+  /** The host's timebase, in ticks, u64. */
+  timebase(): bigint {
+    return this.sample().timebase
+  }
+
+  /** Both clocks at one instant: the timebase in ticks, u64, the wall clock in ns since the epoch. */
+  sample(): { timebase: bigint; timeOfDayNs: bigint } {
+    const now = this.#time()
+    const ticks = ((now - this.#timebase.at) * this.timebaseFrequency) / NS_PER_SECOND
+    return {
+      timebase: BigInt.asUintN(64, this.#timebase.shown + ticks),
+      timeOfDayNs: this.#timeOfDay.shown + now - this.#timeOfDay.at,
+    }
+  }
+
+  /** Moves the timebase to a value, as if the host had been started at another time. */
+  setTimebase(ticks: bigint): void {
+    this.#timebase = { shown: checkU64('timebase', ticks), at: this.#time() }
+  }
+
+  /** Steps the wall clock to a value, forwards or back. */
+  setTimeOfDay(ns: bigint): void {
+    this.#timeOfDay = { shown: checkI64('timeOfDayNs', ns), at: this.#time() }
+  }
+}

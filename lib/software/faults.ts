@@ -1,0 +1,79 @@
+import { checkInteger, checkObject, checkOptionNames, checkWord } from '../checks.ts'
+import { errnos } from '../errno.ts'
+import type { ErrnoName } from '../errno.ts'
+import type { RegisterName } from '../registers.ts'
+import { lookUp } from '../value.ts'
+
+export const operations = [
+  'open',
+  'close',
+  'readlink',
+  'mftb',
+  'clock_gettime',
+  'KVM_CHECK_EXTENSION',
+  'KVM_CREATE_VM',
+  'KVM_CREATE_VCPU',
+  'KVM_GET_ONE_REG',
+  'KVM_SET_ONE_REG',
+] as const
+
+export type Operation = (typeof operations)[number]
+
+/** Which of the calls to come fail, and how. */
+export interface Fault {
+  /** The error that the call gives. */
+  readonly errno: ErrnoName
+  /** Only this call: any unless told. */
+  readonly operation?: Operation
+  /** Only calls for this register. */
+  readonly register?: RegisterName
+  /** How many of the calls that match still go well before: 0 unless told, so the next one fails. */
+  readonly skip?: number
+  /** How many calls then fail: 1 unless told. */
+  readonly times?: number
+}
+
+/** The faults that a test has put into a {@link SoftwareKernel}. */
+export class Faults {
+  #pending: {
+    errno: number
+    operation: Operation | undefined
+    register: bigint | undefined
+    skip: number
+    times: number
+  }[] = []
+
+  add(fault: Fault): void {
+    checkOptionNames('the fault', checkObject('the fault', fault), [
+      'errno',
+      'operation',
+      'register',
+      'skip',
+      'times',
+    ])
+    const { errno, operation, register, skip = 0, times = 1 } = fault
+    this.#pending.push({
+      errno: errnos[checkWord('errno', errno, Object.keys(errnos) as ErrnoName[])],
+      operation: operation && checkWord('operation', operation, operations),
+      register: register && lookUp(register).id,
+      skip: checkInteger('skip', skip),
+      times: checkInteger('times', times),
+    })
+  }
+
+  clear(): void {
+    this.#pending = []
+  }
+
+  /** 0, or `-errno` if the call that is about to be made shall fail. */
+  strike(operation: Operation, register?: bigint): number {
+    for (const fault of this.#pending) {
+      if (fault.operation !== undefined && fault.operation !== operation) continue
+      if (fault.register !== undefined && fault.register !== register) continue
+      if (fault.skip-- > 0) continue
+      if (--fault.times <= 0) this.#pending.splice(this.#pending.indexOf(fault), 1)
+      return -fault.errno
+    }
+    return 0
+  }
+}

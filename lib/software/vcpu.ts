@@ -1,0 +1,183 @@
+import { errnos } from '../errno.ts'
+import { registers } from '../registers.ts'
+import type { Register, RegisterName } from '../registers.ts'
+
+/**
+ * The registers of a vCPU as KVM-HV of Linux 6.12 keeps them on a POWER9, seen register by register
+ * on that kernel: which there are, what a new vCPU holds, what is refused and what is changed on the
+ * way in. The kernel's own rules are in arch/powerpc/kvm/book3s_hv.c (kvmppc_get_one_reg_hv,
+ * kvmppc_set_one_reg_hv, set_vpa, kvmppc_set_lpcr) and powerpc.c (kvm_vcpu_ioctl_set_one_reg).
+ */
+
+const TIMEBASE_OFFSET_STEP = 1n << 24n
+const CACHE_LINE = 128n
+const DISPATCH_LOG_ENTRY = 48n
+
+/** BookE's, transactional memory's, and those that are in the header but in no kernel for POWER9. */
+const missing =
+  /^(IAC\d|DAC\d|EPCR|EPR|OR_TSR|CLEAR_TSR|TCR|TSR|MAS\w+|MMUCFG|TLB\w+|EPTCFG|DBSR|SPRG9|TFHAR|TFIAR|TEXASR|TM_\w+)$/
+
+/** Those of an interrupt controller that is not connected. */
+const deviceless = /^(ICP_STATE|VP_STATE)$/
+
+const initial: Partial<Record<RegisterName, bigint>> = {
+  DEBUG_INST: 0x00dd_dd00n,
+  LPCR_64: 0x0040_0000_0054_0413n,
+  MMCR0: 0x8000_0000n,
+}
+
+/** The bits that a write can set; the others read as 0. */
+const writable: Partial<Record<RegisterName, bigint>> = {
+  DPDES: 0x1n,
+  DABRX: ~0x4n, // not HYP
+  DAWRX: ~0x4n,
+  DAWRX1: ~0x4n,
+  PID: 0xffff_ffffn,
+  PSSCR: 0xf000_0000_0000_03ffn,
+}
+
+/** The only values that are taken. */
+const permitted: Partial<Record<RegisterName, readonly bigint[]>> = {
+  HIOR: [0n],
+  DEBUG_INST: [],
+  // No compatibility mode, and logical PVRs from 2.06 to 3.00.
+  ARCH_COMPAT: [0n, 0x0f00_0002n, 0x0f00_0003n, 0x0f00_0004n, 0x0f00_0005n],
+}
+
+const LPCR_AIL = 0x0180_0000n
+const LPCR_WRITABLE = 0x0070_0000_0382_0000n // DPFD, ILE, AIL, LD
+const LOW_HALF = 0xffff_ffff_ffff_ffffn
+
+const byId = new Map<bigint, { name: RegisterName; register: Register }>(
+  Object.entries(registers).map(([name, register]) => [
+    register.id,
+    { name: name as RegisterName, register },
+  ]),
+)
+
+/** What the vCPUs of one VM share. */
+export interface SoftwareVm {
+  readonly vcpuIds: Set<number>
+  readonly shared: Map<RegisterName, bigint>
+}
+
+export class SoftwareVcpu {
+  readonly id: number
+  readonly #vm: SoftwareVm
+  readonly #timebase: () => bigint
+  readonly #without: ReadonlySet<RegisterName>
+  readonly #values = new Map<RegisterName, bigint>()
+
+  constructor(
+    id: number,
+    vm: SoftwareVm,
+    timebase: () => bigint,
+    without: ReadonlySet<RegisterName>,
+  ) {
+    this.id = id
+    this.#vm = vm
+    this.#timebase = timebase
+    this.#without = without
+  }
+
+  /** The register's value, or `-errno`. */
+  get(id: bigint): bigint {
+    const name = this.#find(id)
+    return typeof name === 'number' ? BigInt(name) : this.#read(name)
+  }
+
+  /** 0 or `-errno`. */
+  set(id: bigint, value: bigint): number {
+    const name = this.#find(id)
+    return typeof name === 'number' ? name : this.#write(name, value)
+  }
+
+  #find(id: bigint): RegisterName | number {
+    const name = byId.get(id)?.name
+    if (name === undefined || missing.test(name) || this.#without.has(name)) return -errnos.EINVAL
+    if (deviceless.test(name)) return -errnos.ENXIO
+    return name
+  }
+
+  #read(name: RegisterName): bigint {
+    if (name === 'PTCR') return this.#vm.shared.get(name) ?? 0n
+    if (name === 'LPCR') return this.#read('LPCR_64') & 0xffff_ffffn
+    const fpr = /^FPR(\d+)$/.exec(name)
+    if (fpr?.[1] !== undefined) return this.#read(`VSR${fpr[1]}` as RegisterName) >> 64n
+    return this.#values.get(name) ?? initial[name] ?? 0n
+  }
+
+  #write(name: RegisterName, value: bigint): number {
+    if (permitted[name]?.includes(value) === false) return -errnos.EINVAL
+    const fpr = /^FPR(\d+)$/.exec(name)
+    if (fpr?.[1] !== undefined) return this.#writeFpr(`VSR${fpr[1]}` as RegisterName, value)
+    switch (name) {
+      case 'TB_OFFSET':
+        return this.#writeTimebaseOffset(value)
+      case 'LPCR':
+        return this.#writeLpcr(value, LPCR_WRITABLE & 0xffff_ffffn)
+      case 'LPCR_64':
+        return this.#writeLpcr(value, LPCR_WRITABLE)
+      case 'VPA_ADDR':
+        return this.#writeVpa(value)
+      case 'VPA_SLB':
+        return this.#writeArea(name, value & LOW_HALF, value >> 64n)
+      case 'VPA_DTL':
+        return this.#writeDispatchLog(value & LOW_HALF, value >> 64n)
+      case 'CIABR':
+        // The hypervisor's privilege cannot be asked for.
+        return this.#keep(name, (value & 3n) === 3n ? value & ~3n : value)
+      case 'PTCR':
+        this.#vm.shared.set(name, value)
+        return 0
+      default:
+        return this.#keep(name, value & (writable[name] ?? ~0n))
+    }
+  }
+
+  #keep(name: RegisterName, value: bigint): number {
+    this.#values.set(name, value)
+    return 0
+  }
+
+  /** A floating-point register is the high half of the vector-scalar register of its number. */
+  #writeFpr(vsr: RegisterName, value: bigint): number {
+    return this.#keep(vsr, (value << 64n) | (this.#read(vsr) & LOW_HALF))
+  }
+
+  /** Up to the next multiple of 2^24 (Linux 93b0f4dc29c5), with its side effect (0a5bfb824a6e). */
+  #writeTimebaseOffset(value: bigint): number {
+    const offset = BigInt.asUintN(
+      64,
+      (value + TIMEBASE_OFFSET_STEP - 1n) & ~(TIMEBASE_OFFSET_STEP - 1n),
+    )
+    if (offset !== 0n && this.#read('DEC_EXPIRY') === 0n) {
+      this.#keep('DEC_EXPIRY', BigInt.asUintN(64, this.#timebase() + offset))
+    }
+    return this.#keep('TB_OFFSET', offset)
+  }
+
+  #writeLpcr(value: bigint, mask: bigint): number {
+    // Of the alternate interrupt locations only none and 3 exist.
+    const wanted = (value & LPCR_AIL) === LPCR_AIL ? value : value & ~LPCR_AIL
+    return this.#keep('LPCR_64', (this.#read('LPCR_64') & ~mask) | (wanted & mask))
+  }
+
+  #writeVpa(address: bigint): number {
+    const inUse = this.#read('VPA_SLB') !== 0n || this.#read('VPA_DTL') !== 0n
+    if (address === 0n && inUse) return -errnos.EINVAL
+    if (address % CACHE_LINE !== 0n) return -errnos.EINVAL
+    return this.#keep('VPA_ADDR', address)
+  }
+
+  #writeArea(name: 'VPA_SLB' | 'VPA_DTL', address: bigint, length: bigint): number {
+    if (address !== 0n && this.#read('VPA_ADDR') === 0n) return -errnos.EINVAL
+    if (address % CACHE_LINE !== 0n) return -errnos.EINVAL
+    return this.#keep(name, address === 0n ? 0n : address | (length << 64n))
+  }
+
+  #writeDispatchLog(address: bigint, length: bigint): number {
+    if (address !== 0n && length < DISPATCH_LOG_ENTRY) return -errnos.EINVAL
+    return this.#writeArea('VPA_DTL', address, length - (length % DISPATCH_LOG_ENTRY))
+  }
+}

@@ -1,0 +1,169 @@
+import { checkInteger, checkObject, checkU64, outOfRange, wrongType } from './checks.ts'
+import { stateFormat } from './errors.ts'
+import { checkTimebasePoint } from './timebase.ts'
+import type { TimebasePoint } from './timebase.ts'
+
+/** The time registers of one vCPU that go along with the guest's timebase. */
+export interface VcpuTimers {
+  /** The vCPU's id. */
+  readonly id: number
+  /** When the decrementer fires, in ticks of the guest's timebase, u64 (Linux 4.16). */
+  readonly decExpiry?: bigint
+  /** The virtual timebase, in ticks, u64: it stands still while the guest does (POWER8). */
+  readonly vtb?: bigint
+  /** Processor utilisation, in ticks, u64. */
+  readonly purr?: bigint
+  /** Scaled processor utilisation, in ticks, u64. */
+  readonly spurr?: bigint
+}
+
+/** A guest's timebase, taken from its host by {@link saveTimebase}. */
+export interface TimebaseState extends TimebasePoint {
+  /** TB_OFFSET of the source's vCPUs, in ticks, u64: for the record, since a load does not use it. */
+  readonly offset: bigint
+  readonly vcpus: readonly VcpuTimers[]
+}
+
+const FORMAT = 'kvm-ppc-onereg/timebase'
+const VERSION = 1
+
+const pointFields = [
+  'guestTimebase',
+  'timeOfDayNs',
+  'timebaseFrequency',
+  'uncertaintyNs',
+  'offset',
+] as const
+const timerFields = ['decExpiry', 'vtb', 'purr', 'spurr'] as const
+
+/**
+ * Checks a state that a caller hands in.
+ *
+ * @throws TypeError, RangeError
+ */
+export function checkTimebaseState(value: unknown): void {
+  checkTimebasePoint('state', value)
+  const { offset, vcpus } = value as Partial<TimebaseState>
+  checkU64('state.offset', offset)
+  if (!Array.isArray(vcpus)) throw wrongType('state.vcpus', 'an array', vcpus)
+  const ids = new Set<number>()
+  vcpus.forEach((vcpu: unknown, index) => {
+    const name = `state.vcpus[${index}]`
+    const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
+    const id = checkInteger(`${name}.id`, timers.id)
+    if (ids.has(id)) throw outOfRange(`${name}.id`, 'unique', id)
+    ids.add(id)
+    for (const field of timerFields) {
+      if (timers[field] !== undefined) checkU64(`${name}.${field}`, timers[field])
+    }
+  })
+}
+
+/**
+ * The state as JSON text: `format`, `version`, and the state's fields by name; 64-bit values are
+ * decimal strings, since JSON's numbers lose their low bits.
+ *
+ * @throws TypeError, RangeError for a state with a wrong field
+ */
+export function serializeTimebase(state: TimebaseState): string {
+  checkTimebaseState(state)
+  const vcpus = state.vcpus.map((vcpu) => ({ id: vcpu.id, ...decimals(vcpu, timerFields) }))
+  return JSON.stringify({
+    format: FORMAT,
+    version: VERSION,
+    ...decimals(state, pointFields),
+    vcpus,
+  })
+}
+
+/**
+ * The state that {@link serializeTimebase} wrote.
+ *
+ * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a newer version, a
+ *   field that is missing, unknown or out of range
+ */
+export function parseTimebase(text: string): TimebaseState {
+  if (typeof text !== 'string') throw wrongType('text', 'a string', text)
+  const json = jsonObject(text)
+  if (json['format'] !== FORMAT) {
+    throw stateFormat(`This is no saved timebase: "format" must be "${FORMAT}"`)
+  }
+  if (json['version'] !== VERSION) {
+    throw stateFormat(
+      `This saved timebase has version ${JSON.stringify(json['version'])}; this release reads version ${VERSION}`,
+    )
+  }
+  refuseUnknown(json, ['format', 'version', ...pointFields, 'vcpus'], '')
+  if (!Array.isArray(json['vcpus'])) throw stateFormat('The field "vcpus" must be an array')
+  const state = {
+    ...bigints(json, pointFields, '', true),
+    vcpus: json['vcpus'].map((vcpu, index) => parseVcpu(vcpu, `vcpus[${index}].`)),
+  }
+  try {
+    checkTimebaseState(state)
+  } catch (error) {
+    throw stateFormat(`In this saved timebase, ${(error as Error).message}`, error)
+  }
+  return state as unknown as TimebaseState
+}
+
+function parseVcpu(value: unknown, path: string): Record<string, unknown> {
+  if (!isObject(value)) throw stateFormat(`${path.slice(0, -1)} must be an object`)
+  refuseUnknown(value, ['id', ...timerFields], path)
+  return { id: value['id'], ...bigints(value, timerFields, path, false) }
+}
+
+function jsonObject(text: string): Record<string, unknown> {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw stateFormat('This saved timebase is not JSON', error)
+  }
+  if (!isObject(json)) throw stateFormat('A saved timebase is a JSON object')
+  return json
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function refuseUnknown(json: object, known: readonly string[], path: string): void {
+  for (const key of Object.keys(json)) {
+    if (!known.includes(key)) throw stateFormat(`The field "${path}${key}" is not known`)
+  }
+}
+
+function decimals<F extends string>(
+  value: Readonly<Partial<Record<F, bigint>>>,
+  fields: readonly F[],
+): Record<string, string> {
+  return Object.fromEntries(
+    fields.flatMap((field) => {
+      const held = value[field]
+      return held === undefined ? [] : [[field, held.toString()]]
+    }),
+  )
+}
+
+function bigints(
+  json: Record<string, unknown>,
+  fields: readonly string[],
+  path: string,
+  required: boolean,
+): Record<string, bigint> {
+  return Object.fromEntries(
+    fields.flatMap((field) => {
+      if (!Object.hasOwn(json, field)) {
+        if (required) throw stateFormat(`The field "${path}${field}" is missing`)
+        return []
+      }
+      const held = json[field]
+      // At most as many digits as 2^64 has, so that nobody's text costs time.
+      if (typeof held !== 'string' || !/^-?\d{1,20}$/.test(held)) {
+        throw stateFormat(`The field "${path}${field}" must be a whole number in a string`)
+      }
+      return [[field, BigInt(held)]]
+    }),
+  )
+}

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+
+/**
+ * The host's timebase frequency in Hz as its kernel tells it, or undefined where it tells none.
+ *
+ * The device tree has it for each processor, in 4 or 8 big-endian bytes; the kernel prints the
+ * same in /proc/cpuinfo, which a container may cover with one of its own.
+ *
+ * @param proc where procfs is mounted
+ */
+export function readTimebaseFrequency(proc = '/proc'): bigint | undefined {
+  return fromDeviceTree(path.join(proc, 'device-tree', 'cpus')) ?? fromCpuinfo(proc)
+}
+
+function fromDeviceTree(cpus: string): bigint | undefined {
+  for (const node of entriesOf(cpus)) {
+    const bytes = readIfThere(path.join(cpus, node, 'timebase-frequency'))
+    if (bytes?.length === 4) return BigInt(bytes.readUInt32BE())
+    if (bytes?.length === 8) return bytes.readBigUInt64BE()
+  }
+  return undefined
+}
+
+function fromCpuinfo(proc: string): bigint | undefined {
+  const line = /^timebase\s*:\s*(\d+)$/m.exec(
+    readIfThere(path.join(proc, 'cpuinfo'))?.toString() ?? '',
+  )
+  return line?.[1] === undefined ? undefined : BigInt(line[1])
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function readIfThere(file: string): Buffer | undefined {
+  try {
+    return readFileSync(file)
+  } catch {
+    return undefined
+  }
+}
