@@ -1,12 +1,6 @@
-import { endianness } from 'node:os'
-import {
-  checkInteger,
-  checkObject,
-  checkOptionNames,
-  checkWord,
-  wrongType,
-  wrongValue,
-} from './checks.ts'
+import { actualBackend, chosenBackend } from './backend.ts'
+import type { Backend } from './backend.ts'
+import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
 import { closed, KvmError, unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
@@ -22,15 +16,13 @@ const KVM_CAP_ONE_REG = 70
 const NS_PER_SECOND = 1_000_000_000n
 const DEFAULT_DEVICE = '/dev/kvm'
 
-const backends = ['auto', 'kvm', 'software'] as const
-
 export interface HostOptions {
   /**
    * `'kvm'`: the real kernel; `'software'`: the model of it; `'auto'`, the default: KVM on
    * little-endian ppc64 Linux, the model elsewhere, with one process warning.
    * The environment variable KVM_PPC_BACKEND sets the default.
    */
-  readonly backend?: (typeof backends)[number]
+  readonly backend?: Backend
   /** The device to open: `/dev/kvm` unless told. */
   readonly device?: string
 }
@@ -49,25 +41,13 @@ export function openHost(options: HostOptions = {}): Host {
   checkOptionNames('options', options, ['backend', 'device'])
   const { device = DEFAULT_DEVICE } = options
   if (typeof device !== 'string') throw wrongType('options.device', 'a string', device)
-  return new Host(kernelFor(chosenBackend(options.backend)), device)
+  return new Host(kernelFor(options.backend), device)
 }
 
-function chosenBackend(option: unknown): (typeof backends)[number] {
-  if (option !== undefined) return checkWord('options.backend', option, backends)
-  const fromEnvironment = process.env['KVM_PPC_BACKEND'] ?? ''
-  return fromEnvironment === '' ? 'auto' : checkWord('KVM_PPC_BACKEND', fromEnvironment, backends)
-}
-
-function kernelFor(backend: (typeof backends)[number]): Kernel {
-  if (backend === 'software') return new SoftwareKernel()
-  if (backend === 'kvm' || isPowerHost()) return new NativeKernel()
-  warnOfModel()
+function kernelFor(option: Backend | undefined): Kernel {
+  if (actualBackend(option) === 'kvm') return new NativeKernel()
+  if (chosenBackend(option) === 'auto') warnOfModel()
   return new SoftwareKernel()
-}
-
-/** AIX and old big-endian Linux are ppc64 to Node as well. */
-function isPowerHost(): boolean {
-  return process.platform === 'linux' && process.arch === 'ppc64' && endianness() === 'LE'
 }
 
 let warned = false

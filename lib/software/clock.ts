@@ -37,7 +37,7 @@ export class SoftwareClock {
     this.timebaseFrequency = timebaseFrequency
     this.#time = time
     this.setTimebase(timebase)
-    this.setTimeOfDay(options.timeOfDayNs ?? BigInt(Date.now()) * 1_000_000n)
+    this.setTimeOfDay(options.timeOfDayNs ?? machineTimeNs())
   }
 
   /** The host's timebase, in ticks, u64. */
@@ -64,4 +64,9 @@ export class SoftwareClock {
   setTimeOfDay(ns: bigint): void {
     this.#timeOfDay = { shown: checkI64('timeOfDayNs', ns), at: this.#time() }
   }
+}
+
+/** To the microsecond, so that two models made at different moments agree as closely. */
+function machineTimeNs(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1_000n
 }

@@ -1,0 +1,57 @@
+/** How the command line writes numbers and tables. */
+
+const thousands = new Intl.NumberFormat('en-US')
+
+/** 1234567n as 1,234,567. */
+export function grouped(value: bigint | number): string {
+  return thousands.format(value)
+}
+
+/** The same, with a plus sign where it is above 0. */
+export function signed(value: bigint): string {
+  return value > 0n ? `+${grouped(value)}` : grouped(value)
+}
+
+/** Ticks of a timebase as seconds, to the microsecond. */
+export function seconds(ticks: bigint, frequency: bigint): string {
+  return `${(Number((ticks * 1_000_000n) / frequency) / 1e6).toFixed(6)} s`
+}
+
+/** Ticks of a timebase as milliseconds, to the microsecond. */
+export function milliseconds(ticks: bigint, frequency: bigint): string {
+  return `${(Number((ticks * 1_000_000n) / frequency) / 1e3).toFixed(3)} ms`
+}
+
+/** ns since the epoch as ISO 8601, to the nanosecond. */
+export function timeOfDay(ns: bigint): string {
+  const wholeSeconds = ns / 1_000_000_000n
+  const fraction = (ns % 1_000_000_000n).toString().padStart(9, '0')
+  return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
+}
+
+/** Rows of cells in columns, the last as long as it is. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  )
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal. */
+export function json(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, held: unknown) => {
+      if (typeof held === 'bigint') return held.toString()
+      return held instanceof Uint8Array ? Buffer.from(held).toString('hex') : held
+    },
+    2,
+  )
+}

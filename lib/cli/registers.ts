@@ -1,0 +1,68 @@
+import { actualBackend } from '../backend.ts'
+import { errnoName, meansAbsent } from '../errno.ts'
+import { KvmError } from '../errors.ts'
+import { openHost } from '../host.ts'
+import { registerNames, registers } from '../registers.ts'
+import type { RegisterName } from '../registers.ts'
+import type { AnyRegisterValue } from '../value.ts'
+import type { Vcpu } from '../vcpu.ts'
+import { json, table } from './print.ts'
+
+/** What a vCPU answered when it was asked for a register. */
+type Answer = { readonly value: AnyRegisterValue } | { readonly error: string }
+
+/** `registers`: the table; with `--probe` also what a new vCPU of this kernel says to each. */
+export function listRegisters(options: { json?: boolean; probe?: boolean }): number {
+  const answers = options.probe ? probe() : undefined
+  const rows = registerNames.map((name) => {
+    const { id, width, meaning } = registers[name]
+    return { name, id: `0x${id.toString(16)}`, width, meaning, ...answers?.get(name) }
+  })
+  if (options.json) {
+    console.log(json(rows))
+    return 0
+  }
+  const heading = ['name', 'id', 'bits', ...(answers ? ['value'] : []), 'meaning']
+  console.log(
+    table([
+      heading,
+      ...rows.map((row) => {
+        const answer = answers?.get(row.name)
+        const value = answer ? [shown(answer, row.width)] : []
+        return [row.name, row.id, row.width.toString(), ...value, row.meaning]
+      }),
+    ]),
+  )
+  if (answers) {
+    const readable = [...answers.values()].filter((answer) => 'value' in answer).length
+    const kernel = actualBackend() === 'kvm' ? 'this kernel' : 'the software model'
+    console.log(`\n${readable} of ${registerNames.length} registers can be read on ${kernel}`)
+  }
+  return 0
+}
+
+function probe(): Map<RegisterName, Answer> {
+  // The model is named in the output, so it needs no warning.
+  using host = openHost({ backend: actualBackend() })
+  using vm = host.createVm()
+  using vcpu = vm.createVcpu(0)
+  return new Map(registerNames.map((name) => [name, ask(vcpu, name)]))
+}
+
+function ask(vcpu: Vcpu, name: RegisterName): Answer {
+  try {
+    return { value: vcpu.get(name) }
+  } catch (error) {
+    if (error instanceof KvmError && meansAbsent(error.errno)) {
+      return { error: errnoName(error.errno) }
+    }
+    throw error
+  }
+}
+
+function shown(answer: Answer, width: number): string {
+  if ('error' in answer) return answer.error
+  const { value } = answer
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  return `0x${value.toString(16).padStart(width / 4, '0')}`
+}
