@@ -1,0 +1,53 @@
+import { chmod, mkdir, writeFile, cp } from 'node:fs/promises'
+import path from 'node:path'
+import type { WriteStream } from 'node:tty'
+import { pack } from './image.ts'
+
+/** Packs /init and what it runs; the token marks what /init says on the console. */
+export async function commandArchive(
+  command: readonly string[],
+  token: string,
+  directory: string,
+): Promise<string> {
+  const staged = path.join(directory, 'command')
+  await mkdir(path.join(staged, 'power'), { recursive: true })
+  await cp(path.join(import.meta.dirname, 'init.sh'), path.join(staged, 'init'))
+  await chmod(path.join(staged, 'init'), 0o755)
+  await writeFile(path.join(staged, 'power/token'), `${token}\n`)
+  const script = commandScript(command, passedOn(process.env, process.stdout))
+  await writeFile(path.join(staged, 'power/command'), script)
+  const archive = path.join(directory, 'command.cpio')
+  await pack(staged, archive)
+  return archive
+}
+
+/** A script for the emulated host's shell that becomes the command. */
+export function commandScript(command: readonly string[], env: Record<string, string>): string {
+  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}\n`)
+  return `${exports.join('')}exec ${command.map(quote).join(' ')}\n`
+}
+
+/** Inside single quotes, the shell leaves everything but the single quote alone. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** What of the environment here concerns the command there. */
+export function passedOn(
+  env: NodeJS.ProcessEnv,
+  output: Pick<WriteStream, 'isTTY' | 'columns' | 'getColorDepth'>,
+): Record<string, string> {
+  const kept = Object.entries(env).filter(
+    (entry): entry is [string, string] =>
+      /^(TERM|COLUMNS|NO_COLOR|FORCE_COLOR|KVM_PPC_\w+)$/.test(entry[0]) && entry[1] !== undefined,
+  )
+  const passed = Object.fromEntries(kept)
+  if (!output.isTTY) return passed
+  // There the command prints into a pipe and cannot see that a terminal is at its end.
+  if (output.columns > 0) passed['COLUMNS'] ??= `${output.columns}`
+  if (!('NO_COLOR' in passed) && !('FORCE_COLOR' in passed)) {
+    const level = { 1: 0, 4: 1, 8: 2, 24: 3 }[output.getColorDepth()] ?? 1
+    passed['FORCE_COLOR'] = `${level}`
+  }
+  return passed
+}

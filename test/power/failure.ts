@@ -1,0 +1,28 @@
+/** Exit statuses of `npm run power` that are not the command's own. */
+export const exitStatus = {
+  usage: 2,
+  /** As timeout(1) has it. */
+  timedOut: 124,
+  /** The host could not be prepared, did not boot, or died. */
+  hostFailed: 125,
+} as const
+
+/** An error whose message is meant for the person at the terminal, without a stack. */
+export class Failure extends Error {
+  override readonly name = 'Failure'
+  readonly status: number
+
+  constructor(message: string, status: number = exitStatus.hostFailed) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** The last lines of a text, indented so that they stand apart from our own words. */
+export function lastLines(text: string, count: number): string {
+  const lines = text.split(/\r*\n/).filter((line) => line.trim() !== '')
+  return lines
+    .slice(-count)
+    .map((line) => `    ${line}`)
+    .join('\n')
+}

@@ -1,0 +1,80 @@
+import { ConsoleReader, type ConsolePiece } from './console.ts'
+
+export interface Outputs {
+  stdout: { write: (bytes: Buffer) => unknown }
+  stderr: { write: (bytes: Buffer) => unknown }
+  /** Called when the command begins. */
+  onBegin: () => void
+}
+
+/** How much of the console is kept to be shown if something fails. */
+const keptBytes = 64 * 1024
+
+/** What is known of the emulated host from its console, and where its command's output goes. */
+export class HostConsole {
+  stage = 'starting its kernel'
+  exitStatus: number | undefined
+  /** Why it could not run the command. */
+  failure: string | undefined
+  readonly #reader: ConsoleReader
+  readonly #outputs: Outputs
+  #running = false
+  #console: Buffer = Buffer.alloc(0)
+
+  constructor(token: string, outputs: Outputs) {
+    this.#reader = new ConsoleReader(token)
+    this.#outputs = outputs
+  }
+
+  read(chunk: Buffer): void {
+    for (const piece of this.#reader.push(chunk)) this.#handle(piece)
+  }
+
+  endOfConsole(): void {
+    for (const piece of this.#reader.end()) this.#handle(piece)
+  }
+
+  get finished(): boolean {
+    return this.exitStatus !== undefined || this.failure !== undefined
+  }
+
+  /** The end of all that it printed, the command's output included. */
+  get console(): string {
+    return this.#console.toString('utf8')
+  }
+
+  #handle(piece: ConsolePiece): void {
+    if (piece.kind === 'text') {
+      this.#keep(piece.bytes)
+      if (this.#running) this.#outputs.stdout.write(piece.bytes)
+      return
+    }
+    switch (piece.word) {
+      case 'stage':
+        this.stage = piece.rest.toString('utf8')
+        break
+      case 'begin':
+        this.stage = 'running the command'
+        this.#running = true
+        this.#outputs.onBegin()
+        break
+      case 'stderr': {
+        const line = Buffer.concat([piece.rest, Buffer.from('\n')])
+        this.#keep(line)
+        this.#outputs.stderr.write(line)
+        break
+      }
+      case 'exit':
+        this.#running = false
+        this.exitStatus = Number(piece.rest.toString('latin1'))
+        break
+      case 'failed':
+        this.failure = `cannot be used: ${piece.rest.toString('utf8')}`
+        break
+    }
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#console = Buffer.concat([this.#console, bytes]).subarray(-keptBytes)
+  }
+}

@@ -1,0 +1,55 @@
+#!/bin/busybox sh
+# The first process of the emulated host: runs /power/command on a machine with KVM.
+#
+# All its output shares one console. What is meant for test/power/boot.ts is a line that begins with
+# the byte 0x1e and this run's token; the command's standard output is passed through as it is, each
+# line of its standard error is such a marked line. One write(2) goes to the console unbroken, so
+# the two do not mix.
+
+export PATH=/usr/local/bin:/usr/bin:/usr/sbin HOME=/root LANG=C.UTF-8
+read -r token </power/token
+
+say() {
+  busybox printf '\036%s %s\n' "$token" "$*"
+}
+
+fail() {
+  say failed "$@"
+  end
+}
+
+end() {
+  # Setting a terminal waits until it has written everything.
+  busybox stty raw -echo </dev/console
+  busybox poweroff -f
+  # Not every machine can be switched off: there, whoever started it ends it.
+  exec busybox sleep 3600
+}
+
+say stage mounting its file systems
+busybox mount -t devtmpfs dev /dev
+busybox mount -t proc proc /proc
+busybox mount -t sysfs sys /sys
+busybox mount -t tmpfs tmp /tmp
+busybox stty raw -echo </dev/console
+busybox --install -s /usr/local/bin
+
+say stage loading its KVM modules
+for module in kvm kvm-hv; do
+  insmod "/power/modules/$module.ko" || fail "$module.ko could not be loaded: $(dmesg | tail -n 1)"
+done
+[ -c /dev/kvm ] || fail 'KVM is loaded, but there is no /dev/kvm'
+
+# From here on, of the kernel's messages only its last words before a panic.
+dmesg -n 1
+cd /kvm-ppc-onereg || fail 'the project is not in the image'
+mkfifo /power/out /power/err
+cat /power/out &
+awk -v token="$token" '{ printf "\036%s stderr %s\n", token, $0; fflush() }' /power/err &
+
+say begin
+setsid sh /power/command </dev/null >/power/out 2>/power/err
+status=$?
+wait
+say exit "$status"
+end

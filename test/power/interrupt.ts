@@ -1,0 +1,21 @@
+import { constants } from 'node:os'
+import { Failure } from './failure.ts'
+
+const controller = new AbortController()
+
+/** Aborted when this program is told to end. Whoever waits then fails, and cleans up behind it. */
+export const interrupted = controller.signal
+
+export function watchForInterrupts(): void {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Not `once`: a terminal, npm and tsx may each pass on the same Ctrl-C, and the second one
+    // would end this process before it has cleaned up.
+    process.on(name, () => {
+      controller.abort(new Failure(`ended by ${name}`, 128 + constants.signals[name]))
+    })
+  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    const why = error.code === 'EPIPE' ? 'nobody reads the output any more' : error.message
+    controller.abort(new Failure(why, 128 + constants.signals.SIGPIPE))
+  })
+}

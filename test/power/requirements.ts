@@ -1,0 +1,56 @@
+import { accessSync, constants } from 'node:fs'
+import path from 'node:path'
+import { exitStatus, Failure } from './failure.ts'
+
+/** The programs used on this machine, and the Debian package that each is in. */
+const packageOf = {
+  'qemu-system-ppc64': 'qemu-system-ppc',
+  'powerpc64le-linux-gnu-g++': 'g++-powerpc64le-linux-gnu',
+  make: 'make',
+  python3: 'python3',
+  cpio: 'cpio',
+  xz: 'xz-utils',
+  'dpkg-deb': 'dpkg',
+  flock: 'util-linux',
+  setpriv: 'util-linux',
+} as const
+
+export type Program = keyof typeof packageOf
+
+export const allPrograms = Object.keys(packageOf) as Program[]
+
+/** Names everything that is missing at once, with the line that installs it. */
+export function requirePrograms(programs: readonly Program[]): void {
+  if (process.platform !== 'linux') {
+    throw new Failure(
+      `the emulated POWER host needs Linux to run on; this is ${process.platform}`,
+      exitStatus.usage,
+    )
+  }
+  if (!isInstalled('apt-get')) {
+    throw new Failure(
+      'the emulated POWER host is made from Debian packages and needs apt-get, which is not here;' +
+        ' Debian or a container with Debian will do',
+      exitStatus.usage,
+    )
+  }
+  const missing = programs.filter((program) => !isInstalled(program))
+  if (missing.length === 0) return
+  const packages = [...new Set(missing.map((program) => packageOf[program]))]
+  throw new Failure(
+    `missing on this machine: ${missing.join(', ')}. Install with\n\n` +
+      `    apt-get install --no-install-recommends ${packages.join(' ')}\n`,
+    exitStatus.usage,
+  )
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((directory) => {
+    try {
+      accessSync(path.join(directory, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}

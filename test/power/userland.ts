@@ -1,0 +1,53 @@
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { cached, keyOf, withTemporary } from './cache.ts'
+import { pack } from './image.ts'
+import { Archive } from './packages.ts'
+import { stage } from './progress.ts'
+
+const packages = ['nodejs', 'busybox-static', 'libstdc++6']
+
+/** Most of a userland's 150 MB that Node does without; less is faster to boot. */
+const unused = [
+  'usr/lib/powerpc64le-linux-gnu/gconv',
+  'usr/share/bug',
+  'usr/share/doc',
+  'usr/share/lintian',
+  'usr/share/locale',
+  'usr/share/man',
+  'usr/share/nodejs/@types',
+  'usr/share/nodejs/corepack',
+]
+
+/** The archive with Node and busybox; the same for every kernel. */
+export async function userlandArchive(): Promise<string> {
+  const key = await keyOf({ files: [import.meta.filename] })
+  const entry = await cached(`userland-${key}`, async (directory) => {
+    await withTemporary(async (root) => {
+      await Archive.use('trixie', (archive) => archive.unpackWithDependencies(packages, root))
+      await stage('packing the userland', async () => {
+        await finish(root)
+        await pack(root, path.join(directory, 'archive.cpio'))
+      })
+    })
+  })
+  return path.join(entry, 'archive.cpio')
+}
+
+/** What on a Debian system the packages' installation and the installer would do. */
+async function finish(root: string): Promise<void> {
+  for (const name of unused) await rm(path.join(root, name), { recursive: true, force: true })
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    await mkdir(path.join(root, 'usr', name), { recursive: true })
+    await symlink(`usr/${name}`, path.join(root, name))
+  }
+  for (const name of ['dev', 'proc', 'root', 'sys', 'tmp', 'usr/local/bin']) {
+    await mkdir(path.join(root, name), { recursive: true })
+  }
+  // For child_process.exec, os.userInfo and the like.
+  await symlink('busybox', path.join(root, 'usr/bin/sh'))
+  await mkdir(path.join(root, 'etc'), { recursive: true })
+  await writeFile(path.join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
+  await writeFile(path.join(root, 'etc/group'), 'root:x:0:\n')
+  await writeFile(path.join(root, 'etc/hosts'), '127.0.0.1 localhost\n')
+}
