@@ -16,7 +16,8 @@ function withCode<E extends Error>(error: E, code: ArgumentCode): E & { code: Ar
   return Object.assign(error, { code })
 }
 
-function shown(value: unknown): string {
+/** A value in an error message, however deep or long it is. */
+export function shown(value: unknown): string {
   return inspect(value, { depth: 0, maxStringLength: 64, maxArrayLength: 4, breakLength: Infinity })
 }
 

@@ -25,8 +25,8 @@ export class KvmError extends Error implements KvmErrorContext {
   /** `'ioctl'`. */
   readonly syscall: string
   readonly operation: string
-  readonly register?: string
-  readonly vcpu?: number
+  declare readonly register?: string
+  declare readonly vcpu?: number
 
   constructor(errno: number, context: KvmErrorContext) {
     const code = errnoName(errno)
@@ -137,20 +137,24 @@ export class TimebaseFrequencyError extends OneRegError {
   }
 }
 
-/** The guest was away for longer than `maxDowntimeNs` allows, or the two hosts' clocks disagree. */
+/** The guest was away for too long, or the two hosts' clocks disagree. */
 export class TimebaseDowntimeError extends OneRegError {
   /** ns, by the clocks of the two hosts. */
   readonly downtimeNs: bigint
-  /** ns, as the caller asked. */
-  readonly maxDowntimeNs: bigint
+  /** ns, as the caller asked; not there if the downtime is too long for any guest. */
+  declare readonly maxDowntimeNs?: bigint
 
-  constructor(downtimeNs: bigint, maxDowntimeNs: bigint) {
+  constructor(downtimeNs: bigint, maxDowntimeNs?: bigint) {
+    const why =
+      maxDowntimeNs === undefined
+        ? 'the guest could not tell it from a step back'
+        : `maxDowntimeNs is ${maxDowntimeNs}`
     super(
       'ERR_TIMEBASE_DOWNTIME',
-      `By the two hosts' clocks the guest was away for ${downtimeNs} ns, and maxDowntimeNs is ${maxDowntimeNs}; are both clocks synchronised?`,
+      `By the two hosts' clocks the guest was away for ${downtimeNs} ns, which is too long: ${why}. Are both clocks synchronised?`,
     )
     this.downtimeNs = downtimeNs
-    this.maxDowntimeNs = maxDowntimeNs
+    if (maxDowntimeNs !== undefined) this.maxDowntimeNs = maxDowntimeNs
   }
 }
 
@@ -175,8 +179,8 @@ export interface NotApplied {
 /** A timebase could not be loaded or inherited. */
 export class TimebaseNotAppliedError extends OneRegError {
   /** The vCPU and the register on which it failed, where it failed on one. */
-  readonly vcpu?: number
-  readonly register?: string
+  declare readonly vcpu?: number
+  declare readonly register?: string
   /** True if every vCPU is as it was before the call. */
   readonly restored: boolean
   /** The registers that are not as they were before: empty if `restored`. */

@@ -92,7 +92,7 @@ export class Host {
       throw oneReg === 0
         ? unavailable(`The KVM behind ${device} has no ONE_REG (KVM_CAP_ONE_REG, Linux 3.3)`)
         : unavailable(
-            `${device} is not a KVM device`,
+            `${device} is not a KVM device: that is /dev/kvm`,
             new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
           )
     }
@@ -125,6 +125,7 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel does not tell it: it is never guessed
    */
   get timebaseFrequency(): bigint {
+    this.#checkOpen()
     if (this.#timebaseFrequency === undefined) {
       const frequency = this.kernel.timebaseFrequency()
       if (frequency <= 0n) {
@@ -143,6 +144,7 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor that has none
    */
   timebase(): bigint {
+    this.#checkOpen()
     const ticks = this.kernel.timebase()
     if (ticks < 0n) throw noTimebase(Number(ticks))
     return ticks
@@ -203,7 +205,7 @@ export class Host {
    * @throws KvmError EBADF if it is closed
    */
   vcpu(fd: number, id: number): Vcpu {
-    if (this.closed) throw closed('The host')
+    this.#checkOpen()
     checkInteger('fd', fd)
     checkInteger('id', id)
     const link = this.kernel.describe(fd)
@@ -228,6 +230,10 @@ export class Host {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #checkOpen(): void {
+    if (this.closed) throw closed('The host')
   }
 }
 

@@ -48,6 +48,12 @@ export const TIMEBASE_ADJUST_CHANNEL = 'kvm-ppc-onereg:timebase-adjust'
 const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
 
 /**
+ * By vCPU, the offset that a load wrote and the rounding error that the guest has had since. Saves use
+ * the error, so that it does not add up over many moves, as long as the kernel holds that offset.
+ */
+const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTicks: bigint }>()
+
+/**
  * Takes a guest's timebase from its host. The guest's vCPUs must be stopped: a call waits for one that
  * runs, and its time would go on after it was saved.
  *
@@ -65,11 +71,13 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const timers = readTimers(vcpus)
   const offset = commonOffset(vcpus, timers)
   const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = host.sample()
+  const roundingTicks = roundingOf(vcpus, offset)
   return {
     guestTimebase: BigInt.asUintN(64, timebase + offset),
     timeOfDayNs,
     timebaseFrequency,
     uncertaintyNs,
+    ...(roundingTicks !== 0n && { roundingTicks }),
     offset,
     vcpus: vcpus.map(({ id }, index) => savedTimers(id, timers[index] ?? {})),
   }
@@ -113,6 +121,7 @@ export function loadTimebase(
   const asked = vcpus.map(({ id }) => wantedTimers(plan, saved.get(id)))
   const { wanted, skipped } = whatThereIs(vcpus, asked, before)
   applyTimers(vcpus, before, wanted)
+  for (const vcpu of vcpus) loaded.set(vcpu, plan)
   publish(state, plan)
   return { ...plan, skipped }
 }
@@ -184,6 +193,11 @@ function commonOffset(vcpus: readonly Vcpu[], timers: readonly Timers[]): bigint
   if (offsets.some(({ offset }) => offset !== first?.offset))
     throw new TimebaseDivergedError(offsets)
   return first?.offset ?? 0n
+}
+
+function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
+  const [first] = vcpus.map((vcpu) => loaded.get(vcpu)).filter((plan) => plan?.offset === offset)
+  return first?.roundingTicks ?? 0n
 }
 
 function savedTimers(id: number, { DEC_EXPIRY, VTB, PURR, SPURR }: Timers): VcpuTimers {

@@ -4,7 +4,7 @@ import { KvmError } from './errors.ts'
 import { errnoName, errnos, meansAbsent } from './errno.ts'
 import { registerNames } from './registers.ts'
 import type { RegisterName, RegisterValues } from './registers.ts'
-import { lookUp, putValue, sameValue, takeValue } from './value.ts'
+import { checkValue, lookUp, putValue, sameValue, takeValue } from './value.ts'
 import type { AnyRegisterValue } from './value.ts'
 import type { Vcpu } from './vcpu.ts'
 
@@ -43,6 +43,8 @@ export function writeSnapshot(
   checkOptionNames('options', options, ['timebase'])
   const { timebase = false } = options
   if (typeof timebase !== 'boolean') throw wrongType('options.timebase', 'a boolean', timebase)
+
+  for (const [name, value] of Object.entries(snapshot)) checkValue(name, value)
 
   const values = new Map(Object.entries(snapshot)) as Map<RegisterName, AnyRegisterValue>
   if (!timebase) values.delete('TB_OFFSET')

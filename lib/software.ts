@@ -1,6 +1,14 @@
 import { endianness } from 'node:os'
 import type { OneRegBatch } from './batch.ts'
-import { checkBytes, checkInteger, checkU64, outOfRange, wrongType } from './checks.ts'
+import {
+  checkBytes,
+  checkInteger,
+  checkObject,
+  checkOptionNames,
+  checkU64,
+  outOfRange,
+  wrongType,
+} from './checks.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { registerSize } from './registers.ts'
@@ -48,6 +56,13 @@ export class SoftwareKernel implements Kernel {
 
   /** @throws TypeError, RangeError for an option of the wrong type or range */
   constructor(options: SoftwareKernelOptions = {}) {
+    checkOptionNames('options', checkObject('options', options), [
+      'timebaseFrequency',
+      'timebase',
+      'timeOfDayNs',
+      'time',
+      'without',
+    ])
     this.clock = new SoftwareClock(options)
     const without = options.without ?? []
     for (const name of without) lookUp(name)
@@ -71,6 +86,7 @@ export class SoftwareKernel implements Kernel {
 
   open(path: string): number {
     if (typeof path !== 'string') throw wrongType('path', 'a string', path)
+    if (path.includes('\0')) throw outOfRange('path', 'free of null bytes', path)
     const fault = this.#call('open')
     if (fault < 0) return fault
     if (path === '/dev/kvm') return this.#newFile({ kind: 'kvm' })

@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, checkU64, outOfRange, wrongType } from './checks.ts'
+import { checkInteger, checkObject, checkU64, outOfRange, shown, wrongType } from './checks.ts'
 import { stateFormat } from './errors.ts'
 import { checkTimebasePoint } from './timebase.ts'
 import type { TimebasePoint } from './timebase.ts'
@@ -34,6 +34,7 @@ const pointFields = [
   'uncertaintyNs',
   'offset',
 ] as const
+const optionalFields = ['roundingTicks'] as const
 const timerFields = ['decExpiry', 'vtb', 'purr', 'spurr'] as const
 
 /**
@@ -47,7 +48,8 @@ export function checkTimebaseState(value: unknown): void {
   checkU64('state.offset', offset)
   if (!Array.isArray(vcpus)) throw wrongType('state.vcpus', 'an array', vcpus)
   const ids = new Set<number>()
-  vcpus.forEach((vcpu: unknown, index) => {
+  // Not forEach, which passes over the holes of an array.
+  for (const [index, vcpu] of vcpus.entries() as IterableIterator<[number, unknown]>) {
     const name = `state.vcpus[${index}]`
     const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
     const id = checkInteger(`${name}.id`, timers.id)
@@ -56,7 +58,7 @@ export function checkTimebaseState(value: unknown): void {
     for (const field of timerFields) {
       if (timers[field] !== undefined) checkU64(`${name}.${field}`, timers[field])
     }
-  })
+  }
 }
 
 /**
@@ -68,12 +70,8 @@ export function checkTimebaseState(value: unknown): void {
 export function serializeTimebase(state: TimebaseState): string {
   checkTimebaseState(state)
   const vcpus = state.vcpus.map((vcpu) => ({ id: vcpu.id, ...decimals(vcpu, timerFields) }))
-  return JSON.stringify({
-    format: FORMAT,
-    version: VERSION,
-    ...decimals(state, pointFields),
-    vcpus,
-  })
+  const point = decimals(state, [...pointFields, ...optionalFields])
+  return JSON.stringify({ format: FORMAT, version: VERSION, ...point, vcpus })
 }
 
 /**
@@ -90,13 +88,14 @@ export function parseTimebase(text: string): TimebaseState {
   }
   if (json['version'] !== VERSION) {
     throw stateFormat(
-      `This saved timebase has version ${JSON.stringify(json['version'])}; this release reads version ${VERSION}`,
+      `This saved timebase has version ${shown(json['version'])}; this release reads version ${VERSION}`,
     )
   }
-  refuseUnknown(json, ['format', 'version', ...pointFields, 'vcpus'], '')
+  refuseUnknown(json, ['format', 'version', ...pointFields, ...optionalFields, 'vcpus'], '')
   if (!Array.isArray(json['vcpus'])) throw stateFormat('The field "vcpus" must be an array')
   const state = {
     ...bigints(json, pointFields, '', true),
+    ...bigints(json, optionalFields, '', false),
     vcpus: json['vcpus'].map((vcpu, index) => parseVcpu(vcpu, `vcpus[${index}].`)),
   }
   try {

@@ -16,17 +16,17 @@ export function readTimebaseFrequency(proc = '/proc'): bigint | undefined {
 function fromDeviceTree(cpus: string): bigint | undefined {
   for (const node of entriesOf(cpus)) {
     const bytes = readIfThere(path.join(cpus, node, 'timebase-frequency'))
-    if (bytes?.length === 4) return BigInt(bytes.readUInt32BE())
-    if (bytes?.length === 8) return bytes.readBigUInt64BE()
+    if (bytes?.length !== 4 && bytes?.length !== 8) continue
+    const frequency = BigInt(`0x${bytes.toString('hex')}`)
+    if (frequency > 0n) return frequency
   }
   return undefined
 }
 
 function fromCpuinfo(proc: string): bigint | undefined {
-  const line = /^timebase\s*:\s*(\d+)$/m.exec(
-    readIfThere(path.join(proc, 'cpuinfo'))?.toString() ?? '',
-  )
-  return line?.[1] === undefined ? undefined : BigInt(line[1])
+  const text = readIfThere(path.join(proc, 'cpuinfo'))?.toString() ?? ''
+  const frequency = BigInt(/^timebase\s*:\s*(\d+)$/m.exec(text)?.[1] ?? 0)
+  return frequency > 0n ? frequency : undefined
 }
 
 function entriesOf(folder: string): string[] {

@@ -16,6 +16,9 @@ export const TIMEBASE_OFFSET_STEP = 1n << 24n
 
 const NS_PER_SECOND = 1_000_000_000n
 
+/** A step of so many ticks and one of as many back are the same to a guest, modulo 2^64. */
+const HALF_RANGE = 1n << 63n
+
 /** A host's two clocks at one instant, from {@link Host.sample}. */
 export interface TimebaseSample {
   /** The host's timebase, in ticks, u64. */
@@ -38,6 +41,11 @@ export interface TimebasePoint {
   readonly timebaseFrequency: bigint
   /** How far apart the instants of the two readings can be, in ns. */
   readonly uncertaintyNs: bigint
+  /**
+   * How far the guest's timebase is ahead of where it would be but for the rounding of earlier loads,
+   * in ticks, signed 64 bits: 0 unless told. With it the errors of many moves do not add up.
+   */
+  readonly roundingTicks?: bigint
 }
 
 export interface PlanOptions {
@@ -63,7 +71,7 @@ export interface TimebasePlan {
   readonly guestTimebase: bigint
   /** How far that is ahead of the saved guest timebase, in ticks: never below 0. */
   readonly advancedTicks: bigint
-  /** How far that is ahead of the wanted value, in ticks: below 0 if behind it. */
+  /** How far that is ahead of where it would be without rounding, in ticks: below 0 if behind it. */
   readonly roundingTicks: bigint
   /** How long the guest was away by the two wall clocks, in ns: 0 if the second is behind the first. */
   readonly downtimeNs: bigint
@@ -82,7 +90,8 @@ export interface TimebasePlan {
  *
  * @throws TypeError, RangeError for a value of the wrong type or range
  * @throws TimebaseFrequencyError if the two frequencies differ
- * @throws TimebaseDowntimeError if the downtime is longer than `maxDowntimeNs`
+ * @throws TimebaseDowntimeError if the downtime is longer than `maxDowntimeNs`, or so long that the
+ *   guest could not tell it from a step back
  */
 export function planTimebase(
   state: TimebasePoint,
@@ -92,37 +101,51 @@ export function planTimebase(
   checkTimebasePoint('state', state)
   checkSample(sample)
   const { downtime, rounding, maxDowntimeNs } = checkPlanOptions(options)
-  const frequency = sample.timebaseFrequency
-  if (state.timebaseFrequency !== frequency) {
-    throw new TimebaseFrequencyError(state.timebaseFrequency, frequency)
+  const { guestTimebase, timebaseFrequency: frequency, roundingTicks = 0n } = state
+  if (frequency !== sample.timebaseFrequency) {
+    throw new TimebaseFrequencyError(frequency, sample.timebaseFrequency)
   }
-  const passed = sample.timeOfDayNs - state.timeOfDayNs
-  const downtimeNs = passed > 0n ? passed : 0n
+  const passedNs = sample.timeOfDayNs - state.timeOfDayNs
+  const downtimeNs = passedNs > 0n ? passedNs : 0n
   if (maxDowntimeNs !== undefined && downtimeNs > maxDowntimeNs) {
     throw new TimebaseDowntimeError(downtimeNs, maxDowntimeNs)
   }
-  const wantedTicks = downtime === 'freeze' ? 0n : (downtimeNs * frequency) / NS_PER_SECOND
-  const wantedOffset = u64(state.guestTimebase - sample.timebase + wantedTicks)
-  const roundingTicks = roundingFor(wantedOffset, wantedTicks, rounding)
-  const offset = u64(wantedOffset + roundingTicks)
+  const isFrozen = downtime === 'freeze'
+  const passedTicks = isFrozen ? 0n : (downtimeNs * frequency) / NS_PER_SECOND
+  // A frozen guest goes on where it stopped, not where it should have stopped.
+  const wantedTicks = isFrozen ? 0n : passedTicks - roundingTicks
+  // The advances with which the offset is a multiple of 2^24 are this one and every 2^24th from it.
+  const possible = modulo(sample.timebase - guestTimebase, TIMEBASE_OFFSET_STEP)
+  const advancedTicks = chooseAdvance(wantedTicks, possible, rounding)
+  if (advancedTicks >= HALF_RANGE) {
+    throw new TimebaseDowntimeError(downtimeNs)
+  }
+  const offset = u64(guestTimebase - sample.timebase + advancedTicks)
   return {
     offset,
     guestTimebase: u64(sample.timebase + offset),
-    advancedTicks: wantedTicks + roundingTicks,
-    roundingTicks,
+    advancedTicks,
+    roundingTicks: advancedTicks - passedTicks + roundingTicks,
     downtimeNs,
     uncertaintyNs: state.uncertaintyNs + sample.uncertaintyNs,
   }
 }
 
-/** The ticks from the wanted offset to the multiple that is taken. */
-function roundingFor(wantedOffset: bigint, wantedTicks: bigint, rounding: string): bigint {
-  const above = wantedOffset % TIMEBASE_OFFSET_STEP
-  if (above === 0n) return 0n
+/**
+ * Of the advances `least`, `least` + 2^24, `least` + 2 · 2^24 and so on, the one to take. None is
+ * below 0, since the guest must not go back.
+ */
+function chooseAdvance(wanted: bigint, least: bigint, rounding: 'nearest' | 'up'): bigint {
+  if (wanted <= least) return least
+  const above = modulo(wanted - least, TIMEBASE_OFFSET_STEP)
   const isBelowNearer = above < TIMEBASE_OFFSET_STEP / 2n
-  // Rounding down by more than the guest's advance would take it behind what it has seen.
-  if (rounding === 'nearest' && isBelowNearer && above <= wantedTicks) return -above
-  return TIMEBASE_OFFSET_STEP - above
+  if (above === 0n || (rounding === 'nearest' && isBelowNearer)) return wanted - above
+  return wanted - above + TIMEBASE_OFFSET_STEP
+}
+
+/** The remainder that is never below 0. */
+function modulo(value: bigint, divisor: bigint): bigint {
+  return ((value % divisor) + divisor) % divisor
 }
 
 function u64(value: bigint): bigint {
@@ -133,6 +156,7 @@ function u64(value: bigint): bigint {
 export function checkTimebasePoint(name: string, value: unknown): void {
   const point = checkObject(name, value) as Partial<TimebasePoint>
   checkU64(`${name}.guestTimebase`, point.guestTimebase)
+  if (point.roundingTicks !== undefined) checkI64(`${name}.roundingTicks`, point.roundingTicks)
   checkClock(name, point)
 }
 

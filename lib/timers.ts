@@ -90,12 +90,15 @@ function verify(entries: readonly Entry[]): Problem | undefined {
   return { vcpu: vcpu.id, register: name, problem }
 }
 
-/** Writes the values from before and sees which registers hold them. */
+/**
+ * Writes the values from before and sees which registers hold them; where one cannot be read, the
+ * kernel's word counts that it was written.
+ */
 function putBack(entries: readonly Entry[]): NotRestored[] {
   const written = writeEntries(entries)
   return readEntries(entries).flatMap(({ vcpu, name, value, result, held }, index) => {
-    if (result >= 0 && held === value) return []
     const set = written[index]?.result ?? 0
+    if (result >= 0 ? held === value : set >= 0) return []
     const problem = [
       set < 0 ? `KVM_SET_ONE_REG: ${errnoName(set)}` : `was set to ${value}`,
       result < 0 ? `KVM_GET_ONE_REG: ${errnoName(result)}` : `reads ${held}`,

@@ -17,20 +17,30 @@ export function lookUp(name: unknown): Register {
   return registers[name as RegisterName]
 }
 
-/** Puts a value into an entry of a batch, after checking its type and range. */
-export function putValue(batch: OneRegBatch, index: number, name: string, value: unknown): void {
-  const register = lookUp(name)
-  batch.ids[index] = register.id
-  switch (register.width) {
+/**
+ * Checks a value against its register's type and range.
+ *
+ * @throws TypeError, RangeError
+ */
+export function checkValue(name: string, value: unknown): AnyRegisterValue {
+  const { width } = lookUp(name)
+  switch (width) {
     case 32:
-      batch.set32(index, checkU32(name, value))
-      break
+      return checkU32(name, value)
     case 64:
-      batch.set64(index, checkU64(name, value))
-      break
+      return checkU64(name, value)
     case 128:
-      batch.bytes(index, 16).set(checkBytes(name, value, 16))
+      return checkBytes(name, value, 16)
   }
+}
+
+/** Puts a register's id and a value, once checked, into an entry of a batch. */
+export function putValue(batch: OneRegBatch, index: number, name: string, value: unknown): void {
+  const checked = checkValue(name, value)
+  batch.ids[index] = lookUp(name).id
+  if (typeof checked === 'number') batch.set32(index, checked)
+  else if (typeof checked === 'bigint') batch.set64(index, checked)
+  else batch.bytes(index, 16).set(checked)
 }
 
 /** The value of an entry of a batch; 128 bits as a copy. */

@@ -54,8 +54,9 @@ export class Faults {
     const { errno, operation, register, skip = 0, times = 1 } = fault
     this.#pending.push({
       errno: errnos[checkWord('errno', errno, Object.keys(errnos) as ErrnoName[])],
-      operation: operation && checkWord('operation', operation, operations),
-      register: register && lookUp(register).id,
+      operation:
+        operation === undefined ? undefined : checkWord('operation', operation, operations),
+      register: register === undefined ? undefined : lookUp(register).id,
       skip: checkInteger('skip', skip),
       times: checkInteger('times', times),
     })
@@ -67,13 +68,17 @@ export class Faults {
 
   /** 0, or `-errno` if the call that is about to be made shall fail. */
   strike(operation: Operation, register?: bigint): number {
+    let result = 0
     for (const fault of this.#pending) {
       if (fault.operation !== undefined && fault.operation !== operation) continue
       if (fault.register !== undefined && fault.register !== register) continue
-      if (fault.skip-- > 0) continue
-      if (--fault.times <= 0) this.#pending.splice(this.#pending.indexOf(fault), 1)
-      return -fault.errno
+      if (fault.skip > 0) fault.skip--
+      else if (fault.times > 0) {
+        fault.times--
+        if (result === 0) result = -fault.errno
+      }
     }
-    return 0
+    this.#pending = this.#pending.filter(({ times }) => times > 0)
+    return result
   }
 }
