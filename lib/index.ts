@@ -10,7 +10,12 @@ export {
   saveTimebase,
   TIMEBASE_ADJUST_CHANNEL,
 } from './migration.ts'
-export type { InheritOutcome, LoadOutcome, TimebaseAdjustMessage } from './migration.ts'
+export type {
+  AlignOptions,
+  InheritOutcome,
+  LoadOutcome,
+  TimebaseAdjustMessage,
+} from './migration.ts'
 export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase.ts'
 export type { PlanOptions, TimebasePlan, TimebasePoint, TimebaseSample } from './timebase.ts'
 export { parseTimebase, serializeTimebase } from './state.ts'

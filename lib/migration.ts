@@ -1,26 +1,30 @@
 import { channel } from 'node:diagnostics_channel'
-import { wrongType } from './checks.ts'
-import {
-  KvmError,
-  OneRegError,
-  TimebaseDivergedError,
-  TimebaseFrequencyError,
-  TimebaseNotAppliedError,
-  unavailable,
-} from './errors.ts'
-import type { Host } from './host.ts'
+import { checkObject, wrongType, wrongValue } from './checks.ts'
+import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
+import { checkAllThere, commonOffset, hostOf, offsetOf } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
-import { checkPlanOptions, planTimebase } from './timebase.ts'
-import type { PlanOptions, TimebasePlan } from './timebase.ts'
+import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
+import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
 import { applyTimers, readTimers } from './timers.ts'
 import type { TimerName, Timers } from './timers.ts'
-import { Vcpu } from './vcpu.ts'
+import { waitForTimebase } from './wait.ts'
+import type { Vcpu } from './vcpu.ts'
 
 /** What {@link loadTimebase} did. */
 export interface LoadOutcome extends TimebasePlan {
   /** Registers that were left out since this host's kernel lacks them. */
   readonly skipped: readonly { readonly vcpu: number; readonly register: TimerName }[]
+}
+
+export interface AlignOptions extends PlanOptions {
+  readonly downtime: 'freeze'
+  /**
+   * Wait, at most one period of 2^24 ticks and a millisecond, for the instant at which the guest can
+   * go on where it stopped to the tick. The load is then a promise: start the guest when it resolves,
+   * and not before.
+   */
+  readonly align: true
 }
 
 /** What {@link inheritTimebase} did. */
@@ -68,9 +72,9 @@ const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTic
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const host = hostOf(vcpus)
-  const timers = readTimers(vcpus)
+  const { timers, sample } = readTimers(vcpus, host)
   const offset = commonOffset(vcpus, timers)
-  const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = host.sample()
+  const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
   const roundingTicks = roundingOf(vcpus, offset)
   return {
     guestTimebase: BigInt.asUintN(64, timebase + offset),
@@ -92,6 +96,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
  * the guest's timebase of now, since kernels 5.17 to 6.0 can hang a guest without one.
  *
  * @param vcpus all vCPUs of the guest, with the ids that they had when it was saved
+ * @returns with `align` a promise, which rejects with the errors below
  * @throws TypeError, RangeError for a state or an option of the wrong type or range
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel has no TB_OFFSET (Linux 3.13, HV KVM)
@@ -102,7 +107,51 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
 export function loadTimebase(
   vcpus: readonly Vcpu[],
   state: TimebaseState,
-  options: PlanOptions = {},
+  options: AlignOptions,
+): Promise<LoadOutcome>
+export function loadTimebase(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options?: PlanOptions,
+): LoadOutcome
+export function loadTimebase(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions & { readonly align?: boolean } = {},
+): LoadOutcome | Promise<LoadOutcome> {
+  const { align = false, ...planOptions } = checkObject('options', options) as typeof options
+  if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
+  return align ? loadAligned(vcpus, state, planOptions) : load(vcpus, state, planOptions)
+}
+
+/** How long before the aligned instant the registers are written at the latest: 1 ms at 512 MHz. */
+const ALIGN_LEAD_TICKS = 1n << 19n
+
+async function loadAligned(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions,
+): Promise<LoadOutcome> {
+  if (options.downtime !== 'freeze') {
+    throw wrongValue('options.downtime', "'freeze' with align", options.downtime)
+  }
+  let start = 0n
+  // The offset for an instant to come is known already: it is written now, and the guest is held
+  // back until then, so that it notices neither the writing nor the wait.
+  const outcome = load(vcpus, state, options, (sample) => {
+    start = nextAligned(state.guestTimebase, sample.timebase + ALIGN_LEAD_TICKS)
+    return { ...sample, timebase: start }
+  })
+  const [first] = vcpus
+  if (first !== undefined) await waitForTimebase(first.host, start)
+  return outcome
+}
+
+function load(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions,
+  atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
   const host = hostOf(vcpus)
   checkTimebaseState(state)
@@ -112,11 +161,11 @@ export function loadTimebase(
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
   const { before, sample } = beforeWriting(() => {
-    const before = readTimers(vcpus)
+    const { timers: before, sample } = readTimers(vcpus, host)
     before.forEach((timers, index) => offsetOf(vcpus[index]?.id, timers))
-    return { before, sample: host.sample() }
+    return { before, sample }
   })
-  const plan = planTimebase(state, sample, options)
+  const plan = planTimebase(state, atInstant(sample), options)
   const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
   const asked = vcpus.map(({ id }) => wantedTimers(plan, saved.get(id)))
   const { wanted, skipped } = whatThereIs(vcpus, asked, before)
@@ -136,63 +185,15 @@ export function loadTimebase(
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   const host = hostOf([from, to])
   const { offset, before, sample } = beforeWriting(() => {
-    const [theirs = {}, before = {}] = readTimers([from, to])
+    const { timers, sample } = readTimers([from, to], host)
+    const [theirs = {}, before = {}] = timers
     offsetOf(to.id, before)
-    return { offset: offsetOf(from.id, theirs), before, sample: host.sample() }
+    return { offset: offsetOf(from.id, theirs), before, sample }
   })
   const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
   const { wanted } = whatThereIs([to], [{ TB_OFFSET: offset, DEC_EXPIRY: guestTimebase }], [before])
   applyTimers([to], [before], wanted)
   return { offset, guestTimebase }
-}
-
-/** The host of all these vCPUs, which must be one guest's as far as can be seen. */
-function hostOf(vcpus: unknown): Host {
-  if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
-  let host: Host | undefined
-  const ids = new Set<number>()
-  for (const vcpu of vcpus as unknown[]) {
-    if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    host ??= vcpu.host
-    if (vcpu.host !== host) {
-      throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
-    }
-    if (ids.has(vcpu.id)) {
-      throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${vcpu.id} was given twice`)
-    }
-    ids.add(vcpu.id)
-  }
-  if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
-  return host
-}
-
-/** A vCPU that is left out would run on with another offset than its siblings. */
-function checkAllThere(vcpus: readonly Vcpu[], state: TimebaseState): void {
-  const given = new Set(vcpus.map(({ id }) => id))
-  const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
-  if (absent.length === 0) return
-  throw new OneRegError(
-    'ERR_VCPUS_MISMATCH',
-    `The state was saved from vCPUs that were not given to load it: ${absent.join(', ')}`,
-  )
-}
-
-function offsetOf(id: number | undefined, { TB_OFFSET }: Timers): bigint {
-  if (TB_OFFSET !== undefined) return TB_OFFSET
-  throw unavailable(
-    `vCPU ${id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER6 or later; PR KVM, BookE and other processors do not have it`,
-  )
-}
-
-function commonOffset(vcpus: readonly Vcpu[], timers: readonly Timers[]): bigint {
-  const offsets = vcpus.map(({ id }, index) => ({
-    vcpu: id,
-    offset: offsetOf(id, timers[index] ?? {}),
-  }))
-  const [first] = offsets
-  if (offsets.some(({ offset }) => offset !== first?.offset))
-    throw new TimebaseDivergedError(offsets)
-  return first?.offset ?? 0n
 }
 
 function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {

@@ -31,6 +31,11 @@ const MAX_VCPU_ID = 2048
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
   /** Registers that this kernel lacks: `['DEC_EXPIRY']` before Linux 4.16, also `'TB_OFFSET'` under PR KVM. */
   readonly without?: readonly RegisterName[]
+  /**
+   * How many vCPUs with consecutive ids share a virtual core, and so one TB_OFFSET: 1 unless told, as
+   * on POWER9 and later; up to 8 on POWER7 and POWER8.
+   */
+  readonly threadsPerCore?: number
 }
 
 type File =
@@ -52,6 +57,7 @@ export class SoftwareKernel implements Kernel {
   readonly #faults = new Faults()
   readonly #files = new Map<number, File>()
   readonly #without: ReadonlySet<RegisterName>
+  readonly #threadsPerCore: number
   #calls = 0
 
   /** @throws TypeError, RangeError for an option of the wrong type or range */
@@ -62,11 +68,14 @@ export class SoftwareKernel implements Kernel {
       'timeOfDayNs',
       'time',
       'without',
+      'threadsPerCore',
     ])
     this.clock = new SoftwareClock(options)
     const without = options.without ?? []
     for (const name of without) lookUp(name)
     this.#without = new Set(without)
+    this.#threadsPerCore = checkInteger('threadsPerCore', options.threadsPerCore ?? 1)
+    if (this.#threadsPerCore === 0) throw outOfRange('threadsPerCore', '1 or more', 0)
   }
 
   /** How many system calls have been made so far; a batch counts for as many as it has entries. */
@@ -138,7 +147,10 @@ export class SoftwareKernel implements Kernel {
     if (file.kind === 'vm') return -errnos.ENOTTY
     // 0 is the kernel's choice, 1 is HV; PR is not loaded.
     if (file.kind === 'vcpu' || type > 1) return -errnos.EINVAL
-    return this.#newFile({ kind: 'vm', vm: { vcpuIds: new Set(), shared: new Map() } })
+    return this.#newFile({
+      kind: 'vm',
+      vm: { vcpuIds: new Set(), values: new Map(), cores: new Map() },
+    })
   }
 
   createVcpu(fd: number, id: number): number {
@@ -151,7 +163,8 @@ export class SoftwareKernel implements Kernel {
     if (id >= MAX_VCPU_ID || vm.vcpuIds.has(id)) return -errnos.EINVAL
     // Closing the vCPU does not free its id: the VM keeps it to its end.
     vm.vcpuIds.add(id)
-    const vcpu = new SoftwareVcpu(id, vm, () => this.clock.timebase(), this.#without)
+    const core = Math.floor(id / this.#threadsPerCore)
+    const vcpu = new SoftwareVcpu(id, core, vm, () => this.clock.timebase(), this.#without)
     return this.#newFile({ kind: 'vcpu', vcpu })
   }
 

@@ -143,6 +143,14 @@ function chooseAdvance(wanted: bigint, least: bigint, rounding: 'nearest' | 'up'
   return wanted - above + TIMEBASE_OFFSET_STEP
 }
 
+/**
+ * The next host timebase from `from` on at which a guest can go on at `guestTimebase` to the tick: the
+ * offset is a multiple of 2^24 there.
+ */
+export function nextAligned(guestTimebase: bigint, from: bigint): bigint {
+  return u64(from + modulo(guestTimebase - from, TIMEBASE_OFFSET_STEP))
+}
+
 /** The remainder that is never below 0. */
 function modulo(value: bigint, divisor: bigint): bigint {
   return ((value % divisor) + divisor) % divisor

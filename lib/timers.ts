@@ -2,7 +2,9 @@ import { OneRegBatch } from './batch.ts'
 import { KvmError, TimebaseNotAppliedError } from './errors.ts'
 import type { NotRestored } from './errors.ts'
 import { errnoName, meansAbsent } from './errno.ts'
+import type { Host } from './host.ts'
 import { registers } from './registers.ts'
+import type { TimebaseSample } from './timebase.ts'
 import type { Vcpu } from './vcpu.ts'
 
 /** A vCPU's time registers. The offset comes first: kernels before 5.17 keep DEC_EXPIRY relative to it. */
@@ -28,19 +30,27 @@ interface Answer extends Entry {
 }
 
 /**
- * The time registers of every vCPU, in one crossing.
+ * The time registers of every vCPU, in one crossing, and the host's clocks just after it: reading
+ * waits for a vCPU that still runs, and a guest that is to be frozen loses the time until the sample.
  *
  * @throws KvmError for an error that does not say that a register is absent
+ * @throws OneRegError ERR_KVM_UNAVAILABLE, as {@link Host.sample}
  */
-export function readTimers(vcpus: readonly Vcpu[]): Timers[] {
+export function readTimers(
+  vcpus: readonly Vcpu[],
+  host: Host,
+): { timers: Timers[]; sample: TimebaseSample } {
   const entries = vcpus.flatMap((vcpu) => timerNames.map((name) => ({ vcpu, name, value: 0n })))
+  const batch = batchOf(entries)
+  host.kernel.getOneRegs(batch)
+  const sample = host.sample()
   const timers = new Map(vcpus.map((vcpu): [Vcpu, Timers] => [vcpu, {}]))
-  for (const { vcpu, name, result, held } of readEntries(entries)) {
+  for (const { vcpu, name, result, held } of answersOf(entries, batch)) {
     if (result < 0 && !meansAbsent(result)) throw failure('KVM_GET_ONE_REG', vcpu, name, result)
     const ofVcpu = timers.get(vcpu)
     if (result >= 0 && ofVcpu !== undefined) ofVcpu[name] = held
   }
-  return [...timers.values()]
+  return { timers: [...timers.values()], sample }
 }
 
 /**

@@ -157,7 +157,7 @@ ${indented([
   [
     'right to half a step',
     yes(verdict.withinHalfAStep),
-    `${ms(errorTicks)} from perfect time, ${ms(TIMEBASE_OFFSET_STEP / 2n)} allowed`,
+    `${ms(errorTicks)} from perfect time; half a step is ${ms(TIMEBASE_OFFSET_STEP / 2n)}`,
   ],
 ])}
 

@@ -55,27 +55,38 @@ const byId = new Map<bigint, { name: RegisterName; register: Register }>(
   ]),
 )
 
-/** What the vCPUs of one VM share. */
+/** What the vCPUs of one VM share, and what those of one of its virtual cores do. */
 export interface SoftwareVm {
   readonly vcpuIds: Set<number>
-  readonly shared: Map<RegisterName, bigint>
+  readonly values: Map<RegisterName, bigint>
+  readonly cores: Map<number, Map<RegisterName, bigint>>
 }
+
+/** Kept in the VM (kvm->arch in the kernel). */
+const ofVm: ReadonlySet<RegisterName> = new Set(['PTCR'])
+
+/** Kept in the virtual core (struct kvmppc_vcore). */
+const ofCore: ReadonlySet<RegisterName> = new Set(['TB_OFFSET', 'VTB', 'LPCR_64', 'ARCH_COMPAT'])
 
 export class SoftwareVcpu {
   readonly id: number
   readonly #vm: SoftwareVm
+  readonly #core: Map<RegisterName, bigint>
   readonly #timebase: () => bigint
   readonly #without: ReadonlySet<RegisterName>
   readonly #values = new Map<RegisterName, bigint>()
 
   constructor(
     id: number,
+    core: number,
     vm: SoftwareVm,
     timebase: () => bigint,
     without: ReadonlySet<RegisterName>,
   ) {
     this.id = id
     this.#vm = vm
+    this.#core = vm.cores.get(core) ?? new Map<RegisterName, bigint>()
+    vm.cores.set(core, this.#core)
     this.#timebase = timebase
     this.#without = without
   }
@@ -100,11 +111,10 @@ export class SoftwareVcpu {
   }
 
   #read(name: RegisterName): bigint {
-    if (name === 'PTCR') return this.#vm.shared.get(name) ?? 0n
     if (name === 'LPCR') return this.#read('LPCR_64') & 0xffff_ffffn
     const fpr = /^FPR(\d+)$/.exec(name)
     if (fpr?.[1] !== undefined) return this.#read(`VSR${fpr[1]}` as RegisterName) >> 64n
-    return this.#values.get(name) ?? initial[name] ?? 0n
+    return this.#home(name).get(name) ?? initial[name] ?? 0n
   }
 
   #write(name: RegisterName, value: bigint): number {
@@ -127,17 +137,19 @@ export class SoftwareVcpu {
       case 'CIABR':
         // The hypervisor's privilege cannot be asked for.
         return this.#keep(name, (value & 3n) === 3n ? value & ~3n : value)
-      case 'PTCR':
-        this.#vm.shared.set(name, value)
-        return 0
       default:
         return this.#keep(name, value & (writable[name] ?? ~0n))
     }
   }
 
   #keep(name: RegisterName, value: bigint): number {
-    this.#values.set(name, value)
+    this.#home(name).set(name, value)
     return 0
+  }
+
+  #home(name: RegisterName): Map<RegisterName, bigint> {
+    if (ofVm.has(name)) return this.#vm.values
+    return ofCore.has(name) ? this.#core : this.#values
   }
 
   /** A floating-point register is the high half of the vector-scalar register of its number. */

@@ -1,0 +1,55 @@
+import { wrongType } from './checks.ts'
+import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
+import type { Host } from './host.ts'
+import type { TimebaseState } from './state.ts'
+import type { Timers } from './timers.ts'
+import { Vcpu } from './vcpu.ts'
+
+/** The host of all these vCPUs, which must be one guest's as far as can be seen. */
+export function hostOf(vcpus: unknown): Host {
+  if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
+  let host: Host | undefined
+  const ids = new Set<number>()
+  for (const vcpu of vcpus as unknown[]) {
+    if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
+    host ??= vcpu.host
+    if (vcpu.host !== host) {
+      throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
+    }
+    if (ids.has(vcpu.id)) {
+      throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${vcpu.id} was given twice`)
+    }
+    ids.add(vcpu.id)
+  }
+  if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
+  return host
+}
+
+/** A vCPU that is left out would run on with another offset than its siblings. */
+export function checkAllThere(vcpus: readonly Vcpu[], state: TimebaseState): void {
+  const given = new Set(vcpus.map(({ id }) => id))
+  const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
+  if (absent.length === 0) return
+  throw new OneRegError(
+    'ERR_VCPUS_MISMATCH',
+    `The state was saved from vCPUs that were not given to load it: ${absent.join(', ')}`,
+  )
+}
+
+export function offsetOf(id: number | undefined, { TB_OFFSET }: Timers): bigint {
+  if (TB_OFFSET !== undefined) return TB_OFFSET
+  throw unavailable(
+    `vCPU ${id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER6 or later; PR KVM, BookE and other processors do not have it`,
+  )
+}
+
+export function commonOffset(vcpus: readonly Vcpu[], timers: readonly Timers[]): bigint {
+  const offsets = vcpus.map(({ id }, index) => ({
+    vcpu: id,
+    offset: offsetOf(id, timers[index] ?? {}),
+  }))
+  const [first] = offsets
+  if (offsets.some(({ offset }) => offset !== first?.offset))
+    throw new TimebaseDivergedError(offsets)
+  return first?.offset ?? 0n
+}
