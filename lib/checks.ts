@@ -75,8 +75,9 @@ export function checkBytes(name: string, value: unknown, length: number): Uint8A
   return value
 }
 
+/** An object with named fields: not an array, nor a Map, whose entries would be passed over. */
 export function checkObject(name: string, value: unknown): object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
     throw wrongType(name, 'an object', value)
   }
   return value

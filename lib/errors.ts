@@ -53,6 +53,8 @@ function usualCause(code: string, context: KvmErrorContext): string {
       if (context.operation === 'KVM_CREATE_VCPU')
         return 'the id is taken or too high for this kernel, or the descriptor is not a VM'
       return 'the kernel refuses the argument'
+    case 'EEXIST':
+      return 'it exists already'
     case 'ENXIO':
       return 'the guest lacks the device that the register belongs to'
     case 'ENOTTY':

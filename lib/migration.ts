@@ -62,7 +62,8 @@ const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTic
  * runs, and its time would go on after it was saved.
  *
  * One sample of the host's clocks serves all vCPUs, and the offset is what the kernel holds, never
- * one remembered: QEMU remembers the one it asked for, and its guests go back in time.
+ * one remembered: QEMU remembers the one it asked for, and its guests go back in time. All that is
+ * remembered is the rounding error of the last load of the same {@link Vcpu} objects.
  *
  * @param vcpus all vCPUs of the guest
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED

@@ -59,7 +59,10 @@ export interface PlanOptions {
    * not go back; `'up'`: the next one, so that the guest is never behind the wanted value.
    */
   readonly rounding?: 'nearest' | 'up'
-  /** Refuse a downtime longer than this, in ns: a sign of clocks that are not synchronised. */
+  /**
+   * Refuse a downtime longer than this, in ns, whatever becomes of it: a sign of clocks that are not
+   * synchronised.
+   */
   readonly maxDowntimeNs?: bigint
 }
 

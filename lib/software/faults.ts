@@ -27,7 +27,7 @@ export interface Fault {
   readonly operation?: Operation
   /** Only calls for this register. */
   readonly register?: RegisterName
-  /** How many of the calls that match still go well before: 0 unless told, so the next one fails. */
+  /** How many calls that match it lets pass first: 0 unless told, so the next one fails. */
   readonly skip?: number
   /** How many calls then fail: 1 unless told. */
   readonly times?: number

@@ -1,0 +1,431 @@
+import { describe, expect, it, vi } from 'vitest'
+import { KvmError, OneRegError } from '../lib/errors.ts'
+import { registerNames, registers } from '../lib/registers.ts'
+import type { RegisterName, RegisterValues } from '../lib/registers.ts'
+import { SoftwareKernel } from '../lib/software.ts'
+import type { Vcpu } from '../lib/vcpu.ts'
+import { caught } from './support/caught.ts'
+import { PERIOD, Side } from './support/hostPair.ts'
+import { RelativeDecrementerKernel } from './support/kernels.ts'
+
+function side(kernel: SoftwareKernel = new SoftwareKernel({ time: () => 0n, timebase: 1_000n })) {
+  return new Side(kernel, [0, 1])
+}
+
+function freshVcpu(): Vcpu {
+  return side().vcpu(0)
+}
+
+function namesIn(snapshot: RegisterValues): string[] {
+  return Object.keys(snapshot).sort()
+}
+
+/** A guest's address and a length, as the kernel has them in VPA_SLB and VPA_DTL. */
+function area(address: bigint, length: bigint): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(address, length).buffer)
+}
+
+const NO_AREA = area(0n, 0n)
+const vpa = { VPA_ADDR: 0x10000n, VPA_SLB: area(0x20000n, 128n), VPA_DTL: area(0x30000n, 480n) }
+
+/** Fills every register with a value of its own, as far as the kernel takes it. */
+function fill(vcpu: Vcpu): void {
+  registerNames.forEach((name, index) => {
+    if (name.startsWith('VPA') || name === 'TB_OFFSET' || !vcpu.has(name)) return
+    const bytes = Uint8Array.from({ length: registers[name].width / 8 }, (_, byte) => index + byte)
+    try {
+      vcpu.setRaw(registers[name].id, bytes)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'EINVAL' })
+    }
+  })
+  vcpu.set('ARCH_COMPAT', 0x0f00_0004)
+  vcpu.set('TB_OFFSET', 7n * PERIOD)
+  vcpu.set('DEC_EXPIRY', 123_456n)
+  vcpu.write(vpa)
+}
+
+describe('a snapshot', () => {
+  it('has the registers that the kernel has, and no others', () => {
+    const vcpu = freshVcpu()
+    const snapshot = vcpu.snapshot()
+    expect(namesIn(snapshot)).toEqual(registerNames.filter((name) => vcpu.has(name)).sort())
+    // As many as were counted on a POWER9 host with Linux 6.12.
+    expect(namesIn(snapshot)).toHaveLength(168)
+    for (const name of ['IAC1', 'MAS0', 'TM_GPR0', 'TM_VSR63', 'ICP_STATE', 'VP_STATE']) {
+      expect(snapshot).not.toHaveProperty(name)
+    }
+  })
+
+  it('has each value as get gives it', () => {
+    const vcpu = freshVcpu()
+    fill(vcpu)
+    const snapshot = vcpu.snapshot()
+    for (const name of Object.keys(snapshot) as RegisterName[]) {
+      expect([name, snapshot[name]]).toEqual([name, vcpu.get(name)])
+    }
+    expect(snapshot).toMatchObject({ TB_OFFSET: 7n * PERIOD, DEC_EXPIRY: 123_456n, ...vpa })
+  })
+
+  it('does not change with the vCPU afterwards', () => {
+    const vcpu = freshVcpu()
+    const snapshot = vcpu.snapshot()
+    const copy = structuredClone(snapshot)
+    fill(vcpu)
+    vcpu.snapshot()
+    expect(snapshot).toEqual(copy)
+  })
+
+  it('lacks what this kernel lacks', () => {
+    const { vcpus } = side(new SoftwareKernel({ without: ['DEC_EXPIRY', 'VSCR'] }))
+    const [snapshot = {}] = vcpus.map((vcpu) => vcpu.snapshot())
+    expect(namesIn(snapshot)).toHaveLength(166)
+    expect(snapshot).not.toHaveProperty('DEC_EXPIRY')
+    expect(snapshot).not.toHaveProperty('VSCR')
+  })
+
+  it('is taken in one crossing', () => {
+    const { kernel, vcpus } = side()
+    const crossing = vi.spyOn(kernel, 'getOneRegs')
+    const single = vi.spyOn(kernel, 'getOneReg')
+    vcpus[0]?.snapshot()
+    expect(crossing).toHaveBeenCalledTimes(1)
+    expect(single).not.toHaveBeenCalled()
+  })
+
+  it.each(['vCPU', 'VM', 'host'] as const)('of a closed %s is refused', (what) => {
+    const { kernel, host, vm, vcpus } = side()
+    const [vcpu] = vcpus
+    ;({ vCPU: vcpu, VM: vm, host })[what]?.close()
+    const { calls } = kernel
+    expect(caught(OneRegError, () => vcpu?.snapshot()).code).toBe('ERR_KVM_CLOSED')
+    expect(caught(OneRegError, () => vcpu?.restore({ DAR: 1n })).code).toBe('ERR_KVM_CLOSED')
+    expect(kernel.calls).toBe(calls)
+  })
+})
+
+describe('which registers there are', () => {
+  it('is asked only once per host', () => {
+    const { kernel, host, vcpus } = side()
+    const counts = [...vcpus, host.createVm().createVcpu(0), ...vcpus].map((vcpu) => {
+      const { calls } = kernel
+      vcpu.snapshot()
+      return kernel.calls - calls
+    })
+    // Later ones ask for the 168 that there are and the two whose device is missing.
+    expect(counts).toEqual([310, 170, 170, 170, 170])
+  })
+
+  it('is asked again on another host', () => {
+    side().vcpu(0).snapshot()
+    const { kernel, ...other } = side()
+    const { calls } = kernel
+    other.vcpus[0]?.snapshot()
+    expect(kernel.calls - calls).toBe(310)
+  })
+
+  it('is asked again where the device was missing', () => {
+    const { kernel, vcpus } = side()
+    const crossing = vi.spyOn(kernel, 'getOneRegs')
+    for (const vcpu of vcpus) vcpu.snapshot()
+    const asked = crossing.mock.lastCall?.[0].ids
+    expect(asked).toContain(registers.ICP_STATE.id)
+    expect(asked).toContain(registers.VP_STATE.id)
+    expect(asked).not.toContain(registers.MAS0.id)
+  })
+
+  it.each(['ENXIO', 'ENOENT', 'EPERM', 'EOPNOTSUPP'] as const)('is not settled by %s', (errno) => {
+    const { kernel, vcpus } = side()
+    kernel.fail({ errno, register: 'DAR' })
+    const [without, withIt] = vcpus.map((vcpu) => vcpu.snapshot())
+    expect(without).not.toHaveProperty('DAR')
+    expect(withIt).toHaveProperty('DAR')
+  })
+
+  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF', 'EFAULT'] as const)(
+    'is not settled by %s, which fails the snapshot',
+    (errno) => {
+      const { kernel, vcpus } = side()
+      kernel.fail({ errno, register: 'DAR' })
+      const error = caught(KvmError, () => vcpus.map((vcpu) => vcpu.snapshot()))
+      expect(error).toMatchObject({
+        code: errno,
+        operation: 'KVM_GET_ONE_REG',
+        register: 'DAR',
+        vcpu: 0,
+      })
+      for (const vcpu of vcpus) expect(namesIn(vcpu.snapshot())).toHaveLength(168)
+    },
+  )
+})
+
+describe('restoring', () => {
+  it('gives a fresh vCPU every register but TB_OFFSET', () => {
+    const source = freshVcpu()
+    fill(source)
+    const snapshot = source.snapshot()
+    const fresh = freshVcpu()
+    expect(fresh.snapshot()).not.toEqual(snapshot)
+    expect(fresh.restore(snapshot)).toEqual({ refused: [] })
+    expect(fresh.snapshot()).toEqual({ ...snapshot, TB_OFFSET: 0n })
+  })
+
+  it('gives TB_OFFSET too when asked', () => {
+    const source = freshVcpu()
+    fill(source)
+    const snapshot = source.snapshot()
+    const fresh = freshVcpu()
+    expect(fresh.restore(snapshot, { timebase: true })).toEqual({ refused: [] })
+    expect(fresh.snapshot()).toEqual(snapshot)
+  })
+
+  it.each([undefined, {}, { timebase: false }])('leaves TB_OFFSET as it is with %o', (options) => {
+    const vcpu = freshVcpu()
+    vcpu.set('TB_OFFSET', 3n * PERIOD)
+    expect(vcpu.restore({ TB_OFFSET: 9n * PERIOD, DAR: 5n }, options)).toEqual({ refused: [] })
+    expect(vcpu.get('TB_OFFSET')).toBe(3n * PERIOD)
+    expect(vcpu.get('DAR')).toBe(5n)
+  })
+
+  it('takes a vCPU back to where it was', () => {
+    const vcpu = freshVcpu()
+    const before = vcpu.snapshot()
+    fill(vcpu)
+    expect(vcpu.snapshot()).not.toEqual(before)
+    expect(vcpu.restore(before, { timebase: true })).toEqual({ refused: [] })
+    expect(vcpu.snapshot()).toEqual(before)
+  })
+
+  it('takes some registers alone, and none', () => {
+    const vcpu = freshVcpu()
+    const before = vcpu.snapshot()
+    vcpu.restore({ DAR: 77n, DSISR: 5 })
+    expect(vcpu.snapshot()).toEqual({ ...before, DAR: 77n, DSISR: 5 })
+    expect(vcpu.restore({})).toEqual({ refused: [] })
+    expect(vcpu.snapshot()).toEqual({ ...before, DAR: 77n, DSISR: 5 })
+  })
+
+  it('does not change the snapshot', () => {
+    const source = freshVcpu()
+    fill(source)
+    const snapshot = source.snapshot()
+    const copy = structuredClone(snapshot)
+    freshVcpu().restore(snapshot)
+    expect(snapshot).toEqual(copy)
+  })
+})
+
+describe('the order of restoring', () => {
+  // Each set is given in every order of its keys: the order of an object must not matter.
+  const orders = [
+    (names: RegisterName[]) => names,
+    (names: RegisterName[]) => names.toReversed(),
+    (names: RegisterName[]) => names.toSorted(),
+  ]
+  function reordered(values: RegisterValues): RegisterValues[] {
+    return orders.map((order) =>
+      Object.fromEntries(order(Object.keys(values) as RegisterName[]).map((n) => [n, values[n]])),
+    )
+  }
+
+  it('sets the VPA before what hangs on it', () => {
+    for (const snapshot of reordered(vpa)) {
+      const vcpu = freshVcpu()
+      expect(vcpu.restore(snapshot)).toEqual({ refused: [] })
+      expect(vcpu.read(['VPA_ADDR', 'VPA_SLB', 'VPA_DTL'])).toEqual(vpa)
+    }
+  })
+
+  it('clears what hangs on the VPA before the VPA', () => {
+    const none = { VPA_ADDR: 0n, VPA_SLB: NO_AREA, VPA_DTL: NO_AREA }
+    for (const snapshot of reordered(none)) {
+      const vcpu = freshVcpu()
+      vcpu.write(vpa)
+      expect(vcpu.restore(snapshot)).toEqual({ refused: [] })
+      expect(vcpu.read(['VPA_ADDR', 'VPA_SLB', 'VPA_DTL'])).toEqual(none)
+    }
+  })
+
+  it('moves the VPA, and clears only a part of what hangs on it', () => {
+    const other = { VPA_ADDR: 0x50000n, VPA_SLB: NO_AREA, VPA_DTL: area(0x60000n, 48n) }
+    for (const snapshot of reordered(other)) {
+      const vcpu = freshVcpu()
+      vcpu.write(vpa)
+      expect(vcpu.restore(snapshot)).toEqual({ refused: [] })
+      expect(vcpu.read(['VPA_ADDR', 'VPA_SLB', 'VPA_DTL'])).toEqual(other)
+    }
+  })
+
+  it.each([
+    ['this kernel', () => new SoftwareKernel({ time: () => 0n })],
+    ['kernels 4.16 to 5.16', () => new RelativeDecrementerKernel({ time: () => 0n })],
+  ])('sets TB_OFFSET before DEC_EXPIRY, for %s', (_what, kernel) => {
+    for (const DEC_EXPIRY of [5n * PERIOD + 1n, 0n]) {
+      for (const snapshot of reordered({ TB_OFFSET: 4n * PERIOD, DEC_EXPIRY })) {
+        const vcpu = side(kernel()).vcpu(0)
+        vcpu.restore(snapshot, { timebase: true })
+        expect(vcpu.read(['TB_OFFSET', 'DEC_EXPIRY'])).toEqual({
+          TB_OFFSET: 4n * PERIOD,
+          DEC_EXPIRY,
+        })
+      }
+    }
+  })
+
+  it('sets LPCR and ARCH_COMPAT before all others', () => {
+    const all = freshVcpu().snapshot()
+    for (const snapshot of reordered(all)) {
+      const { kernel, vcpus } = side()
+      const crossing = vi.spyOn(kernel, 'setOneRegs')
+      vcpus[0]?.restore(snapshot, { timebase: true })
+      expect(crossing).toHaveBeenCalledTimes(1)
+      const ids = [...(crossing.mock.lastCall?.[0].ids ?? [])]
+      expect(ids).toHaveLength(168)
+      const early = [registers.ARCH_COMPAT.id, registers.LPCR.id, registers.LPCR_64.id]
+      expect(new Set(ids.slice(0, 3))).toEqual(new Set(early))
+    }
+  })
+})
+
+describe('what a kernel would not take', () => {
+  it('is reported: a register that it lacks', () => {
+    const snapshot = freshVcpu().snapshot()
+    const { vcpus } = side(new SoftwareKernel({ without: ['DAR', 'DEC_EXPIRY'] }))
+    const [{ refused } = { refused: [] }] = vcpus.map((vcpu) => vcpu.restore(snapshot))
+    expect(refused).toHaveLength(2)
+    expect(refused).toEqual(
+      expect.arrayContaining([
+        { register: 'DAR', code: 'EINVAL' },
+        { register: 'DEC_EXPIRY', code: 'EINVAL' },
+      ]),
+    )
+  })
+
+  it('is reported: registers of another processor and of a missing device', () => {
+    const vcpu = freshVcpu()
+    const { refused } = vcpu.restore({ TM_CR: 1n, ICP_STATE: 2n, DAR: 3n })
+    expect(refused).toEqual([
+      { register: 'TM_CR', code: 'EINVAL' },
+      { register: 'ICP_STATE', code: 'ENXIO' },
+    ])
+    expect(vcpu.get('DAR')).toBe(3n)
+  })
+
+  it('is reported: a level of compatibility that it does not have', () => {
+    const vcpu = freshVcpu()
+    const { refused } = vcpu.restore({ ...vcpu.snapshot(), ARCH_COMPAT: 0x0f00_00ff, DAR: 9n })
+    expect(refused).toEqual([{ register: 'ARCH_COMPAT', code: 'EINVAL' }])
+    expect(vcpu.get('DAR')).toBe(9n)
+  })
+
+  it('is reported: a VPA that would go from under its areas', () => {
+    const vcpu = freshVcpu()
+    vcpu.write(vpa)
+    expect(vcpu.restore({ VPA_ADDR: 0n }).refused).toEqual([
+      { register: 'VPA_ADDR', code: 'EINVAL' },
+    ])
+  })
+
+  it('is not reported where the value is held already', () => {
+    const vcpu = freshVcpu()
+    const DEBUG_INST = vcpu.get('DEBUG_INST')
+    expect(() => {
+      vcpu.set('DEBUG_INST', DEBUG_INST)
+    }).toThrow(KvmError)
+    expect(vcpu.restore({ DEBUG_INST }).refused).toEqual([])
+    expect(vcpu.restore({ DEBUG_INST: DEBUG_INST + 1 }).refused).toEqual([
+      { register: 'DEBUG_INST', code: 'EINVAL' },
+    ])
+  })
+
+  it('is not reported where 128 bits are held already', () => {
+    const { kernel, vcpus } = side()
+    const [vcpu] = vcpus
+    const VR3 = area(1n, 2n)
+    vcpu?.write({ VR3 })
+    kernel.fail({ errno: 'EINVAL', register: 'VR3', operation: 'KVM_SET_ONE_REG', times: 2 })
+    expect(vcpu?.restore({ VR3: area(1n, 2n) }).refused).toEqual([])
+    expect(vcpu?.restore({ VR3: area(1n, 3n) }).refused).toEqual([
+      { register: 'VR3', code: 'EINVAL' },
+    ])
+  })
+
+  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF'] as const)('is another thing than %s', (errno) => {
+    const { kernel, vcpus } = side()
+    kernel.fail({ errno, register: 'DAR' })
+    const error = caught(KvmError, () => vcpus[1]?.restore({ DAR: 1n, DSISR: 2 }))
+    expect(error).toMatchObject({
+      code: errno,
+      operation: 'KVM_SET_ONE_REG',
+      register: 'DAR',
+      vcpu: 1,
+    })
+  })
+})
+
+describe('a wrong snapshot', () => {
+  const good = { DAR: 5n }
+  const wrong: [string, unknown, ArgumentCode][] = [
+    ['a misspelt name', { ...good, TB_OFSET: 1n }, 'ERR_INVALID_ARG_VALUE'],
+    ['the name as in the header', { ...good, KVM_REG_PPC_DAR: 1n }, 'ERR_INVALID_ARG_VALUE'],
+    ['a name in lower case', { ...good, dsisr: 1 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a name that every object has', { ...good, toString: 1n }, 'ERR_INVALID_ARG_VALUE'],
+    ['__proto__', JSON.parse('{"__proto__":1}'), 'ERR_INVALID_ARG_VALUE'],
+    ['a number for 64 bits', { ...good, PID: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a bigint for 32 bits', { ...good, DSISR: 1n }, 'ERR_INVALID_ARG_TYPE'],
+    ['a bigint for 128 bits', { ...good, VR0: 1n }, 'ERR_INVALID_ARG_TYPE'],
+    ['a list for 128 bits', { ...good, VR0: new Array(16).fill(0) }, 'ERR_INVALID_ARG_TYPE'],
+    ['a string', { ...good, PID: '1' }, 'ERR_INVALID_ARG_TYPE'],
+    ['null', { ...good, PID: null }, 'ERR_INVALID_ARG_TYPE'],
+    ['undefined', { ...good, PID: undefined }, 'ERR_INVALID_ARG_TYPE'],
+    ['2^64', { ...good, PID: 2n ** 64n }, 'ERR_OUT_OF_RANGE'],
+    ['-1 in 64 bits', { ...good, PID: -1n }, 'ERR_OUT_OF_RANGE'],
+    ['2^32 in 32 bits', { ...good, DSISR: 2 ** 32 }, 'ERR_OUT_OF_RANGE'],
+    ['-1 in 32 bits', { ...good, DSISR: -1 }, 'ERR_OUT_OF_RANGE'],
+    ['a fraction', { ...good, DSISR: 0.5 }, 'ERR_OUT_OF_RANGE'],
+    ['NaN', { ...good, DSISR: NaN }, 'ERR_OUT_OF_RANGE'],
+    ['15 bytes', { ...good, VR0: new Uint8Array(15) }, 'ERR_OUT_OF_RANGE'],
+    ['17 bytes', { ...good, VR0: new Uint8Array(17) }, 'ERR_OUT_OF_RANGE'],
+    ['a number for TB_OFFSET', { ...good, TB_OFFSET: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['no snapshot', undefined, 'ERR_INVALID_ARG_TYPE'],
+    ['null for a snapshot', null, 'ERR_INVALID_ARG_TYPE'],
+    ['a list for a snapshot', [], 'ERR_INVALID_ARG_TYPE'],
+    ['text for a snapshot', '{}', 'ERR_INVALID_ARG_TYPE'],
+  ]
+
+  it.each(
+    wrong.flatMap(([what, value, code]) => [
+      { what, value, code, timebase: false },
+      { what, value, code, timebase: true },
+    ]),
+  )(
+    '($what) is refused before any system call, timebase: $timebase',
+    ({ value, code, timebase }) => {
+      const { kernel, vcpus } = side()
+      const [vcpu] = vcpus
+      const { calls } = kernel
+      const error = caught(Error, () => vcpu?.restore(value as RegisterValues, { timebase }))
+      expect(error).toMatchObject({ code })
+      expect(error).toBeInstanceOf(code === 'ERR_OUT_OF_RANGE' ? RangeError : TypeError)
+      expect(kernel.calls).toBe(calls)
+      expect(vcpu?.get('DAR')).toBe(0n)
+    },
+  )
+
+  it.each<[string, unknown, ArgumentCode]>([
+    ['an unknown option', { timebases: true }, 'ERR_INVALID_ARG_VALUE'],
+    ['a word for timebase', { timebase: 'yes' }, 'ERR_INVALID_ARG_TYPE'],
+    ['1 for timebase', { timebase: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['null for timebase', { timebase: null }, 'ERR_INVALID_ARG_TYPE'],
+    ['true for the options', true, 'ERR_INVALID_ARG_TYPE'],
+    ['null for the options', null, 'ERR_INVALID_ARG_TYPE'],
+  ])('or a wrong option (%s) is refused before any system call', (_what, options, code) => {
+    const { kernel, vcpus } = side()
+    const { calls } = kernel
+    const error = caught(TypeError, () => vcpus[0]?.restore(good, options as object))
+    expect(error).toMatchObject({ code })
+    expect(kernel.calls).toBe(calls)
+  })
+})
+
+type ArgumentCode = 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_OUT_OF_RANGE'

@@ -1,0 +1,539 @@
+import { describe, expect, it } from 'vitest'
+import { OneRegBatch } from '../lib/batch.ts'
+import { registers } from '../lib/registers.ts'
+import { SoftwareKernel } from '../lib/software.ts'
+import type { SoftwareKernelOptions } from '../lib/software.ts'
+import { operations } from '../lib/software/faults.ts'
+import type { Fault } from '../lib/software/faults.ts'
+import { errorOf } from './support/errorOf.ts'
+
+const SECOND = 1_000_000_000n
+const TB_OFFSET = registers.TB_OFFSET.id
+const EBADF = -9
+const EINVAL = -22
+
+/** A time that the test moves: ns. */
+class Time {
+  now = 0n
+  readonly read = (): bigint => this.now
+}
+
+/** What a kernel's sample tells, and what its clock does. */
+function sampleOf(kernel: SoftwareKernel): [timebase: bigint, timeOfDayNs: bigint] {
+  const words = new BigUint64Array(3)
+  expect(kernel.sample(words)).toBe(0)
+  const [timebase = 0n, timeOfDay = 0n, halfWidth] = words
+  expect(halfWidth).toBe(0n)
+  return [timebase, BigInt.asIntN(64, timeOfDay)]
+}
+
+function kernelWithVcpu(options: SoftwareKernelOptions = {}): {
+  kernel: SoftwareKernel
+  vcpu: number
+} {
+  const kernel = new SoftwareKernel(options)
+  const vcpu = kernel.createVcpu(kernel.createVm(kernel.open('/dev/kvm'), 0), 0)
+  expect(vcpu).toBe(5)
+  return { kernel, vcpu }
+}
+
+function get(kernel: SoftwareKernel, vcpu: number, id = TB_OFFSET): number {
+  return kernel.getOneReg(vcpu, id, new Uint8Array(8))
+}
+
+describe('the clock', () => {
+  it('stands still until the test moves the time', () => {
+    const time = new Time()
+    const kernel = new SoftwareKernel({ timebase: 7n, timeOfDayNs: 9n, time: time.read })
+    expect([kernel.timebase(), kernel.timebase()]).toEqual([7n, 7n])
+    expect(sampleOf(kernel)).toEqual([7n, 9n])
+    time.now += SECOND
+    expect(sampleOf(kernel)).toEqual([512_000_007n, SECOND + 9n])
+    expect(kernel.timebase()).toBe(512_000_007n)
+    expect(kernel.clock.timebase()).toBe(512_000_007n)
+    expect(kernel.clock.sample()).toEqual({ timebase: 512_000_007n, timeOfDayNs: SECOND + 9n })
+  })
+
+  it('does not care when the time began', () => {
+    const time = new Time()
+    time.now = 123_456_789n * SECOND
+    const kernel = new SoftwareKernel({ timebase: 7n, timeOfDayNs: 9n, time: time.read })
+    expect(sampleOf(kernel)).toEqual([7n, 9n])
+  })
+
+  it.each([
+    [512_000_000n, 1n, 0n],
+    [512_000_000n, 2n, 1n],
+    [512_000_000n, 1_000n, 512n],
+    [33_333_333n, SECOND, 33_333_333n],
+    [33_333_333n, 100n, 3n],
+    [1n, SECOND - 1n, 0n],
+    [1n, SECOND, 1n],
+    [4_294_967_295n, SECOND, 4_294_967_295n],
+    [512_000_000n, 365n * 86_400n * SECOND, 365n * 86_400n * 512_000_000n],
+  ])('counts whole ticks: at %d Hz in %d ns %d', (timebaseFrequency, ns, ticks) => {
+    const time = new Time()
+    const kernel = new SoftwareKernel({ timebaseFrequency, time: time.read })
+    time.now += ns
+    expect(kernel.timebase()).toBe(ticks)
+  })
+
+  it('loses no tick in many small steps', () => {
+    const time = new Time()
+    const kernel = new SoftwareKernel({ timebaseFrequency: 33_333_333n, time: time.read })
+    for (let step = 0; step < 1000; step++) {
+      time.now += 7n
+      kernel.timebase()
+    }
+    expect(kernel.timebase()).toBe((7000n * 33_333_333n) / SECOND)
+  })
+
+  it('wraps from 2^64 - 1 to 0, as the register does', () => {
+    const time = new Time()
+    const timebase = (1n << 64n) - 512_000_000n
+    const kernel = new SoftwareKernel({ timebase, time: time.read })
+    time.now += SECOND - 2n
+    expect(kernel.timebase()).toBe((1n << 64n) - 2n)
+    time.now += 2n
+    expect(kernel.timebase()).toBe(0n)
+    expect(sampleOf(kernel)[0]).toBe(0n)
+    time.now += SECOND
+    expect(kernel.timebase()).toBe(512_000_000n)
+  })
+
+  it('keeps two hosts in step that share a time, each with its own origin', () => {
+    const time = new Time()
+    const one = new SoftwareKernel({ timebase: 5n, timeOfDayNs: 0n, time: time.read })
+    const other = new SoftwareKernel({ timebase: 1n << 60n, timeOfDayNs: -9n, time: time.read })
+    for (const step of [1n, 999n, SECOND, 3_600n * SECOND]) {
+      time.now += step
+      expect(other.timebase() - one.timebase()).toBe((1n << 60n) - 5n)
+      expect(sampleOf(other)[1] - sampleOf(one)[1]).toBe(-9n)
+    }
+  })
+
+  it('lets hosts that share a time run at frequencies of their own', () => {
+    const time = new Time()
+    const one = new SoftwareKernel({ time: time.read })
+    const other = new SoftwareKernel({ timebaseFrequency: 1000n, time: time.read })
+    time.now += 2n * SECOND
+    expect([one.timebase(), other.timebase()]).toEqual([1_024_000_000n, 2_000n])
+    expect([one.timebaseFrequency(), other.timebaseFrequency()]).toEqual([512_000_000n, 1000n])
+  })
+
+  it('sets the timebase alone', () => {
+    const time = new Time()
+    const kernel = new SoftwareKernel({ timeOfDayNs: 9n, time: time.read })
+    time.now += SECOND
+    kernel.clock.setTimebase((1n << 64n) - 1n)
+    expect(sampleOf(kernel)).toEqual([(1n << 64n) - 1n, SECOND + 9n])
+    time.now += SECOND
+    expect(sampleOf(kernel)).toEqual([511_999_999n, 2n * SECOND + 9n])
+  })
+
+  it('steps the wall clock alone, forwards and back, also before 1970', () => {
+    const time = new Time()
+    const kernel = new SoftwareKernel({ timebase: 0n, timeOfDayNs: 9n, time: time.read })
+    time.now += SECOND
+    for (const ns of [5n, 1n << 62n, 0n, -1n, -(1n << 63n)]) {
+      kernel.clock.setTimeOfDay(ns)
+      expect(sampleOf(kernel)).toEqual([512_000_000n, ns])
+    }
+    kernel.clock.setTimeOfDay(-5n)
+    time.now += 2n
+    expect(sampleOf(kernel)[1]).toBe(-3n)
+  })
+
+  it('gives DEC_EXPIRY the timebase of the instant, modulo 2^64', () => {
+    const time = new Time()
+    const { kernel, vcpu } = kernelWithVcpu({ timebase: (1n << 64n) - 5n, time: time.read })
+    kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(BigUint64Array.of(1n).buffer))
+    const expiry = new BigUint64Array(1)
+    kernel.getOneReg(vcpu, registers.DEC_EXPIRY.id, new Uint8Array(expiry.buffer))
+    expect(expiry[0]).toBe((1n << 24n) - 5n)
+  })
+
+  it('is this machine’s where the test gives none', () => {
+    const before = BigInt(Date.now()) * 1_000_000n
+    const kernel = new SoftwareKernel()
+    const [timebase, timeOfDayNs] = sampleOf(kernel)
+    expect(kernel.timebaseFrequency()).toBe(512_000_000n)
+    expect(timeOfDayNs).toBeGreaterThanOrEqual(before)
+    expect(timeOfDayNs - before).toBeLessThan(60n * SECOND)
+    expect(timebase).toBeLessThan(60n * 512_000_000n)
+  })
+})
+
+describe('the options', () => {
+  it.each<[string, unknown]>([
+    ['timebaseFrequency', 512e6],
+    ['timebaseFrequency', '512000000'],
+    ['timebaseFrequency', null],
+    ['timebase', 0],
+    ['timebase', null],
+    ['timeOfDayNs', 0],
+    ['timeOfDayNs', new Date(0)],
+    ['time', 5n],
+    ['time', null],
+  ])('throw a TypeError that names %s when it is %o', (name, value) => {
+    const error = errorOf(() => new SoftwareKernel({ [name]: value }))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect((error as Error).message).toMatch(new RegExp(`^${name} must be `))
+  })
+
+  it.each<[string, bigint]>([
+    ['timebaseFrequency', 0n],
+    ['timebaseFrequency', -1n],
+    ['timebaseFrequency', 1n << 64n],
+    ['timebase', -1n],
+    ['timebase', 1n << 64n],
+    ['timeOfDayNs', 1n << 63n],
+    ['timeOfDayNs', -(1n << 63n) - 1n],
+  ])('throw a RangeError that names %s when it is %d', (name, value) => {
+    const error = errorOf(() => new SoftwareKernel({ [name]: value }))
+    expect(error).toBeInstanceOf(RangeError)
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    expect((error as Error).message).toMatch(new RegExp(`^${name} must be `))
+  })
+
+  it('may be at the ends of their ranges', () => {
+    const options = { timebaseFrequency: 1n, timebase: (1n << 64n) - 1n, timeOfDayNs: -(1n << 63n) }
+    const time = new Time()
+    expect(sampleOf(new SoftwareKernel({ ...options, time: time.read }))).toEqual([
+      (1n << 64n) - 1n,
+      -(1n << 63n),
+    ])
+    expect(new SoftwareKernel({ timebaseFrequency: (1n << 64n) - 1n }).timebaseFrequency()).toBe(
+      (1n << 64n) - 1n,
+    )
+  })
+
+  it.each([{ timebaseFrequncy: 1n }, { offset: 5n }, { Without: ['DEC_EXPIRY'] }])(
+    'throw when they are misspelt, rather than do nothing: %o',
+    (options) => {
+      const error = errorOf(() => new SoftwareKernel(options as SoftwareKernelOptions))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    },
+  )
+
+  it.each([
+    ['setTimebase', 5],
+    ['setTimebase', -1n],
+    ['setTimeOfDay', 5],
+    ['setTimeOfDay', 1n << 63n],
+  ] as const)('are checked again by %s(%o), which then changes nothing', (name, value) => {
+    const { clock } = new SoftwareKernel({ timebase: 7n, timeOfDayNs: 9n, time: new Time().read })
+    const error = errorOf(() => {
+      clock[name](value as bigint)
+    })
+    expect(error).toBeInstanceOf(typeof value === 'number' ? TypeError : RangeError)
+    expect(clock.sample()).toEqual({ timebase: 7n, timeOfDayNs: 9n })
+  })
+})
+
+describe('without', () => {
+  it('takes registers away, for reading and writing', () => {
+    const { kernel, vcpu } = kernelWithVcpu({ without: ['DEC_EXPIRY', 'VTB', 'ICP_STATE'] })
+    for (const name of ['DEC_EXPIRY', 'VTB', 'ICP_STATE'] as const) {
+      expect(get(kernel, vcpu, registers[name].id)).toBe(EINVAL)
+      expect(kernel.setOneReg(vcpu, registers[name].id, new Uint8Array(8))).toBe(EINVAL)
+    }
+    expect(get(kernel, vcpu, registers.PURR.id)).toBe(0)
+    expect(get(kernel, vcpu)).toBe(0)
+  })
+
+  it('leaves TB_OFFSET as it is where DEC_EXPIRY, which it starts, is away', () => {
+    const { kernel, vcpu } = kernelWithVcpu({ without: ['DEC_EXPIRY'] })
+    const word = new BigUint64Array([5n])
+    expect(kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(word.buffer))).toBe(0)
+    expect(kernel.getOneReg(vcpu, TB_OFFSET, new Uint8Array(word.buffer))).toBe(0)
+    expect(word[0]).toBe(1n << 24n)
+  })
+
+  it('is one kernel’s, and not another’s', () => {
+    kernelWithVcpu({ without: ['TB_OFFSET'] })
+    const { kernel, vcpu } = kernelWithVcpu()
+    expect(get(kernel, vcpu)).toBe(0)
+  })
+
+  it.each([['TB_OFSET'], ['KVM_REG_PPC_TB_OFFSET'], ['constructor'], [5], [undefined]])(
+    'takes names of the table, not %o',
+    (name) => {
+      expect(() => new SoftwareKernel({ without: [name as never] })).toThrow(TypeError)
+    },
+  )
+})
+
+describe('calls', () => {
+  it('counts each system call, well or not, and a batch by its entries', () => {
+    const kernel = new SoftwareKernel()
+    expect(kernel.calls).toBe(0)
+    const steps: [what: () => unknown, calls: number][] = [
+      [() => kernel.open('/dev/kvm'), 1],
+      [() => kernel.open('/nonexistent'), 1],
+      [() => kernel.createVm(3, 0), 1],
+      [() => kernel.createVcpu(4, 0), 1],
+      [() => kernel.createVcpu(4, 0), 1],
+      [() => kernel.checkExtension(3, 70), 1],
+      [() => kernel.describe(5), 1],
+      [() => get(kernel, 5), 1],
+      [() => get(kernel, 99), 1],
+      [() => kernel.setOneReg(5, TB_OFFSET, new Uint8Array(8)), 1],
+      [() => kernel.getOneRegs(new OneRegBatch(3)), 3],
+      [() => kernel.setOneRegs(new OneRegBatch(2)), 2],
+      [() => kernel.getOneRegs(new OneRegBatch(0)), 0],
+      [() => kernel.timebase(), 1],
+      [() => kernel.sample(new BigUint64Array(3)), 1],
+      [() => kernel.timebaseFrequency(), 0],
+      [() => kernel.close(5), 1],
+      [() => kernel.close(5), 1],
+    ]
+    for (const [step, calls] of steps) {
+      const before = kernel.calls
+      step()
+      expect([String(step), kernel.calls - before]).toEqual([String(step), calls])
+    }
+  })
+})
+
+describe('file descriptors', () => {
+  it('are the lowest number that is free, from 3 on', () => {
+    const kernel = new SoftwareKernel()
+    expect(kernel.open('/dev/null')).toBe(3)
+    expect(kernel.open('/dev/kvm')).toBe(4)
+    expect(kernel.createVm(4, 0)).toBe(5)
+    expect(kernel.createVcpu(5, 0)).toBe(6)
+    kernel.close(3)
+    kernel.close(5)
+    expect(kernel.createVm(4, 0)).toBe(3)
+    expect(kernel.open('/dev/null')).toBe(5)
+    expect(kernel.open('/dev/null')).toBe(7)
+  })
+
+  it('take no number for what was not opened', () => {
+    const kernel = new SoftwareKernel()
+    expect(kernel.open('/nonexistent')).toBe(-2)
+    expect(kernel.createVm(3, 0)).toBe(EBADF)
+    kernel.fail({ errno: 'ENOMEM' })
+    expect(kernel.open('/dev/kvm')).toBe(-12)
+    expect(kernel.open('/dev/kvm')).toBe(3)
+  })
+
+  it('are one kernel’s, and not another’s', () => {
+    const [one, other] = [new SoftwareKernel(), new SoftwareKernel()]
+    expect(one.open('/dev/kvm')).toBe(3)
+    expect(other.describe(3)).toBe(EBADF)
+  })
+})
+
+describe('fail', () => {
+  it('lets the next call fail, once', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO' })
+    expect([get(kernel, vcpu), get(kernel, vcpu)]).toEqual([-5, 0])
+  })
+
+  it('lets the n-th call fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', skip: 2 })
+    const results = [1, 2, 3, 4].map(() => get(kernel, vcpu))
+    expect(results).toEqual([0, 0, -5, 0])
+  })
+
+  it('lets several calls in a row fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', skip: 1, times: 2 })
+    const results = [1, 2, 3, 4].map(() => get(kernel, vcpu))
+    expect(results).toEqual([0, -5, -5, 0])
+  })
+
+  it('lets no call fail where it is to be none', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', times: 0 })
+    expect([get(kernel, vcpu), get(kernel, vcpu)]).toEqual([0, 0])
+  })
+
+  it('lets calls of one operation fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG' })
+    expect(get(kernel, vcpu)).toBe(0)
+    expect(kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(8))).toBe(-5)
+    expect(kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(8))).toBe(0)
+  })
+
+  it('lets calls for one register fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', register: 'VTB', skip: 1 })
+    expect(get(kernel, vcpu)).toBe(0)
+    expect(get(kernel, vcpu, registers.VTB.id)).toBe(0)
+    expect(get(kernel, vcpu, registers.PURR.id)).toBe(0)
+    expect(kernel.describe(vcpu)).toBe('anon_inode:kvm-vcpu:0')
+    expect(get(kernel, vcpu, registers.VTB.id)).toBe(-5)
+  })
+
+  it('lets one operation on one register fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EBUSY', operation: 'KVM_SET_ONE_REG', register: 'VTB' })
+    const { id } = registers.VTB
+    expect(kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(8))).toBe(0)
+    expect(get(kernel, vcpu, id)).toBe(0)
+    expect(kernel.setOneReg(vcpu, id, new Uint8Array(8))).toBe(-16)
+  })
+
+  it('lets any operation fail', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    const calls: Record<(typeof operations)[number], () => unknown> = {
+      open: () => kernel.open('/dev/kvm'),
+      close: () => kernel.close(vcpu),
+      readlink: () => kernel.describe(3),
+      mftb: () => Number(kernel.timebase()),
+      clock_gettime: () => kernel.sample(new BigUint64Array(3)),
+      KVM_CHECK_EXTENSION: () => kernel.checkExtension(3, 70),
+      KVM_CREATE_VM: () => kernel.createVm(3, 0),
+      KVM_CREATE_VCPU: () => kernel.createVcpu(4, 1),
+      KVM_GET_ONE_REG: () => get(kernel, vcpu),
+      KVM_SET_ONE_REG: () => kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(8)),
+    }
+    // What closes the vCPU comes last.
+    const inOrder = [...operations.filter((operation) => operation !== 'close'), 'close'] as const
+    for (const operation of inOrder) {
+      kernel.fail({ errno: 'EINTR', operation })
+      expect([operation, calls[operation]()]).toEqual([operation, -4])
+    }
+  })
+
+  it('changes nothing in a call that fails', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    const value = new BigUint64Array([5n])
+    const bytes = new Uint8Array(value.buffer)
+    kernel.fail({ errno: 'EIO' })
+    expect(kernel.setOneReg(vcpu, registers.DAR.id, bytes)).toBe(-5)
+    kernel.fail({ errno: 'EIO' })
+    expect(kernel.getOneReg(vcpu, registers.DAR.id, bytes)).toBe(-5)
+    expect(value[0]).toBe(5n)
+    kernel.getOneReg(vcpu, registers.DAR.id, bytes)
+    expect(value[0]).toBe(0n)
+    kernel.fail({ errno: 'ENOMEM' })
+    expect(kernel.createVcpu(4, 1)).toBe(-12)
+    expect(kernel.createVcpu(4, 1)).toBe(6)
+    const words = new BigUint64Array(3).fill(7n)
+    kernel.fail({ errno: 'EFAULT' })
+    expect(kernel.sample(words)).toBe(-14)
+    expect([...words]).toEqual([7n, 7n, 7n])
+  })
+
+  it('gives a file’s number back even where close fails, as Linux does', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', operation: 'close' })
+    expect(kernel.close(vcpu)).toBe(-5)
+    expect(kernel.describe(vcpu)).toBe(EBADF)
+  })
+
+  it('counts entries of a batch like single calls', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    const batch = new OneRegBatch(4)
+    batch.fds.fill(vcpu)
+    batch.ids.fill(TB_OFFSET)
+    kernel.fail({ errno: 'EIO', skip: 1, times: 2 })
+    expect(kernel.getOneRegs(batch)).toBe(0)
+    expect([...batch.results]).toEqual([0, -5, -5, 0])
+    kernel.fail({ errno: 'EIO', skip: 3 })
+    kernel.setOneRegs(batch)
+    expect([...batch.results]).toEqual([0, 0, 0, -5])
+  })
+
+  it('adds faults up, each with a count of its own', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', operation: 'KVM_GET_ONE_REG' })
+    kernel.fail({ errno: 'ENOMEM', operation: 'KVM_GET_ONE_REG', skip: 1 })
+    kernel.fail({ errno: 'EBUSY', operation: 'KVM_SET_ONE_REG', skip: 1 })
+    kernel.fail({ errno: 'EFAULT', skip: 4 })
+    const set = (): number => kernel.setOneReg(vcpu, TB_OFFSET, new Uint8Array(8))
+    expect([get(kernel, vcpu), get(kernel, vcpu), get(kernel, vcpu)]).toEqual([-5, -12, 0])
+    expect([set(), set(), set()]).toEqual([0, -16, 0])
+  })
+
+  it('gives the error of the first of two faults that strike one call, and both are over', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO' })
+    kernel.fail({ errno: 'ENOMEM' })
+    expect([get(kernel, vcpu), get(kernel, vcpu)]).toEqual([-5, 0])
+  })
+
+  it('is taken back by clearFaults', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    kernel.fail({ errno: 'EIO', times: 5 })
+    kernel.fail({ errno: 'EIO', skip: 1 })
+    expect(get(kernel, vcpu)).toBe(-5)
+    kernel.clearFaults()
+    expect([1, 2, 3].map(() => get(kernel, vcpu))).toEqual([0, 0, 0])
+    kernel.fail({ errno: 'ENOMEM' })
+    expect(get(kernel, vcpu)).toBe(-12)
+  })
+
+  it('does not touch other kernels', () => {
+    const { kernel, vcpu } = kernelWithVcpu()
+    new SoftwareKernel().fail({ errno: 'EIO' })
+    expect(get(kernel, vcpu)).toBe(0)
+  })
+
+  it.each<[unknown, string]>([
+    [{ errno: 'EIO', operaton: 'open' }, 'operaton'],
+    [{ errno: 'EIO', time: 2 }, 'time'],
+    [{ errno: 'EIO', vcpu: 0 }, 'vcpu'],
+  ])('throws for a misspelt key: %o', (fault, key) => {
+    const kernel = new SoftwareKernel()
+    const error = errorOf(() => {
+      kernel.fail(fault as Fault)
+    })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    expect((error as Error).message).toMatch(new RegExp(`errno, operation, .*not '${key}'$`))
+    expect(kernel.open('/dev/kvm')).toBe(3)
+  })
+
+  it.each([
+    undefined,
+    null,
+    'EIO',
+    ['EIO'],
+    {},
+    { errno: 5 },
+    { errno: -5 },
+    { errno: 'EWHATEVER' },
+    { errno: 'constructor' },
+    { errno: 'EIO', operation: 'KVM_RUN' },
+    { errno: 'EIO', operation: '' },
+    { errno: 'EIO', operation: null },
+    { errno: 'EIO', register: 'TB_OFSET' },
+    { errno: 'EIO', register: '' },
+    { errno: 'EIO', register: null },
+    { errno: 'EIO', register: 0x103000000000009cn },
+    { errno: 'EIO', skip: '1' },
+    { errno: 'EIO', times: 2n },
+  ])('throws a TypeError for %o', (fault) => {
+    const kernel = new SoftwareKernel()
+    const error = errorOf(() => {
+      kernel.fail(fault as never)
+    })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(kernel.open('/dev/kvm')).toBe(3)
+  })
+
+  it.each([
+    { errno: 'EIO', skip: -1 },
+    { errno: 'EIO', skip: 0.5 },
+    { errno: 'EIO', times: -1 },
+    { errno: 'EIO', times: NaN },
+    { errno: 'EIO', times: Infinity },
+  ] as const)('throws a RangeError for %o', (fault) => {
+    const kernel = new SoftwareKernel()
+    const error = errorOf(() => {
+      kernel.fail(fault)
+    })
+    expect(error).toBeInstanceOf(RangeError)
+    expect(kernel.open('/dev/kvm')).toBe(3)
+  })
+})

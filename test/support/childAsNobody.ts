@@ -1,0 +1,18 @@
+import { openHost } from '../../lib/host.ts'
+import { loadAddon } from '../../lib/native.ts'
+import { errorOf } from './errorOf.ts'
+
+// Opens a device without root's privileges, and prints the error.
+const NOBODY = 65534
+loadAddon()
+if (process.getuid?.() === 0) {
+  process.setgroups?.([])
+  process.setgid?.(NOBODY)
+  process.setuid?.(NOBODY)
+}
+const device = process.argv[2] ?? ''
+const error = errorOf(() => openHost({ backend: 'kvm', device }))
+const { code, message, cause } = error as Error & { code?: unknown }
+console.log(
+  JSON.stringify({ code, message, cause: (cause as { code?: unknown } | undefined)?.code }),
+)

@@ -1,0 +1,9 @@
+/** What a call throws. It is an error if it throws nothing. */
+export function errorOf(call: () => unknown, what = ''): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  throw new Error(`Nothing was thrown${what === '' ? '' : ` for ${what}`}`)
+}

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { describe, it } from 'vitest'
+import { loadAddon } from '../../lib/native.ts'
+
+const KVM_CAP_ONE_REG = 70
+
+const built = ['Release', 'Debug'].map((kind) =>
+  path.resolve(import.meta.dirname, '../../build', kind, 'kvm_ppc_onereg.node'),
+)
+
+/** What the tests of the addon lack here, or undefined. */
+export const addonLacks =
+  process.platform !== 'linux'
+    ? 'Linux'
+    : built.some((file) => existsSync(file))
+      ? undefined
+      : 'the addon: npm run build:addon'
+
+/** What the tests of KVM_GET_ONE_REG and KVM_SET_ONE_REG on a real x86 kernel lack here, or undefined. */
+export const x86KvmLacks = addonLacks ?? whatX86KvmLacks()
+
+function whatX86KvmLacks(): string | undefined {
+  if (process.arch !== 'x64') {
+    return 'an x86 machine; on POWER it is test/conformance that runs on real KVM'
+  }
+  const addon = loadAddon()
+  const fd = addon.open('/dev/kvm')
+  if (fd < 0) {
+    return 'a /dev/kvm with KVM_CAP_ONE_REG: load kvm_intel or kvm_amd and run as a user of group kvm'
+  }
+  const oneReg = addon.checkExtension(fd, KVM_CAP_ONE_REG)
+  addon.close(fd)
+  return oneReg > 0
+    ? undefined
+    : 'a /dev/kvm with KVM_CAP_ONE_REG, which x86 has from Linux 6.18 on'
+}
+
+/** What keeps a test that is about other machines than POWER hosts from running here, or undefined. */
+export const otherMachineLacks =
+  process.arch === 'ppc64' ? 'a machine that is no POWER host' : undefined
+
+/** Tests that are skipped, saying so, where something is lacking. */
+export function describeUnless(
+  lacking: string | undefined,
+  title: string,
+  tests: () => void,
+): void {
+  describe.skipIf(lacking !== undefined)(titleOf(title, lacking), tests)
+}
+
+export function itUnless(
+  lacking: string | undefined,
+  title: string,
+  test: () => void | Promise<void>,
+): void {
+  it.skipIf(lacking !== undefined)(titleOf(title, lacking), test)
+}
+
+function titleOf(title: string, lacking: string | undefined): string {
+  return lacking === undefined ? title : `${title} (skipped: needs ${lacking})`
+}

@@ -1,0 +1,155 @@
+import { inspect } from 'node:util'
+import { expect } from 'vitest'
+import { errorOf } from './errorOf.ts'
+
+/** A kind of argument: one that is right, and those that are not. */
+export interface Kind {
+  readonly right: () => unknown
+  /** For these it is a TypeError. */
+  readonly wrongTypes: () => readonly unknown[]
+  /** For these it is a RangeError. */
+  readonly wrongRanges: () => readonly unknown[]
+}
+
+/** No file has this number, so that a check that is missing does no harm. */
+export const NO_FD = 2 ** 31 - 1
+
+const noNumbers = [undefined, null, '3', 3n, [3], {}, true, Symbol('3'), new Number(3), () => 3]
+
+/** A file descriptor, an id, a capability: 0 to 2^31 - 1. */
+export const integer: Kind = {
+  right: () => NO_FD,
+  wrongTypes: () => noNumbers,
+  wrongRanges: () => [NaN, Infinity, -Infinity, 1.5, -1, -0.5, 2 ** 31, 2 ** 32, 2 ** 53],
+}
+
+export const path: Kind = {
+  right: () => '/nonexistent',
+  wrongTypes: () => [undefined, null, 3, 3n, {}, ['/dev/kvm'], Buffer.from('/dev/kvm'), true],
+  wrongRanges: () => ['/dev/kvm\0', '\0', '/dev/null\0/dev/kvm'],
+}
+
+/** The id of a register of 64 bits. */
+export const registerId: Kind = {
+  right: () => 0x103000000000009cn,
+  wrongTypes: () => [undefined, null, '1', 0x9c, NaN, {}, [1n], true, Object(1n) as unknown],
+  // Also those whose low 64 bits are the right one's.
+  wrongRanges: () => [
+    -1n,
+    1n << 64n,
+    -(1n << 63n),
+    1n << 128n,
+    (1n << 64n) + 0x103000000000009cn,
+    0x103000000000009cn - (1n << 64n),
+  ],
+}
+
+/** The bytes of a register of 64 bits. */
+export const eightBytes: Kind = {
+  right: () => new Uint8Array(8),
+  wrongTypes: () => [
+    undefined,
+    null,
+    8,
+    8n,
+    'eight___',
+    [0, 0, 0, 0, 0, 0, 0, 0],
+    { length: 8, byteLength: 8 },
+    new ArrayBuffer(8),
+    new SharedArrayBuffer(8),
+    new DataView(new ArrayBuffer(8)),
+    new Int8Array(8),
+    new Uint8ClampedArray(8),
+    new Uint16Array(4),
+    new Uint32Array(2),
+    new BigUint64Array(1),
+    new Float64Array(1),
+  ],
+  wrongRanges: () => [
+    new Uint8Array(0),
+    new Uint8Array(7),
+    new Uint8Array(9),
+    new Uint8Array(16),
+    Buffer.alloc(7),
+    detached(new Uint8Array(8)),
+    outOfBounds(),
+  ],
+}
+
+/** Where a clock sample goes. */
+export const threeWords: Kind = {
+  right: () => new BigUint64Array(3),
+  wrongTypes: () => [
+    undefined,
+    null,
+    3,
+    [0n, 0n, 0n],
+    new ArrayBuffer(24),
+    new DataView(new ArrayBuffer(24)),
+    new BigInt64Array(3),
+    new Float64Array(3),
+    new Uint8Array(24),
+    new Uint32Array(6),
+  ],
+  wrongRanges: () => [
+    new BigUint64Array(0),
+    new BigUint64Array(2),
+    new BigUint64Array(4),
+    detached(new BigUint64Array(3)),
+  ],
+}
+
+/** The calls that the kernel and the addon have in common, but for the batches. */
+export const signatures = {
+  open: [path],
+  close: [integer],
+  checkExtension: [integer, integer],
+  createVm: [integer, integer],
+  createVcpu: [integer, integer],
+  getOneReg: [integer, registerId, eightBytes],
+  setOneReg: [integer, registerId, eightBytes],
+  sample: [threeWords],
+} as const satisfies Record<string, readonly Kind[]>
+
+/** A typed array whose memory has gone elsewhere. */
+export function detached<A extends ArrayBufferView<ArrayBuffer>>(array: A): A {
+  structuredClone(array.buffer, { transfer: [array.buffer] })
+  return array
+}
+
+/** Eight bytes over memory that has since shrunk to four. */
+function outOfBounds(): Uint8Array {
+  const Resizable = ArrayBuffer as unknown as new (
+    length: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(length: number): void }
+  const buffer = new Resizable(8, { maxByteLength: 16 })
+  const view = new Uint8Array(buffer, 0, 8)
+  buffer.resize(4)
+  return view
+}
+
+/** Hands in, for one parameter, everything that is wrong, and the right thing for the others. */
+export function expectRefusal(
+  call: (...given: unknown[]) => unknown,
+  kinds: readonly Kind[],
+  parameter: number,
+): void {
+  const { wrongTypes, wrongRanges } = kinds[parameter] ?? integer
+  const attempt = (value: unknown): unknown => {
+    const given = kinds.map(({ right }, index) => (index === parameter ? value : right()))
+    return errorOf(() => call(...given), inspect(value))
+  }
+  for (const value of wrongTypes()) expectWrongType(attempt(value), value)
+  for (const value of wrongRanges()) expectOutOfRange(attempt(value), value)
+}
+
+export function expectWrongType(error: unknown, value?: unknown): void {
+  expect(error, inspect(value)).toBeInstanceOf(TypeError)
+  expect(error, inspect(value)).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+}
+
+export function expectOutOfRange(error: unknown, value?: unknown): void {
+  expect(error, inspect(value)).toBeInstanceOf(RangeError)
+  expect(error, inspect(value)).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+}

@@ -1,0 +1,779 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { TimebaseDowntimeError, TimebaseFrequencyError } from '../lib/errors.ts'
+import { planTimebase, TIMEBASE_OFFSET_STEP } from '../lib/timebase.ts'
+import type { PlanOptions, TimebasePoint, TimebaseSample } from '../lib/timebase.ts'
+import { caught } from './support/caught.ts'
+
+const PERIOD = 16_777_216n
+const HALF = 8_388_608n
+const SECOND = 1_000_000_000n
+const MHZ_512 = 512_000_000n
+
+const u64 = (value: bigint): bigint => BigInt.asUintN(64, value)
+const i64 = (value: bigint): bigint => BigInt.asIntN(64, value)
+
+interface Move {
+  readonly guestTimebase: bigint
+  readonly hostTimebase: bigint
+  readonly savedAt: bigint
+  /** By the two wall clocks, in ns: below 0 where the second is behind the first. */
+  readonly passedNs: bigint
+  readonly frequency: bigint
+  /** The rounding error that the guest has had since an earlier move, in ticks. */
+  readonly carried?: bigint
+}
+
+function planOf(move: Move, options: PlanOptions) {
+  return planTimebase(
+    {
+      guestTimebase: move.guestTimebase,
+      timeOfDayNs: move.savedAt,
+      timebaseFrequency: move.frequency,
+      uncertaintyNs: 3n,
+      ...(move.carried !== undefined && { roundingTicks: move.carried }),
+    },
+    {
+      timebase: move.hostTimebase,
+      timeOfDayNs: move.savedAt + move.passedNs,
+      timebaseFrequency: move.frequency,
+      uncertaintyNs: 4n,
+    },
+    options,
+  )
+}
+
+/** Whole ticks in some ns: those of the whole seconds, and those of the rest. */
+function ticksIn(ns: bigint, frequency: bigint): bigint {
+  return (ns / SECOND) * frequency + ((ns % SECOND) * frequency) / SECOND
+}
+
+/** The ticks that passed for the guest. */
+function passedTicks({ passedNs, frequency }: Move, downtime: string): bigint {
+  return downtime === 'advance' && passedNs > 0n ? ticksIn(passedNs, frequency) : 0n
+}
+
+/** How far the guest's timebase should go on: an earlier error is made good, if it is not frozen. */
+function wantedAdvance(move: Move, downtime: string): bigint {
+  return downtime === 'advance' ? passedTicks(move, downtime) - (move.carried ?? 0n) : 0n
+}
+
+/**
+ * The rule in the words of the design: of the multiples of 2^24 with which the guest is not behind,
+ * the next one from the wanted offset on (`up`), or the nearest to it (`nearest`; the higher of two
+ * that are equally near). Nothing wraps here; only the answer is taken modulo 2^64.
+ */
+function byTheRule(move: Move, { downtime = 'advance', rounding = 'nearest' }: PlanOptions) {
+  const standstill = move.guestTimebase - move.hostTimebase
+  const wanted = standstill + wantedAdvance(move, downtime)
+  const multiples = [wanted, standstill].flatMap((about) =>
+    [2n, 1n, 0n, -1n, -2n].map((step) => (about / PERIOD + step) * PERIOD),
+  )
+  const distance = (multiple: bigint): bigint =>
+    multiple > wanted ? multiple - wanted : wanted - multiple
+  const isNearer = (a: bigint, b: bigint): boolean =>
+    distance(a) < distance(b) || (distance(a) === distance(b) && a > b)
+  const allowed = multiples.filter(
+    (multiple) => multiple >= standstill && (rounding === 'nearest' || multiple >= wanted),
+  )
+  const chosen = allowed.reduce((best, next) => (isNearer(next, best) ? next : best))
+  return { offset: u64(chosen), advancedTicks: chosen - standstill }
+}
+
+/** What must hold for every plan, each said on its own: the broken promises. */
+function brokenPromises(move: Move, options: PlanOptions): string[] {
+  const { downtime = 'advance', rounding = 'nearest' } = options
+  const plan = planOf(move, options)
+  const rule = byTheRule(move, options)
+  const wanted = wantedAdvance(move, downtime)
+  // As a signed difference of 64 bits, the way a guest sees it.
+  const advance = i64(plan.guestTimebase - move.guestTimebase)
+  const error = advance - wanted
+  const onePeriodLessIsBehind = advance < PERIOD
+  const promises: Record<string, boolean> = {
+    'the offset is that of the rule': plan.offset === rule.offset,
+    'the advance is that of the rule': plan.advancedTicks === rule.advancedTicks,
+    'the offset is a multiple of 2^24': plan.offset % PERIOD === 0n,
+    'the offset is a u64': plan.offset === u64(plan.offset),
+    'the guest reads the host plus the offset':
+      plan.guestTimebase === u64(move.hostTimebase + plan.offset),
+    'the guest does not go back': advance >= 0n,
+    'advancedTicks is what the guest sees': plan.advancedTicks === advance,
+    'roundingTicks is the error of all moves':
+      plan.roundingTicks === advance - passedTicks(move, downtime) + (move.carried ?? 0n),
+    'up is not behind': rounding === 'nearest' || error >= 0n,
+    'up is less than a period ahead':
+      rounding === 'nearest' || error < PERIOD || onePeriodLessIsBehind,
+    'nearest is half a period behind at most': error >= -HALF,
+    'nearest is half a period ahead at most, unless the guest would go back':
+      rounding === 'up' || error <= HALF || onePeriodLessIsBehind,
+    'a guest that was not ahead comes out less than a period ahead':
+      (move.carried ?? 0n) > 0n || error < PERIOD,
+    'the downtime is that of the clocks':
+      plan.downtimeNs === (move.passedNs > 0n ? move.passedNs : 0n),
+    'the uncertainties add up': plan.uncertaintyNs === 7n,
+  }
+  return Object.keys(promises).filter((promise) => promises[promise] === false)
+}
+
+const anyU64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+
+const guestTimebases = fc.oneof(
+  anyU64,
+  fc.bigInt({ min: 0n, max: PERIOD }),
+  fc.bigInt({ min: 2n ** 64n - PERIOD, max: 2n ** 64n - 1n }),
+  fc.bigInt({ min: 2n ** 63n - PERIOD, max: 2n ** 63n + PERIOD }),
+)
+
+/** From ns to 36 years, and steps back. */
+const deltas = fc.oneof(
+  fc.bigInt({ min: 0n, max: 1_000n }),
+  fc.bigInt({ min: 0n, max: 100_000_000n }),
+  fc.bigInt({ min: 0n, max: 3_600n * SECOND }),
+  fc.bigInt({ min: 0n, max: 2n ** 60n }),
+  fc.bigInt({ min: -(2n ** 60n), max: -1n }),
+  fc.bigInt({ min: -1_000n, max: 1n }),
+)
+
+/** What earlier moves left: mostly nothing, or less than a period; now and then more. */
+const carriedErrors = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) },
+  { weight: 2, arbitrary: fc.bigInt({ min: -HALF, max: HALF }) },
+  { weight: 1, arbitrary: fc.bigInt({ min: -PERIOD, max: PERIOD }) },
+  { weight: 1, arbitrary: fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }) },
+)
+
+/** How far the wanted offset lies from a multiple: anywhere, or where the choice changes. */
+const deviations = fc.option(
+  fc.oneof(
+    fc.bigInt({ min: -3n, max: 3n }),
+    fc.bigInt({ min: HALF - 3n, max: HALF + 3n }),
+    fc.bigInt({ min: 0n, max: PERIOD - 1n }),
+  ),
+)
+
+function moves(frequencies: fc.Arbitrary<bigint>): fc.Arbitrary<[Move, PlanOptions]> {
+  return fc
+    .record({
+      guestTimebase: guestTimebases,
+      hostTimebase: fc.oneof(anyU64, fc.bigInt({ min: 0n, max: PERIOD })),
+      savedAt: fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n }),
+      passedNs: deltas,
+      frequency: frequencies,
+      carried: carriedErrors,
+      deviation: deviations,
+      downtime: fc.constantFrom('advance', 'freeze'),
+      rounding: fc.constantFrom('nearest', 'up'),
+    })
+    .map(({ deviation, downtime, rounding, carried, ...bare }) => {
+      const move = carried === undefined ? bare : { ...bare, carried }
+      if (deviation === null) return [move, { downtime, rounding }]
+      // A host whose timebase makes the wanted offset a multiple of 2^24, but for the deviation.
+      const wanted = u64(move.hostTimebase * PERIOD + deviation)
+      const hostTimebase = u64(move.guestTimebase + wantedAdvance(move, downtime) - wanted)
+      return [
+        { ...move, hostTimebase },
+        { downtime, rounding },
+      ]
+    })
+}
+
+describe('planTimebase on random moves', () => {
+  it.each<[string, fc.Arbitrary<bigint>]>([
+    ['512 MHz', fc.constant(MHZ_512)],
+    ['33.333333 MHz', fc.constant(33_333_333n)],
+    ['1 Hz', fc.constant(1n)],
+    ['2^32 - 1 Hz', fc.constant(2n ** 32n - 1n)],
+    ['any frequency of 32 bits', fc.bigInt({ min: 1n, max: 2n ** 32n - 1n })],
+  ])('keeps every promise at %s', { timeout: 300_000 }, (_what, frequencies) => {
+    fc.assert(
+      fc.property(moves(frequencies), ([move, options]) => {
+        const broken = brokenPromises(move, options)
+        if (broken.length > 0) throw new Error(`Not so: ${broken.join('; ')}`)
+      }),
+      { numRuns: 25_000 },
+    )
+  })
+
+  it('keeps every promise at frequencies of 64 bits', { timeout: 60_000 }, () => {
+    fc.assert(
+      fc.property(
+        // 1 s is less than 2^63 ticks.
+        moves(fc.bigInt({ min: 2n ** 32n, max: 2n ** 63n - 2n ** 41n })),
+        fc.bigInt({ min: -SECOND, max: SECOND }),
+        ([move, options], passedNs) => {
+          expect(brokenPromises({ ...move, passedNs }, options)).toEqual([])
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+/**
+ * cpu_ppc_adjust_tb_offset of the QEMU patch of 2013, in C's types: `int ratio`, all else uint64_t;
+ * ROUND_UP(n, d) is ((n) + (d) - 1) & -(d), where -(1 << 24) is an int that is sign-extended.
+ */
+function adjustTbOffset(c: {
+  timebase: bigint
+  tbOffset: bigint
+  tod1: bigint
+  tb2: bigint
+  tod2: bigint
+  tbFreq: bigint
+}): bigint {
+  const ratio = BigInt.asIntN(32, c.tbFreq / 1_000_000n)
+  let off2 = u64(u64(c.timebase - c.tb2) + u64(c.tbOffset))
+  if (c.tod2 > c.tod1) {
+    off2 = u64(off2 + u64(u64(c.tod2 - c.tod1) * u64(ratio)))
+  }
+  const d = BigInt.asIntN(32, 1n << 24n)
+  return u64(u64(off2 + u64(d)) - 1n) & u64(-d)
+}
+
+describe('planTimebase as the seed', () => {
+  it('gives what the C expression gives, bit for bit', { timeout: 60_000 }, () => {
+    const microseconds = fc.oneof(
+      fc.bigInt({ min: 0n, max: 2n ** 63n / 1_000n - 1n }),
+      fc.bigInt({ min: 1_700_000_000_000_000n, max: 1_700_000_060_000_000n }),
+    )
+    fc.assert(
+      fc.property(
+        fc.record({
+          timebase: anyU64,
+          tbOffset: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+          tod1: microseconds,
+          tb2: anyU64,
+          tod2: microseconds,
+        }),
+        (c) => {
+          const plan = planTimebase(
+            {
+              guestTimebase: u64(c.timebase + c.tbOffset),
+              timeOfDayNs: c.tod1 * 1_000n,
+              timebaseFrequency: MHZ_512,
+              uncertaintyNs: 0n,
+            },
+            {
+              timebase: c.tb2,
+              timeOfDayNs: c.tod2 * 1_000n,
+              timebaseFrequency: MHZ_512,
+              uncertaintyNs: 0n,
+            },
+            { downtime: 'advance', rounding: 'up' },
+          )
+          return plan.offset === adjustTbOffset({ ...c, tbFreq: MHZ_512 })
+        },
+      ),
+      { numRuns: 20_000 },
+    )
+  })
+
+  it('counts 33.333333 MHz over an hour exactly, where whole MHz lose 36 s', () => {
+    const hour = {
+      guestTimebase: 0n,
+      hostTimebase: 0n,
+      savedAt: 0n,
+      passedNs: 3_600n * SECOND,
+      frequency: 33_333_333n,
+    }
+    const plan = planOf(hour, { rounding: 'up' })
+    expect(plan.advancedTicks - plan.roundingTicks).toBe(119_999_998_800n)
+    expect(plan.offset).toBe(7_153n * PERIOD)
+    const c = { timebase: 0n, tbOffset: 0n, tod1: 0n, tb2: 0n }
+    const seed = adjustTbOffset({ ...c, tod2: 3_600_000_000n, tbFreq: 33_333_333n })
+    expect(plan.offset - seed).toBeGreaterThan(35n * 33_333_333n)
+  })
+})
+
+describe('planTimebase by hand', () => {
+  const back = { passedNs: -5n * SECOND }
+
+  it.each<[string, Partial<Move>, PlanOptions, [bigint, bigint, bigint, bigint]]>([
+    // what, move, options, [offset, guestTimebase, advancedTicks, roundingTicks]
+    ['takes a multiple as it is', { guestTimebase: PERIOD }, {}, [PERIOD, PERIOD, 0n, 0n]],
+    [
+      'rounds up where the guest was frozen',
+      { guestTimebase: 1_000n, hostTimebase: 400n, passedNs: SECOND },
+      { downtime: 'freeze' },
+      [16_777_216n, 16_777_616n, 16_776_616n, 16_776_616n],
+    ],
+    [
+      'adds a second at 512 MHz and takes the nearest multiple, which is below',
+      { guestTimebase: 10_000_000_000n, hostTimebase: 2_000_000_000n, passedNs: SECOND },
+      {},
+      [8_506_048_512n, 10_506_048_512n, 506_048_512n, -5_951_488n],
+    ],
+    [
+      'adds a second at 512 MHz and takes the next multiple',
+      { guestTimebase: 10_000_000_000n, hostTimebase: 2_000_000_000n, passedNs: SECOND },
+      { rounding: 'up' },
+      [8_522_825_728n, 10_522_825_728n, 522_825_728n, 10_825_728n],
+    ],
+    [
+      'goes below 0 on a host that has been up for longer than the guest',
+      { guestTimebase: 1_000n, hostTimebase: 1_099_511_627_776n },
+      {},
+      [18_446_742_974_214_701_056n, 16_777_216n, 16_776_216n, 16_776_216n],
+    ],
+    [
+      'wraps at 2^64',
+      { guestTimebase: 18_446_744_073_709_551_615n },
+      { downtime: 'freeze' },
+      [0n, 0n, 1n, 1n],
+    ],
+    [
+      'stays where it is if the clock stepped back',
+      { guestTimebase: 3n * PERIOD, ...back },
+      {},
+      [3n * PERIOD, 3n * PERIOD, 0n, 0n],
+    ],
+    [
+      'rounds up if the clock stepped back and the offset is no multiple',
+      { guestTimebase: 3n * PERIOD + 1n, ...back },
+      {},
+      [4n * PERIOD, 4n * PERIOD, 16_777_215n, 16_777_215n],
+    ],
+    [
+      'does not take the nearest multiple where the guest would go back',
+      { guestTimebase: 100n, passedNs: 10n },
+      {},
+      [16_777_216n, 16_777_216n, 16_777_116n, 16_777_111n],
+    ],
+    [
+      'takes the nearest multiple where the guest stands still',
+      { passedNs: 16_383_999n },
+      {},
+      [0n, 0n, 0n, -8_388_607n],
+    ],
+    [
+      'takes the higher of two that are equally near',
+      { passedNs: 16_384_000n },
+      {},
+      [16_777_216n, 16_777_216n, 16_777_216n, 8_388_608n],
+    ],
+  ])('%s', (_what, move, options, [offset, guestTimebase, advancedTicks, roundingTicks]) => {
+    const still = {
+      guestTimebase: 0n,
+      hostTimebase: 0n,
+      savedAt: 0n,
+      passedNs: 0n,
+      frequency: MHZ_512,
+    }
+    const plan = planOf({ ...still, ...move }, options)
+    expect(plan).toMatchObject({ offset, guestTimebase, advancedTicks, roundingTicks })
+  })
+
+  it.each<[string, Partial<Move>, PlanOptions, bigint, bigint]>([
+    // what, move, options, advancedTicks, roundingTicks
+    ['lets the guest stand still while it is ahead', { carried: PERIOD }, {}, 0n, PERIOD],
+    [
+      'takes off what it is ahead',
+      { passedNs: 131_072_000n, carried: 3n * PERIOD },
+      {},
+      PERIOD,
+      0n,
+    ],
+    ['takes off what fits', { passedNs: 65_536_000n, carried: 3n * PERIOD }, {}, 0n, PERIOD],
+    ['adds what it is behind', { carried: -HALF }, {}, PERIOD, HALF],
+    ['adds what it is behind, up', { carried: -1n }, { rounding: 'up' }, PERIOD, PERIOD - 1n],
+    ['adds nothing for less than half a period', { carried: 1n - HALF }, {}, 0n, 1n - HALF],
+    [
+      'does not touch a frozen guest, and keeps the error in mind',
+      { passedNs: SECOND, carried: -3n * PERIOD },
+      { downtime: 'freeze' },
+      0n,
+      -3n * PERIOD,
+    ],
+  ])('%s', (_what, move, options, advancedTicks, roundingTicks) => {
+    const still = {
+      guestTimebase: 5n * PERIOD,
+      hostTimebase: 0n,
+      savedAt: 0n,
+      passedNs: 0n,
+      frequency: MHZ_512,
+    }
+    const plan = planOf({ ...still, ...move }, options)
+    expect(plan).toMatchObject({ advancedTicks, roundingTicks })
+  })
+
+  it('advances and takes the nearest unless told', () => {
+    const move = {
+      guestTimebase: 10_000_000_000n,
+      hostTimebase: 2_000_000_000n,
+      savedAt: 0n,
+      passedNs: SECOND,
+      frequency: MHZ_512,
+    }
+    const told = planOf(move, { downtime: 'advance', rounding: 'nearest' })
+    expect(planOf(move, {})).toEqual(told)
+    expect(planOf(move, { downtime: 'freeze' })).not.toEqual(told)
+    expect(planOf(move, { rounding: 'up' })).not.toEqual(told)
+  })
+
+  it('names the step of the offset', () => {
+    expect(TIMEBASE_OFFSET_STEP).toBe(PERIOD)
+  })
+})
+
+describe('an advance that a guest would see as a step back', () => {
+  const still = { guestTimebase: 0n, hostTimebase: 0n, savedAt: 0n, frequency: SECOND }
+
+  // 2^63 ticks ahead is 2^63 behind as a signed difference: 68 years at 2^32 - 1 Hz, as from a host
+  // whose clock stands at the epoch.
+  it.each<[string, Partial<Move> & { readonly passedNs: bigint }, PlanOptions]>([
+    [
+      '69 years at 2^32 - 1 Hz',
+      { frequency: 2n ** 32n - 1n, passedNs: 69n * 31_557_600n * SECOND },
+      {},
+    ],
+    [
+      '69 years at 2^32 - 1 Hz, up',
+      { frequency: 2n ** 32n - 1n, passedNs: 69n * 31_557_600n * SECOND },
+      { rounding: 'up' },
+    ],
+    [
+      '2 s at 2^63 Hz, which is no step at all',
+      { frequency: 2n ** 63n, passedNs: 2n * SECOND },
+      {},
+    ],
+    ['2^63 - 1 ticks, which rounding makes 2^63', { passedNs: 2n ** 63n - 1n }, {}],
+    ['the next multiple, up', { passedNs: 2n ** 63n - PERIOD + 1n }, { rounding: 'up' }],
+    [
+      'less, with an error to be made good',
+      { passedNs: 2n ** 63n - 2n * PERIOD, carried: -2n * PERIOD },
+      {},
+    ],
+  ])('is refused: %s', (_what, move, options) => {
+    const error = caught(TimebaseDowntimeError, () => planOf({ ...still, ...move }, options))
+    expect(error).toMatchObject({ code: 'ERR_TIMEBASE_DOWNTIME', downtimeNs: move.passedNs })
+    expect(error).not.toHaveProperty('maxDowntimeNs')
+  })
+
+  it('is the first that is refused', () => {
+    const passedNs = 2n ** 63n - PERIOD
+    for (const rounding of ['nearest', 'up'] as const) {
+      expect(planOf({ ...still, passedNs }, { rounding }).advancedTicks).toBe(passedNs)
+    }
+    const frozen = planOf({ ...still, passedNs: 2n ** 63n - 1n }, { downtime: 'freeze' })
+    expect(frozen.advancedTicks).toBe(0n)
+  })
+})
+
+/** A guest that is moved around a ring of hosts, by what their kernels would hold. */
+class Traveller {
+  readonly #origins: readonly bigint[]
+  readonly #options: PlanOptions
+  #now = 0n
+  #place = 0
+  #roundingTicks = 0n
+  offset = 0n
+
+  constructor(origins: readonly bigint[], options: PlanOptions) {
+    this.#origins = origins
+    this.#options = options
+  }
+
+  /** What the guest reads now. */
+  get guestTimebase(): bigint {
+    return u64(this.#hostTimebase + this.offset)
+  }
+
+  /** How far the guest is ahead of true time, in ticks. */
+  get error(): bigint {
+    const [origin = 0n] = this.#origins
+    return i64(this.guestTimebase - u64(origin + ticksIn(this.#now, MHZ_512)))
+  }
+
+  move(passedNs: bigint): void {
+    const state = {
+      guestTimebase: this.guestTimebase,
+      roundingTicks: this.#roundingTicks,
+      ...this.#clock,
+    }
+    this.#now += passedNs
+    this.#place = (this.#place + 1) % this.#origins.length
+    const sample = { timebase: this.#hostTimebase, ...this.#clock }
+    const { offset, roundingTicks } = planTimebase(state, sample, this.#options)
+    this.offset = offset
+    this.#roundingTicks = roundingTicks
+  }
+
+  get #hostTimebase(): bigint {
+    return u64((this.#origins[this.#place] ?? 0n) + ticksIn(this.#now, MHZ_512))
+  }
+
+  get #clock() {
+    return { timeOfDayNs: this.#now, timebaseFrequency: MHZ_512, uncertaintyNs: 0n }
+  }
+}
+
+/** The lowest and the highest error on the way, in ticks. */
+function errorsOf(traveller: Traveller, moves: number, passedNs: bigint): [bigint, bigint] {
+  const errors = Array.from({ length: moves }, () => {
+    traveller.move(passedNs)
+    return traveller.error
+  })
+  const inOrder = errors.toSorted((a, b) => (a < b ? -1 : 1))
+  return [inOrder[0] ?? 0n, inOrder.at(-1) ?? 0n]
+}
+
+describe('a thousand moves in a row', () => {
+  const nearest: PlanOptions = { downtime: 'advance', rounding: 'nearest' }
+  const up: PlanOptions = { downtime: 'advance', rounding: 'up' }
+  const rings = fc.array(anyU64, { minLength: 2, maxLength: 5 })
+  /** Long enough for the guest to make up for a period by standing still; whole ticks. */
+  const downtimes = fc.bigInt({ min: 33_000_000n, max: 10n * SECOND }).map((ns) => ns - (ns % 125n))
+
+  it('stay within half a period of true time with nearest', { timeout: 60_000 }, () => {
+    fc.assert(
+      fc.property(rings, downtimes, (origins, passedNs) => {
+        const [lowest, highest] = errorsOf(new Traveller(origins, nearest), 1_000, passedNs)
+        expect(lowest).toBeGreaterThanOrEqual(-HALF)
+        expect(highest).toBeLessThanOrEqual(HALF)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('stay within a period ahead of true time with up', { timeout: 60_000 }, () => {
+    fc.assert(
+      fc.property(rings, downtimes, (origins, passedNs) => {
+        const [lowest, highest] = errorsOf(new Traveller(origins, up), 1_000, passedNs)
+        expect(lowest).toBeGreaterThanOrEqual(0n)
+        expect(highest).toBeLessThan(PERIOD)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('lose a tick each at most where parts of a tick pass', { timeout: 60_000 }, () => {
+    const anyNs = fc.bigInt({ min: 33_000_000n, max: 10n * SECOND })
+    fc.assert(
+      fc.property(rings, anyNs, (origins, passedNs) => {
+        const [lowest, highest] = errorsOf(new Traveller(origins, nearest), 1_000, passedNs)
+        expect(lowest).toBeGreaterThanOrEqual(-HALF - 1_000n)
+        expect(highest).toBeLessThanOrEqual(HALF)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it.each<[string, bigint[]]>([
+    ['two hosts half a period apart, each way equally near', [0n, HALF]],
+    ['three hosts, each two fifths of a period on', [0n, (PERIOD * 2n) / 5n, (PERIOD * 4n) / 5n]],
+    ['three hosts, each three fifths on', [0n, (PERIOD * 3n) / 5n, (PERIOD * 6n) / 5n]],
+  ])('do not drift around %s', (_what, origins) => {
+    const [lowest, highest] = errorsOf(new Traveller(origins, nearest), 999, SECOND)
+    expect(lowest).toBeGreaterThanOrEqual(-HALF)
+    expect(highest).toBeLessThanOrEqual(HALF)
+  })
+
+  it('make good what too short downtimes left, as soon as one is long enough', () => {
+    const traveller = new Traveller([0n, (PERIOD * 2n) / 5n, (PERIOD * 4n) / 5n], nearest)
+    const [, highest] = errorsOf(traveller, 100, 125n)
+    expect(highest).toBeGreaterThan(HALF)
+    traveller.move(100n * SECOND)
+    expect(traveller.error <= HALF && traveller.error >= -HALF).toBe(true)
+  })
+
+  it('only go forward with freeze and up, less than a period each', () => {
+    fc.assert(
+      fc.property(rings, fc.bigInt({ min: 0n, max: 10n * SECOND }), (origins, passedNs) => {
+        const traveller = new Traveller(origins, { downtime: 'freeze', rounding: 'up' })
+        for (let move = 0; move < 1_000; move++) {
+          const before = traveller.guestTimebase
+          traveller.move(passedNs)
+          const step = i64(traveller.guestTimebase - before)
+          expect(step >= 0n && step < PERIOD, `a step of ${step} ticks`).toBe(true)
+        }
+      }),
+      { numRuns: 20 },
+    )
+  })
+})
+
+describe('what planTimebase refuses', () => {
+  const state: TimebasePoint = {
+    guestTimebase: 1n,
+    timeOfDayNs: 0n,
+    timebaseFrequency: MHZ_512,
+    uncertaintyNs: 0n,
+  }
+  const sample: TimebaseSample = {
+    timebase: 2n,
+    timeOfDayNs: SECOND,
+    timebaseFrequency: MHZ_512,
+    uncertaintyNs: 0n,
+  }
+
+  it.each<[string, object]>([
+    ['an unknown option', { align: true }],
+    ['a misspelt option', { downTime: 'freeze' }],
+    ['a misspelt option beside a right one', { rounding: 'up', maxDowntime: 1n }],
+    ['another word for downtime', { downtime: 'frozen' }],
+    ['another case', { downtime: 'Freeze' }],
+    ['true for downtime', { downtime: true }],
+    ['null for downtime', { downtime: null }],
+    ['another word for rounding', { rounding: 'down' }],
+    ['a number for rounding', { rounding: 1 }],
+  ])('%s', (_what, options) => {
+    const error = caught(TypeError, () => planTimebase(state, sample, options))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+  })
+
+  it('names the option that it does not know, and those that it does', () => {
+    const options = { maxDowntime: 1n } as object
+    expect(() => planTimebase(state, sample, options)).toThrow(/maxDowntimeNs.*'maxDowntime'/)
+  })
+
+  const wrongTypes = [
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 5],
+    ['a string', '5'],
+    ['a boolean', true],
+    ['an object', {}],
+  ] as const
+  const samplesOf = ['timebase', 'timeOfDayNs', 'timebaseFrequency', 'uncertaintyNs'] as const
+  const statesOf = ['guestTimebase', 'timeOfDayNs', 'timebaseFrequency', 'uncertaintyNs'] as const
+  const tooSmall: Readonly<Record<string, bigint>> = {
+    timeOfDayNs: -(2n ** 63n) - 1n,
+    timebaseFrequency: 0n,
+  }
+  const tooLarge: Readonly<Record<string, bigint>> = { timeOfDayNs: 2n ** 63n }
+
+  it.each(
+    samplesOf.flatMap((field) => wrongTypes.map(([what, value]) => ({ what, field, value }))),
+  )('$what for $field of the sample', ({ field, value }) => {
+    const wrong = { ...sample, [field]: value }
+    const error = caught(TypeError, () => planTimebase(state, wrong))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(error.message).toContain(`sample.${field as string}`)
+  })
+
+  it.each(statesOf.flatMap((field) => wrongTypes.map(([what, value]) => ({ what, field, value }))))(
+    '$what for $field of the state',
+    ({ field, value }) => {
+      const wrong = { ...state, [field]: value }
+      const error = caught(TypeError, () => planTimebase(wrong, sample))
+      expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+      expect(error.message).toContain(`state.${field as string}`)
+    },
+  )
+
+  it.each(samplesOf)('%s of the sample out of range', (field) => {
+    for (const value of [tooSmall[field] ?? -1n, tooLarge[field] ?? 2n ** 64n, -(2n ** 100n)]) {
+      const wrong = { ...sample, [field]: value }
+      const error = caught(RangeError, () => planTimebase(state, wrong))
+      expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+      expect(error.message).toContain(`sample.${field}`)
+    }
+  })
+
+  it.each(statesOf)('%s of the state out of range', (field) => {
+    for (const value of [tooSmall[field] ?? -1n, tooLarge[field] ?? 2n ** 64n, 2n ** 100n]) {
+      const wrong = { ...state, [field]: value }
+      const error = caught(RangeError, () => planTimebase(wrong, sample))
+      expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+      expect(error.message).toContain(`state.${field}`)
+    }
+  })
+
+  it.each([null, 5, '5', {}])('%o for roundingTicks of the state', (roundingTicks) => {
+    const wrong = { ...state, roundingTicks } as unknown as TimebasePoint
+    const error = caught(TypeError, () => planTimebase(wrong, sample))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  })
+
+  it.each([2n ** 63n, -(2n ** 63n) - 1n])('roundingTicks of %d', (roundingTicks) => {
+    const error = caught(RangeError, () => planTimebase({ ...state, roundingTicks }, sample))
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    expect(error.message).toContain('state.roundingTicks')
+  })
+
+  it.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['an array', []],
+    ['a bigint', 1n],
+  ])('%s for the state, the sample', (_what, value) => {
+    for (const call of [
+      () => planTimebase(value as never, sample),
+      () => planTimebase(state, value as never),
+    ]) {
+      expect(caught(TypeError, call)).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    }
+  })
+
+  it.each([
+    ['null', null],
+    ['an array', []],
+    ['a word', 'freeze'],
+    ['a number for maxDowntimeNs', { maxDowntimeNs: 1_000 }],
+    ['null for maxDowntimeNs', { maxDowntimeNs: null }],
+  ])('%s for the options', (_what, options) => {
+    const error = caught(TypeError, () => planTimebase(state, sample, options as never))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  })
+
+  it('says how to write a bigint where a number was given', () => {
+    const options = { maxDowntimeNs: 1_000 as unknown as bigint }
+    expect(() => planTimebase(state, sample, options)).toThrow(/write 1n/)
+  })
+
+  it.each([-1n, 2n ** 64n])('maxDowntimeNs of %d', (maxDowntimeNs) => {
+    const error = caught(RangeError, () => planTimebase(state, sample, { maxDowntimeNs }))
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+  })
+
+  it.each<PlanOptions>([{}, { downtime: 'freeze', rounding: 'up' }])(
+    'another frequency, and tells both, with %o',
+    (options) => {
+      const other = { ...sample, timebaseFrequency: 512_000_001n }
+      const error = caught(TimebaseFrequencyError, () => planTimebase(state, other, options))
+      expect(error).toMatchObject({
+        code: 'ERR_TIMEBASE_FREQUENCY',
+        saved: 512_000_000n,
+        host: 512_000_001n,
+      })
+      expect(error.message).toMatch(/512000000 .*512000001 /)
+    },
+  )
+
+  it.each(['advance', 'freeze'] as const)(
+    'one ns more than maxDowntimeNs, not just as much (%s)',
+    (downtime) => {
+      const maxDowntimeNs = SECOND - 1n
+      const error = caught(TimebaseDowntimeError, () =>
+        planTimebase(state, sample, { downtime, maxDowntimeNs }),
+      )
+      expect(error).toMatchObject({
+        code: 'ERR_TIMEBASE_DOWNTIME',
+        downtimeNs: SECOND,
+        maxDowntimeNs,
+      })
+      expect(error.message).toMatch(/1000000000 .*999999999/)
+      const plan = planTimebase(state, sample, { downtime, maxDowntimeNs: SECOND })
+      expect(plan.downtimeNs).toBe(SECOND)
+    },
+  )
+
+  it('no clock that stepped back, with a maxDowntimeNs of 0', () => {
+    const earlier = { ...sample, timeOfDayNs: -SECOND }
+    expect(planTimebase(state, earlier, { maxDowntimeNs: 0n }).downtimeNs).toBe(0n)
+    const later = { ...sample, timeOfDayNs: 1n }
+    expect(() => planTimebase(state, later, { maxDowntimeNs: 0n })).toThrow(TimebaseDowntimeError)
+  })
+
+  it('nothing at the ends of every range', () => {
+    const end = 2n ** 64n - 1n
+    const ends = { timebaseFrequency: end, uncertaintyNs: end }
+    const plan = planTimebase(
+      { guestTimebase: end, timeOfDayNs: 2n ** 63n - 1n, ...ends },
+      { timebase: end, timeOfDayNs: -(2n ** 63n), ...ends },
+      { maxDowntimeNs: end },
+    )
+    expect(plan).toMatchObject({ offset: 0n, guestTimebase: end, advancedTicks: 0n })
+  })
+})
