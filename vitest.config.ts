@@ -1,8 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
+const isPower = process.arch === 'ppc64'
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Tests that are tied to one kind of machine say so in their names.
+    exclude: [isPower ? 'test/**/*.x86.test.ts' : 'test/**/*.power.test.ts'],
+    globalSetup: isPower ? [] : ['test/power/left-to-power.ts'],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'] },
   },
 })

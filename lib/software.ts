@@ -5,6 +5,7 @@ import {
   checkInteger,
   checkObject,
   checkOptionNames,
+  checkWord,
   checkU64,
   outOfRange,
   wrongType,
@@ -28,7 +29,17 @@ const MAX_REGISTER_SIZE = 16
 /** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
 const MAX_VCPU_ID = 2048
 
+/** The Linux versions that the model knows, and the registers that came later. */
+const laterRegisters = {
+  '6.1': ['DEXCR', 'HASHKEYR', 'HASHPKEYR'],
+  '6.12': [],
+} as const satisfies Record<string, readonly RegisterName[]>
+
+export type ModelledLinux = keyof typeof laterRegisters
+
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
+  /** Which Linux it is: `'6.12'` unless told. */
+  readonly linux?: ModelledLinux
   /** Registers that this kernel lacks: `['DEC_EXPIRY']` before Linux 4.16, also `'TB_OFFSET'` under PR KVM. */
   readonly without?: readonly RegisterName[]
   /**
@@ -52,6 +63,8 @@ type File =
  */
 export class SoftwareKernel implements Kernel {
   readonly backend = 'software'
+  /** The Linux that it models. */
+  readonly linux: ModelledLinux
   /** The host's clocks: two models with different ones are two hosts. */
   readonly clock: SoftwareClock
   readonly #faults = new Faults()
@@ -67,13 +80,15 @@ export class SoftwareKernel implements Kernel {
       'timebase',
       'timeOfDayNs',
       'time',
+      'linux',
       'without',
       'threadsPerCore',
     ])
     this.clock = new SoftwareClock(options)
-    const without = options.without ?? []
+    const { linux = '6.12', without = [] } = options
+    this.linux = checkWord('linux', linux, Object.keys(laterRegisters) as ModelledLinux[])
     for (const name of without) lookUp(name)
-    this.#without = new Set(without)
+    this.#without = new Set([...without, ...laterRegisters[linux]])
     this.#threadsPerCore = checkInteger('threadsPerCore', options.threadsPerCore ?? 1)
     if (this.#threadsPerCore === 0) throw outOfRange('threadsPerCore', '1 or more', 0)
   }

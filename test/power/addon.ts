@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { cached, keyOf, withTemporary } from './cache.ts'
 import { note, stage } from './progress.ts'
@@ -7,34 +7,68 @@ import { run } from './run.ts'
 
 const cross = 'powerpc64le-linux-gnu'
 
-/** The addon, cross-built in a copy: the tree's own build/ is for this machine. */
-export async function addon(projectRoot: string): Promise<string> {
+/** What node-gyp makes an addon of. */
+interface Recipe {
+  /** In words. */
+  what: string
+  /** The file that it makes. */
+  target: string
+  /** The folder with its binding.gyp. */
+  folder: string
+  /** What in that folder is needed to build it. */
+  sources: readonly string[]
+}
+
+/** The library's addon, built for the emulated host. */
+export function addon(projectRoot: string): Promise<string> {
+  return crossBuilt(projectRoot, {
+    what: 'the addon',
+    target: 'kvm_ppc_onereg.node',
+    folder: projectRoot,
+    sources: ['binding.gyp', 'native'],
+  })
+}
+
+/** The guest with which the tests look at time from inside. */
+export async function guestAddon(projectRoot: string): Promise<string> {
+  const folder = path.join(projectRoot, 'test/power/guest')
+  const sources = (await readdir(folder)).filter((name) => /\.(cc|gyp|h)$/.test(name))
+  return crossBuilt(projectRoot, {
+    what: 'the test guest',
+    target: 'power_guest.node',
+    folder,
+    sources,
+  })
+}
+
+/** Built in a copy: a build/ in the tree is for this machine. */
+async function crossBuilt(projectRoot: string, recipe: Recipe): Promise<string> {
+  const { what, target, folder, sources } = recipe
   const headers = path.join(projectRoot, 'node_modules/node-addon-api')
   const key = await keyOf({
+    texts: [JSON.stringify({ what, target, sources })],
     files: [
-      path.join(projectRoot, 'native'),
-      path.join(projectRoot, 'binding.gyp'),
+      ...sources.map((name) => path.join(folder, name)),
       path.join(headers, 'package.json'),
       import.meta.filename,
     ],
   })
   const entry = await cached(`addon-${key}`, async (directory) => {
-    await stage('building the addon for ppc64le', () =>
+    await stage(`building ${what} for ppc64le`, () =>
       withTemporary(async (copy) => {
         await mkdir(path.join(copy, 'node_modules'))
         await cp(headers, path.join(copy, 'node_modules/node-addon-api'), { recursive: true })
-        for (const name of ['native', 'binding.gyp', 'package.json']) {
-          await cp(path.join(projectRoot, name), path.join(copy, name), { recursive: true })
+        for (const name of sources) {
+          await cp(path.join(folder, name), path.join(copy, name), { recursive: true })
         }
         const diagnostics = await build(copy, projectRoot)
         await writeFile(path.join(directory, 'warnings'), diagnostics)
-        const built = path.join(copy, 'build/Release/kvm_ppc_onereg.node')
-        await rename(built, path.join(directory, 'kvm_ppc_onereg.node'))
+        await rename(path.join(copy, 'build/Release', target), path.join(directory, target))
       }),
     )
   })
-  await repeatWarnings(path.join(entry, 'warnings'))
-  return path.join(entry, 'kvm_ppc_onereg.node')
+  await repeatWarnings(what, path.join(entry, 'warnings'))
+  return path.join(entry, target)
 }
 
 /** Returns what the compiler said. */
@@ -58,8 +92,8 @@ function localHeaders(): string[] {
 }
 
 /** Also when the addon comes from the cache, or the second run would look clean. */
-async function repeatWarnings(file: string): Promise<void> {
+async function repeatWarnings(what: string, file: string): Promise<void> {
   const diagnostics = await readFile(file, 'utf8')
   const count = diagnostics.match(/\bwarning:/g)?.length ?? 0
-  if (count > 0) note(`the addon compiles with warnings (${count}):\n${diagnostics.trimEnd()}`)
+  if (count > 0) note(`${what} compiles with warnings (${count}):\n${diagnostics.trimEnd()}`)
 }

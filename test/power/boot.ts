@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process'
 import { exitStatus, Failure, lastLines } from './failure.ts'
-import { HostConsole } from './host-console.ts'
+import { HostConsole, type Outputs } from './host-console.ts'
 import { interrupted } from './interrupt.ts'
+import { note } from './progress.ts'
 import { ended, killGroup } from './run.ts'
+
+/** After how long without output we say what it is doing. */
+const silenceSeconds = 30
 
 export interface Boot {
   args: readonly string[]
@@ -11,10 +15,19 @@ export interface Boot {
   timeoutSeconds: number
   /** Called when the command begins. */
   onBegin: () => void
+  /** Ends it before its time. */
+  giveUp?: AbortSignal | undefined
 }
 
-/** Boots the emulated host, passes on what its command prints, and returns its exit status. */
-export async function boot({ args, token, timeoutSeconds, onBegin }: Boot): Promise<number> {
+/** How the command ended. */
+export interface Ended {
+  status: number
+  /** What it had to say besides its output, if it was the test suite. */
+  result: string | undefined
+}
+
+/** Boots the emulated host, passes on what its command prints, and waits for its end. */
+export async function boot({ args, token, timeoutSeconds, onBegin, giveUp }: Boot): Promise<Ended> {
   interrupted.throwIfAborted()
   // setpriv: should this process be killed, the kernel ends QEMU as well.
   const command = ['--pdeathsig', 'KILL', 'qemu-system-ppc64', ...args]
@@ -23,10 +36,21 @@ export async function boot({ args, token, timeoutSeconds, onBegin }: Boot): Prom
     killGroup(qemu, 'SIGKILL')
   }
   const timeUp = AbortSignal.timeout(timeoutSeconds * 1000)
-  const stop = AbortSignal.any([interrupted, timeUp])
+  const stop = AbortSignal.any([interrupted, timeUp, ...(giveUp ? [giveUp] : [])])
   stop.addEventListener('abort', kill)
+  // So that whoever waits can see that it goes on.
+  const silence = setInterval(() => {
+    note(`it is ${host.doing}`)
+  }, silenceSeconds * 1000)
+  const passOnTo = (stream: NodeJS.WriteStream): Outputs['stdout'] => ({
+    write: (bytes) => {
+      silence.refresh()
+      stream.write(bytes)
+    },
+  })
+  const stdout = passOnTo(process.stdout)
+  const host = new HostConsole(token, { stdout, stderr: passOnTo(process.stderr), onBegin })
   try {
-    const host = new HostConsole(token, { stdout: process.stdout, stderr: process.stderr, onBegin })
     qemu.stdout.on('data', (chunk: Buffer) => {
       host.read(chunk)
       // Nothing comes after its last word, and not every machine can switch itself off.
@@ -37,8 +61,8 @@ export async function boot({ args, token, timeoutSeconds, onBegin }: Boot): Prom
     const end = await ended(qemu)
     host.endOfConsole()
     interrupted.throwIfAborted()
-    if (host.exitStatus !== undefined) return host.exitStatus
-    const doing = `while ${host.stage}`
+    if (host.exitStatus !== undefined) return { status: host.exitStatus, result: host.result }
+    const doing = `while ${host.doing}`
     const why = timeUp.aborted
       ? `was given up after ${timeoutSeconds} s (see --timeout) ${doing}`
       : (host.failure ?? `ended ${doing} (QEMU: ${end})`)
@@ -48,6 +72,7 @@ export async function boot({ args, token, timeoutSeconds, onBegin }: Boot): Prom
       timeUp.aborted ? exitStatus.timedOut : exitStatus.hostFailed,
     )
   } finally {
+    clearInterval(silence)
     stop.removeEventListener('abort', kill)
   }
 }

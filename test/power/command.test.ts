@@ -39,6 +39,10 @@ describe('passedOn', () => {
   test('a terminal here is told to the command there', () => {
     expect(passedOn({}, terminal)).toEqual({ COLUMNS: '120', FORCE_COLOR: '2' })
     expect(passedOn({ NO_COLOR: '1' }, terminal)).toEqual({ COLUMNS: '120', NO_COLOR: '1' })
-    expect(passedOn({}, pipe)).toEqual({})
+  })
+
+  test('without a terminal there are no colours, unless asked for', () => {
+    expect(passedOn({}, pipe)).toEqual({ NO_COLOR: '1' })
+    expect(passedOn({ FORCE_COLOR: '1' }, pipe)).toEqual({ FORCE_COLOR: '1' })
   })
 })

@@ -14,6 +14,7 @@ export async function commandArchive(
   await cp(path.join(import.meta.dirname, 'init.sh'), path.join(staged, 'init'))
   await chmod(path.join(staged, 'init'), 0o755)
   await writeFile(path.join(staged, 'power/token'), `${token}\n`)
+  await writeFile(path.join(staged, 'power/made'), `${Math.floor(Date.now() / 1000)}\n`)
   const script = commandScript(command, passedOn(process.env, process.stdout))
   await writeFile(path.join(staged, 'power/command'), script)
   const archive = path.join(directory, 'command.cpio')
@@ -42,10 +43,12 @@ export function passedOn(
       /^(TERM|COLUMNS|NO_COLOR|FORCE_COLOR|KVM_PPC_\w+)$/.test(entry[0]) && entry[1] !== undefined,
   )
   const passed = Object.fromEntries(kept)
-  if (!output.isTTY) return passed
+  const chosen = 'NO_COLOR' in passed || 'FORCE_COLOR' in passed
+  // Some programs guess that colours are welcome where they find nothing that speaks against it.
+  if (!output.isTTY) return chosen ? passed : { ...passed, NO_COLOR: '1' }
   // There the command prints into a pipe and cannot see that a terminal is at its end.
   if (output.columns > 0) passed['COLUMNS'] ??= `${output.columns}`
-  if (!('NO_COLOR' in passed) && !('FORCE_COLOR' in passed)) {
+  if (!chosen) {
     const level = { 1: 0, 4: 1, 8: 2, 24: 3 }[output.getColorDepth()] ?? 1
     passed['FORCE_COLOR'] = `${level}`
   }

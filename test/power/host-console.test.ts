@@ -30,8 +30,8 @@ test('without its last mark, there is no exit status but the stage it had reache
   const { host } = run(`${mark('stage loading its KVM modules')}Kernel panic`)
   expect(host.finished).toBe(false)
   expect(host.exitStatus).toBeUndefined()
-  expect(host.stage).toBe('loading its KVM modules')
-  expect(run(`${mark('begin')}half`).host.stage).toBe('running the command')
+  expect(host.doing).toBe('loading its KVM modules')
+  expect(run(`${mark('begin')}half`).host.doing).toBe('running the command')
 })
 
 test('an exit status in the output is not believed', () => {
@@ -44,4 +44,12 @@ test('what the host could not do is told', () => {
   const { host } = run(mark('failed kvm.ko could not be loaded: no such device'))
   expect(host.finished).toBe(true)
   expect(host.failure).toContain('kvm.ko could not be loaded')
+})
+
+test('the tests that run are known, and the result of all', () => {
+  const begun = mark('begin') + mark('at test/a.test.ts > adds')
+  expect(run(begun).host.doing).toBe('running test/a.test.ts > adds')
+  const { host } = run(begun + mark('done test/a.test.ts') + mark('result {"passed":1}'))
+  expect(host.doing).toBe('running the command')
+  expect(host.result).toBe('{"passed":1}')
 })

@@ -1,4 +1,5 @@
 import { ConsoleReader, type ConsolePiece } from './console.ts'
+import { RunningTests } from './running-tests.ts'
 
 export interface Outputs {
   stdout: { write: (bytes: Buffer) => unknown }
@@ -12,12 +13,15 @@ const keptBytes = 64 * 1024
 
 /** What is known of the emulated host from its console, and where its command's output goes. */
 export class HostConsole {
-  stage = 'starting its kernel'
   exitStatus: number | undefined
+  /** What the command had to say besides its output. */
+  result: string | undefined
   /** Why it could not run the command. */
   failure: string | undefined
   readonly #reader: ConsoleReader
   readonly #outputs: Outputs
+  readonly #tests = new RunningTests()
+  #stage = 'starting its kernel'
   #running = false
   #console: Buffer = Buffer.alloc(0)
 
@@ -38,6 +42,11 @@ export class HostConsole {
     return this.exitStatus !== undefined || this.failure !== undefined
   }
 
+  /** What it does at the moment, in words. */
+  get doing(): string {
+    return this.#tests.any ? `running ${this.#tests.list}` : this.#stage
+  }
+
   /** The end of all that it printed, the command's output included. */
   get console(): string {
     return this.#console.toString('utf8')
@@ -51,10 +60,10 @@ export class HostConsole {
     }
     switch (piece.word) {
       case 'stage':
-        this.stage = piece.rest.toString('utf8')
+        this.#stage = piece.rest.toString('utf8')
         break
       case 'begin':
-        this.stage = 'running the command'
+        this.#stage = 'running the command'
         this.#running = true
         this.#outputs.onBegin()
         break
@@ -64,6 +73,15 @@ export class HostConsole {
         this.#outputs.stderr.write(line)
         break
       }
+      case 'at':
+        this.#tests.at(piece.rest.toString('utf8'))
+        break
+      case 'done':
+        this.#tests.done(piece.rest.toString('utf8'))
+        break
+      case 'result':
+        this.result = piece.rest.toString('utf8')
+        break
       case 'exit':
         this.#running = false
         this.exitStatus = Number(piece.rest.toString('latin1'))

@@ -34,6 +34,13 @@ busybox mount -t tmpfs tmp /tmp
 busybox stty raw -echo </dev/console
 busybox --install -s /usr/local/bin
 
+# Bare metal has no clock here that knows the date, but the command archive has just been made.
+if [ "$(date +%Y)" = 1970 ]; then
+  read -r made </power/made
+  read -r up rest </proc/uptime
+  date -s "@$((made + ${up%.*}))" >/dev/null
+fi
+
 say stage loading its KVM modules
 for module in kvm kvm-hv; do
   insmod "/power/modules/$module.ko" || fail "$module.ko could not be loaded: $(dmesg | tail -n 1)"

@@ -1,23 +1,18 @@
-import { randomBytes } from 'node:crypto'
-import path from 'node:path'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { boot } from './boot.ts'
-import { cacheRoot, withTemporary } from './cache.ts'
-import { commandArchive } from './command.ts'
-import { exitStatus, Failure } from './failure.ts'
-import { joinArchives } from './image.ts'
-import { watchForInterrupts } from './interrupt.ts'
-import { kernel, trixieKernel } from './kernel.ts'
-import { cpus, pseries, qemuArguments, type Cpu } from './machine.ts'
+import { Command } from 'commander'
+import { runOnHost } from './host.ts'
+import { machine } from './machine.ts'
+import {
+  addHostOptions,
+  cacheHelp,
+  exitStatusHelp,
+  machinesHelp,
+  type HostOptions,
+} from './options.ts'
 import { kvmHeader } from './packages.ts'
-import { beginStage, endLine } from './progress.ts'
-import { projectArchives } from './project.ts'
+import { runProgram } from './program.ts'
 import { allPrograms, requirePrograms } from './requirements.ts'
-import { userlandArchive } from './userland.ts'
 
-interface Options {
-  cpu: Cpu
-  timeout: number
+interface Options extends HostOptions {
   exec?: true
   header?: true
 }
@@ -31,40 +26,27 @@ Examples:
   npm run power -- demo
   npm run power -- registers --probe --json
   npm run power -- --cpu POWER10 info
+  npm run power -- --machine powernv9 --kernel 7.2-64k info
   npm run power -- --exec node -e "console.log(process.arch)"
   npm run power -- --exec busybox sh -c "ls -l /dev/kvm"
 With "npm run --silent power", npm prints no lines of its own.
 
 What is run:
-  QEMU's pseries machine, emulated without any help of this machine's processor, with the kernel,
-  Node and busybox of Debian trixie for ppc64el. The project is in it as it is in the tree at that
-  moment: dist/ (built if lib/ is newer), the dependencies and the addon, cross-built. The command
-  runs as root in the project's folder, with nothing on its standard input, and sees TERM, COLUMNS,
-  NO_COLOR, FORCE_COLOR and what begins with KVM_PPC_ of the environment here.
+  The command, on the project as it is in the tree at that moment: dist/ (built if lib/ is newer),
+  the dependencies and the addon, cross-built. It runs as root in the project's folder, with nothing
+  on its standard input, and sees TERM, COLUMNS, NO_COLOR, FORCE_COLOR and what begins with KVM_PPC_
+  of the environment here.
+${machinesHelp}
+${cacheHelp}
+${exitStatusHelp('that of the command')}`
 
-What is cached:
-  Everything but dist/ lies under ${cacheRoot()},
-  some 200 MB. The first run downloads about 120 MB of Debian packages, by the system's own apt and
-  from its mirror, but into that folder: no package is installed. Later runs need no network. To
-  fetch newer packages, or to be rid of it all, remove the folder.
-
-Exit status:
-  that of the command, else
-  ${exitStatus.usage}    wrong usage, or a program is missing on this machine
-  ${exitStatus.timedOut}  the time was up
-  ${exitStatus.hostFailed}  the host could not be prepared, did not boot, or died
-  128+n  ended by signal n`
-
-const program = new Command('npm run power --')
+const program = addHostOptions(new Command('npm run power --'), 300)
   .description(description)
   .argument('[command...]', "a command of this project's command line, and its arguments")
-  .addOption(new Option('--cpu <name>', 'the emulated processor').choices(cpus).default('POWER9'))
-  .option('--timeout <seconds>', 'give up so long after the start of QEMU', seconds, 300)
   .option('--exec', 'take the command as a program on that host instead')
   .option('--header', "only print the path of a POWER asm/kvm.h, out of Debian's linux-libc-dev")
   .addHelpText('after', more)
   .passThroughOptions()
-  .exitOverride()
   .action(async (command: string[], options: Options) => {
     if (options.header) {
       requirePrograms(['dpkg-deb', 'xz', 'flock'])
@@ -72,56 +54,21 @@ const program = new Command('npm run power --')
     } else if (command.length === 0) {
       program.error("error: no command is given; try 'npm run power -- --help'")
     } else {
-      requirePrograms(allPrograms)
       process.exitCode = await power(command, options)
     }
   })
 
 async function power(command: string[], options: Options): Promise<number> {
-  const userland = await userlandArchive()
-  const { release, image, modules } = await kernel(trixieKernel)
-  return withTemporary(async (directory) => {
-    const token = randomBytes(8).toString('hex')
-    const words = options.exec ? command : ['node', 'dist/cli/main.js', ...command]
-    const initrd = path.join(directory, 'initrd')
-    await joinArchives(
-      [
-        userland,
-        modules,
-        ...(await projectArchives(directory)),
-        await commandArchive(words, token, directory),
-      ],
-      initrd,
-    )
-    const onBegin = beginStage(`booting a ${options.cpu} host with Linux ${release}`)
-    const args = qemuArguments(pseries(options.cpu), image, initrd)
-    return boot({ args, token, timeoutSeconds: options.timeout, onBegin })
+  const chosen = machine(options.machine, options.cpu)
+  requirePrograms(allPrograms)
+  const { status } = await runOnHost({
+    machine: chosen,
+    kernel: options.kernel,
+    extent: 'command',
+    command: options.exec ? command : ['node', 'dist/cli/main.js', ...command],
+    timeoutSeconds: options.timeout,
   })
+  return status
 }
 
-function seconds(text: string): number {
-  const value = Number(text)
-  if (!(value > 0 && value < 1e6)) throw new InvalidArgumentError('It is a number of seconds.')
-  return value
-}
-
-watchForInterrupts()
-try {
-  await program.parseAsync()
-} catch (error) {
-  endLine()
-  if (error instanceof CommanderError) {
-    // Commander has said it already.
-    process.exitCode = error.exitCode === 0 ? 0 : exitStatus.usage
-  } else {
-    const { message, status } = error instanceof Failure ? error : new Failure(explain(error))
-    process.stderr.write(`power: ${message}\n`)
-    process.exitCode = status
-  }
-}
-
-/** A full disk explains itself, a mistake of ours needs its stack. */
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return ('syscall' in error ? error.message : error.stack) ?? error.message
-}
+await runProgram(program)

@@ -2,11 +2,11 @@ import { copyFile, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setUpApt } from './apt.ts'
 import { cached, cacheRoot, exclusively, keyOf, withTemporary } from './cache.ts'
-import { Failure } from './failure.ts'
+import { dependenciesOf } from './kernel-packages.ts'
 import { megabytes, stage } from './progress.ts'
 import { run, type Output } from './run.ts'
 
-export type Suite = 'trixie'
+export type Suite = 'bookworm' | 'trixie' | 'sid'
 
 const updated = new Set<Suite>()
 
@@ -15,11 +15,9 @@ const updated = new Set<Suite>()
  * the system's list of architectures and its packages stay as they are.
  */
 export class Archive {
-  readonly #suite: Suite
   readonly #directory: string
 
   private constructor(suite: Suite) {
-    this.#suite = suite
     this.#directory = path.join(cacheRoot(), 'apt', suite)
   }
 
@@ -38,12 +36,10 @@ export class Archive {
     })
   }
 
-  /** What a meta package stands for, such as the kernel of the current version. */
-  async firstDependency(metaPackage: string): Promise<string> {
-    const { stdout } = await this.#apt('apt-cache', ['show', '--no-all-versions', metaPackage])
-    const name = /^Depends: ([^\s,]+)/m.exec(stdout)?.[1]
-    if (name === undefined) throw new Failure(`${metaPackage} of ${this.#suite} names no package`)
-    return name
+  /** The names of the packages that a package depends on, in its newest version. */
+  async dependencies(name: string): Promise<string[]> {
+    const { stdout } = await this.#apt('apt-cache', ['show', '--no-all-versions', name])
+    return dependenciesOf(stdout)
   }
 
   /** Unpacks these packages alone. */

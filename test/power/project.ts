@@ -1,25 +1,47 @@
+import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { addon } from './addon.ts'
-import { cached, exclusively, keyOf, withTemporary } from './cache.ts'
+import { addon, guestAddon } from './addon.ts'
+import { exclusively } from './cache.ts'
+import { dependenciesArchive } from './dependencies.ts'
 import { pack } from './image.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
+
+/** What the command line needs, all that the test suite needs, or what test/power/move needs. */
+export type Extent = 'command' | 'suite' | 'move'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
 /** Where /init looks for the project on the emulated host. */
 const placeOnHost = 'kvm-ppc-onereg'
 
+/** Made from the rest, and here for the processor of this machine. */
+const made = new Set(['build', 'coverage', 'dist', 'node_modules'])
+
+/** Brought by the cross compiler. A test compares the register table with it. */
+const kernelHeader = '/usr/powerpc64le-linux-gnu/include/asm/kvm.h'
+
 /** The archives with this project as it is now, in the order in which to unpack them. */
-export async function projectArchives(directory: string): Promise<string[]> {
-  const dependencies = await dependenciesArchive()
-  const nativeAddon = await addon(root)
+export async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
+  const forTests = extent === 'suite'
+  const guest = 'test/power/guest/build/Release'
+  const dependencies = await dependenciesArchive(root, placeOnHost, { forTests })
   const staged = path.join(directory, 'project')
   const project = path.join(staged, placeOnHost)
-  await mkdir(path.join(project, 'build/Release'), { recursive: true })
-  await cp(nativeAddon, path.join(project, 'build/Release', path.basename(nativeAddon)))
-  await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
+  await mkdir(project, { recursive: true })
+  await copyBuilt(await addon(root), path.join(project, 'build/Release'))
+  if (forTests) {
+    await copyTree(project)
+    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    if (existsSync(kernelHeader)) await cp(kernelHeader, path.join(staged, kernelHeader))
+  } else {
+    await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
+  }
+  if (extent === 'move') {
+    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    await compileMove(project)
+  }
   // Two runs at once must not compile into what the other is copying.
   await exclusively('dist', async () => {
     await buildIfOutdated()
@@ -30,27 +52,23 @@ export async function projectArchives(directory: string): Promise<string[]> {
   return [dependencies, archive]
 }
 
-/** The dependencies as they are installed on a ppc64le machine. */
-async function dependenciesArchive(): Promise<string> {
-  const lock = path.join(root, 'package-lock.json')
-  const entry = await cached(
-    `dependencies-${await keyOf({ files: [lock, import.meta.filename] })}`,
-    async (directory) => {
-      await stage('installing the dependencies for ppc64le', () =>
-        withTemporary(async (staged) => {
-          const project = path.join(staged, placeOnHost)
-          await mkdir(project)
-          for (const name of ['package.json', 'package-lock.json']) {
-            await cp(path.join(root, name), path.join(project, name))
-          }
-          const target = ['--os=linux', '--cpu=ppc64', '--libc=glibc']
-          await run('npm', ['ci', '--omit=dev', '--ignore-scripts', ...target], { cwd: project })
-          await pack(staged, path.join(directory, 'archive.cpio'))
-        }),
-      )
-    },
-  )
-  return path.join(entry, 'archive.cpio')
+/** Node 20 does not run TypeScript: these programs go there as JavaScript, with the library. */
+async function compileMove(into: string): Promise<void> {
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
+  const args = ['--project', 'test/power/move/tsconfig.json', '--outDir', into]
+  await stage('compiling the move', () => run(process.execPath, [tsc, ...args], { cwd: root }))
+}
+
+async function copyBuilt(file: string, into: string): Promise<void> {
+  await cp(file, path.join(into, path.basename(file)))
+}
+
+/** Everything that lies in the tree, but for what is made from it and what is hidden. */
+async function copyTree(into: string): Promise<void> {
+  const names = await readdir(root)
+  for (const name of names.filter((name) => !made.has(name) && !name.startsWith('.'))) {
+    await cp(path.join(root, name), path.join(into, name), { recursive: true })
+  }
 }
 
 async function buildIfOutdated(): Promise<void> {

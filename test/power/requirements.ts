@@ -9,6 +9,7 @@ const packageOf = {
   make: 'make',
   python3: 'python3',
   cpio: 'cpio',
+  lz4: 'lz4',
   xz: 'xz-utils',
   'dpkg-deb': 'dpkg',
   flock: 'util-linux',

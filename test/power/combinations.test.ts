@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { allCombinations } from './combinations.ts'
+import { kernelNames } from './kernel.ts'
+import { allMachines } from './machine.ts'
+
+const count = (values: readonly unknown[]): number => new Set(values).size
+
+test('each machine with each kernel, once', () => {
+  const all = allCombinations().map(({ machine, kernel }) => `${machine.title} ${kernel}`)
+  expect(all).toHaveLength(allMachines().length * kernelNames.length)
+  expect(count(all)).toBe(all.length)
+})
+
+test('the first few have seen every machine and every kernel', () => {
+  const first = allCombinations().slice(0, allMachines().length)
+  expect(count(first.map(({ machine }) => machine.title))).toBe(allMachines().length)
+  expect(count(first.map(({ kernel }) => kernel))).toBe(kernelNames.length)
+})

@@ -1,0 +1,21 @@
+import { kernelNames, type KernelName } from './kernel.ts'
+import { allMachines, type Machine } from './machine.ts'
+
+export interface Combination {
+  machine: Machine
+  kernel: KernelName
+}
+
+/**
+ * Every machine with every kernel. Row by row of the table, a run that has to end early would not have
+ * seen the last machines; this way the first few have seen each machine and each kernel.
+ */
+export function allCombinations(): Combination[] {
+  const machines = allMachines()
+  return kernelNames.flatMap((_, shift) =>
+    machines.flatMap((machine, row) => {
+      const kernel = kernelNames[(row + shift) % kernelNames.length]
+      return kernel === undefined ? [] : [{ machine, kernel }]
+    }),
+  )
+}

@@ -1,0 +1,57 @@
+import { cp, mkdir } from 'node:fs/promises'
+import path from 'node:path'
+import { cached, keyOf, withTemporary } from './cache.ts'
+import { pack } from './image.ts'
+import { stage } from './progress.ts'
+import { run } from './run.ts'
+
+/** Whether to have what the tests need besides what the library needs. */
+export interface Wanted {
+  forTests: boolean
+}
+
+const target = ['--os=linux', '--cpu=ppc64', '--libc=glibc', '--ignore-scripts']
+
+/** What does not run on the host: more than half of all, which would have to be unpacked at each boot. */
+const tools = [
+  '@eslint/js',
+  '@types/bindings',
+  '@types/node',
+  'eslint',
+  'node-gyp',
+  'prettier',
+  'typescript',
+  'typescript-eslint',
+]
+
+/** The archive with the project's dependencies as they are installed on a ppc64le machine. */
+export async function dependenciesArchive(
+  projectRoot: string,
+  placeOnHost: string,
+  { forTests }: Wanted,
+): Promise<string> {
+  const key = await keyOf({
+    texts: [placeOnHost, String(forTests)],
+    files: [path.join(projectRoot, 'package-lock.json'), import.meta.filename],
+  })
+  const entry = await cached(`dependencies-${key}`, async (directory) => {
+    const what = forTests ? 'the dependencies and vitest' : 'the dependencies'
+    await stage(`installing ${what} for ppc64le`, () =>
+      withTemporary(async (staged) => {
+        const project = path.join(staged, placeOnHost)
+        await mkdir(project)
+        for (const name of ['package.json', 'package-lock.json']) {
+          await cp(path.join(projectRoot, name), path.join(project, name))
+        }
+        const extent = forTests ? [] : ['--omit=dev']
+        await run('npm', ['ci', ...extent, ...target], { cwd: project })
+        if (forTests) {
+          // By npm, since it also removes what only these needed.
+          await run('npm', ['uninstall', '--no-save', ...target, ...tools], { cwd: project })
+        }
+        await pack(staged, path.join(directory, 'archive.cpio'))
+      }),
+    )
+  })
+  return path.join(entry, 'archive.cpio')
+}

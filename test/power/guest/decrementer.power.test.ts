@@ -1,0 +1,73 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Host } from '../../../lib/host.ts'
+import { loadTimebase, saveTimebase } from '../../../lib/migration.ts'
+import { NativeKernel } from '../../../lib/native.ts'
+import type { TimebaseState } from '../../../lib/state.ts'
+import { TIMEBASE_OFFSET_STEP } from '../../../lib/timebase.ts'
+import type { Vcpu } from '../../../lib/vcpu.ts'
+import { TestGuest } from './index.ts'
+import { microseconds, report } from './report.ts'
+
+const host = new Host(new NativeKernel())
+
+/** The guest asks for an interrupt 2 s from now, runs for a while, and is away for 1 s. */
+const ARMED_FOR = 2n * host.timebaseFrequency
+const RUNS_MS = 200
+const AWAY_MS = 1000
+
+afterAll(() => {
+  host.close()
+})
+
+/** How many ticks of the guest's timebase too late it fired: below 0 if too early. */
+async function moveArmedGuest(
+  load: (vcpus: readonly Vcpu[], state: TimebaseState) => unknown,
+): Promise<bigint> {
+  using source = new TestGuest(host, 'decrementer', 1)
+  // A guest of another time than the host's: it has been up for a year.
+  source.vcpus[0]?.set('TB_OFFSET', host.timebaseFrequency * 31_557_600n)
+  source.setDecrementer(ARMED_FOR)
+  source.start()
+  while (source.decremented(0).last === 0n) await wait(1)
+  await wait(RUNS_MS)
+  source.stop()
+  expect(source.decremented(0).times).toBe(0n)
+  const state = saveTimebase(source.vcpus)
+  const image = source.takeOut()
+
+  await wait(AWAY_MS)
+
+  using destination = new TestGuest(host, 'decrementer', 1)
+  destination.putIn(image)
+  load(destination.vcpus, state)
+  destination.start()
+  const deadline = performance.now() + 20_000
+  while (destination.decremented(0).times === 0n && performance.now() < deadline) await wait(5)
+  destination.stop()
+  const { armedAt, firedAt, times } = destination.decremented(0)
+  expect(times).toBeGreaterThan(0n)
+  return BigInt.asIntN(64, firedAt - armedAt - ARMED_FOR)
+}
+
+describe('a decrementer that is armed for 2 s when its guest goes away for 1 s', () => {
+  it.each(['advance', 'freeze'] as const)(
+    'fires at the right time of the guest, to within a period, with %s',
+    async (downtime) => {
+      const late = await moveArmedGuest((vcpus, state) => loadTimebase(vcpus, state, { downtime }))
+      report(`Decrementer with ${downtime}`, { 'fired late by': microseconds(late) })
+      expect(late).toBeGreaterThanOrEqual(0n)
+      expect(late).toBeLessThan(TIMEBASE_OFFSET_STEP)
+    },
+  )
+
+  it('fires at another time when DEC_EXPIRY is left out, so that these tests can fail', async () => {
+    const late = await moveArmedGuest((vcpus, state) => {
+      const decExpiry = vcpus[0]?.get('DEC_EXPIRY') ?? 0n
+      loadTimebase(vcpus, state, { downtime: 'freeze' })
+      vcpus[0]?.set('DEC_EXPIRY', decExpiry)
+    })
+    report('Decrementer without DEC_EXPIRY', { 'fired late by': microseconds(late) })
+    expect(late < 0n || late >= TIMEBASE_OFFSET_STEP).toBe(true)
+  })
+})

@@ -1,0 +1,174 @@
+#include "guest.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "programs.h"
+
+namespace test_guest {
+
+namespace {
+
+constexpr uint64_t kCodeAddress = 0x100000;
+constexpr uint64_t kDecrementerVector = 0x900;
+// 64-bit, little-endian; real mode, interrupts off.
+constexpr uint64_t kMsr = 0x8000000000000001;
+
+// Breaks KVM_RUN off. Not SIGUSR1, which Node keeps for its debugger.
+int KickSignal() {
+  return SIGRTMIN + 3;
+}
+
+int Check(int result, const char* call) {
+  if (result >= 0) return result;
+  throw std::runtime_error(std::string(call) + ": " + strerror(errno));
+}
+
+}  // namespace
+
+Guest::Guest(int vcpus, Program program) {
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  sigaction(KickSignal(), &action, nullptr);
+
+  kvm_ = Check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+  vm_ = Check(ioctl(kvm_, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+  run_size_ = Check(ioctl(kvm_, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+  void* memory =
+      mmap(nullptr, kMemorySize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("mmap of the guest's memory failed");
+  memory_ = static_cast<uint8_t*>(memory);
+  kvm_userspace_memory_region region = {};
+  region.memory_size = kMemorySize;
+  region.userspace_addr = reinterpret_cast<uintptr_t>(memory_);
+  Check(ioctl(vm_, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+  Load(program);
+  for (int i = 0; i < vcpus; i++) AddVcpu();
+}
+
+Guest::~Guest() {
+  try {
+    Stop();
+  } catch (const std::runtime_error&) {
+    // It failed while it ran; whoever wanted to know has asked.
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    over_ = true;
+    changed_.notify_all();
+  }
+  for (auto& vcpu : vcpus_) {
+    vcpu->thread.join();
+    if (vcpu->run) munmap(vcpu->run, run_size_);
+    if (vcpu->fd >= 0) close(vcpu->fd);
+  }
+  if (memory_) munmap(memory_, kMemorySize);
+  if (vm_ >= 0) close(vm_);
+  if (kvm_ >= 0) close(kvm_);
+}
+
+void Guest::Load(Program program) {
+  if (program == Program::kWatch) {
+    memcpy(memory_ + kCodeAddress, guest_watch, guest_watch_end - guest_watch);
+  } else {
+    memcpy(memory_ + kCodeAddress, guest_decrementer,
+           guest_decrementer_handler - guest_decrementer);
+    memcpy(memory_ + kDecrementerVector, guest_decrementer_handler,
+           guest_decrementer_end - guest_decrementer_handler);
+  }
+}
+
+void Guest::AddVcpu() {
+  const int id = VcpuCount();
+  auto vcpu = std::make_unique<Vcpu>();
+  vcpu->fd = Check(ioctl(vm_, KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU");
+  void* run = mmap(nullptr, run_size_, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+  if (run == MAP_FAILED) throw std::runtime_error("mmap of kvm_run failed");
+  vcpu->run = static_cast<kvm_run*>(run);
+  kvm_enable_cap papr = {};
+  papr.cap = KVM_CAP_PPC_PAPR;
+  Check(ioctl(vcpu->fd, KVM_ENABLE_CAP, &papr), "KVM_CAP_PPC_PAPR");
+  uint32_t online = 1;
+  kvm_one_reg reg = {KVM_REG_PPC_ONLINE, reinterpret_cast<uintptr_t>(&online)};
+  Check(ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg), "KVM_REG_PPC_ONLINE");
+  kvm_regs regs = {};
+  regs.pc = kCodeAddress;
+  regs.msr = kMsr;
+  regs.gpr[3] = kBlocksAddress + id * kBlockSize;
+  Check(ioctl(vcpu->fd, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+  Vcpu& added = *vcpu;
+  std::lock_guard<std::mutex> lock(mutex_);
+  vcpus_.push_back(std::move(vcpu));
+  added.thread = std::thread([this, &added, served = starts_] { Serve(added, served); });
+}
+
+void Guest::Start() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ > 0) throw std::runtime_error("the guest runs already");
+  for (auto& vcpu : vcpus_) vcpu->run->immediate_exit = 0;
+  stopping_ = false;
+  running_ = VcpuCount();
+  starts_++;
+  changed_.notify_all();
+}
+
+void Guest::Serve(Vcpu& vcpu, uint64_t served) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;; served++) {
+    changed_.wait(lock, [&] { return starts_ > served || over_; });
+    if (over_) return;
+    lock.unlock();
+    Run(vcpu);
+    lock.lock();
+    running_--;
+    changed_.notify_all();
+  }
+}
+
+void Guest::Run(Vcpu& vcpu) {
+  while (!stopping_) {
+    const int result = ioctl(vcpu.fd, KVM_RUN, 0);
+    if (result < 0 && errno != EINTR) {
+      vcpu.failure = std::string("KVM_RUN: ") + strerror(errno);
+      return;
+    }
+    if (result == 0 && vcpu.run->exit_reason != KVM_EXIT_INTR) {
+      vcpu.failure = "KVM_RUN: exit reason " + std::to_string(vcpu.run->exit_reason);
+      return;
+    }
+  }
+}
+
+void Guest::Stop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  stopping_ = true;
+  for (auto& vcpu : vcpus_) {
+    // The flag catches a signal that comes just before KVM_RUN.
+    vcpu->run->immediate_exit = 1;
+    if (running_ > 0) pthread_kill(vcpu->thread.native_handle(), KickSignal());
+  }
+  changed_.wait(lock, [&] { return running_ == 0; });
+  for (auto& vcpu : vcpus_) {
+    if (!vcpu->failure.empty()) throw std::runtime_error(vcpu->failure);
+  }
+}
+
+kvm_regs Guest::Regs(int index) {
+  kvm_regs regs;
+  Check(ioctl(VcpuFd(index), KVM_GET_REGS, &regs), "KVM_GET_REGS");
+  return regs;
+}
+
+void Guest::SetRegs(int index, const kvm_regs& regs) {
+  Check(ioctl(VcpuFd(index), KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+}  // namespace test_guest

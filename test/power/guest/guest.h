@@ -1,0 +1,78 @@
+// A guest of KVM on POWER with nothing in it but one of the programs of programs.h: just enough of
+// a virtual machine monitor to see time from inside. For tests only.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace test_guest {
+
+enum class Program { kWatch, kDecrementer };
+
+constexpr size_t kMemorySize = 16 << 20;
+constexpr size_t kBlockSize = 0x1000;
+constexpr uint64_t kBlocksAddress = 0x200000;
+
+class Guest {
+ public:
+  // Throws std::runtime_error, as all of these do.
+  Guest(int vcpus, Program program);
+  ~Guest();
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+
+  // Each vCPU runs on a thread of its own, which waits for it from the beginning, until Stop.
+  void Start();
+  void Stop();
+
+  int VcpuCount() const {
+    return static_cast<int>(vcpus_.size());
+  }
+  int VcpuFd(int index) const {
+    return vcpus_.at(index)->fd;
+  }
+  // Adds a vCPU that starts the program from the beginning. The guest must be stopped.
+  void AddVcpu();
+  uint8_t* memory() {
+    return memory_;
+  }
+  kvm_regs Regs(int index);
+  void SetRegs(int index, const kvm_regs& regs);
+
+ private:
+  struct Vcpu {
+    int fd = -1;
+    kvm_run* run = nullptr;
+    std::thread thread;
+    std::string failure;
+  };
+
+  void Serve(Vcpu& vcpu, uint64_t served);
+  void Run(Vcpu& vcpu);
+  void Load(Program program);
+
+  int kvm_ = -1;
+  int vm_ = -1;
+  size_t run_size_ = 0;
+  uint8_t* memory_ = nullptr;
+  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  std::atomic<bool> stopping_{false};
+
+  // Guarded by mutex_: how often the guest was started, how many vCPUs run, whether it is over.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t starts_ = 0;
+  int running_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace test_guest

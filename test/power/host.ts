@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto'
+import path from 'node:path'
+import { boot, type Ended } from './boot.ts'
+import { withTemporary } from './cache.ts'
+import { commandArchive } from './command.ts'
+import { joinArchives } from './image.ts'
+import { kernel, type KernelName } from './kernel.ts'
+import { qemuArguments, type Machine } from './machine.ts'
+import { beginStage } from './progress.ts'
+import { projectArchives, type Extent } from './project.ts'
+import { userlandArchive } from './userland.ts'
+
+export interface Job {
+  machine: Machine
+  kernel: KernelName
+  /** How much of the project the host gets. */
+  extent: Extent
+  command: readonly string[]
+  timeoutSeconds: number
+  /** Ends it before its time. */
+  giveUp?: AbortSignal
+}
+
+/** Makes an emulated host, boots it, and runs a command of the project on it. */
+export async function runOnHost(job: Job): Promise<Ended> {
+  const userland = await userlandArchive()
+  const { release, image, modules } = await kernel(job.kernel)
+  return withTemporary(async (directory) => {
+    const token = randomBytes(8).toString('hex')
+    const initrd = path.join(directory, 'initrd')
+    await joinArchives(
+      [
+        userland,
+        modules,
+        ...(await projectArchives(job.extent, directory)),
+        await commandArchive(job.command, token, directory),
+      ],
+      initrd,
+    )
+    const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
+    const args = qemuArguments(job.machine, image, initrd)
+    const { timeoutSeconds, giveUp } = job
+    return boot({ args, token, timeoutSeconds, onBegin, giveUp })
+  })
+}

@@ -1,0 +1,47 @@
+import { defineConfig, mergeConfig } from 'vitest/config'
+import everywhere from '../../../vitest.config.ts'
+
+const minute = 60_000
+const guests = 'test/**/*.power.test.ts'
+const others = 'test/**/!(*.power).test.ts'
+
+/** The suite in the emulated host, which is some thirty times slower than the machine that runs it. */
+export default mergeConfig(
+  everywhere,
+  defineConfig({
+    test: {
+      typecheck: { enabled: false },
+      testTimeout: 5 * minute,
+      hookTimeout: 5 * minute,
+      teardownTimeout: minute,
+      // A millisecond there is nothing to wonder at.
+      slowTestThreshold: 10_000,
+      allowOnly: false,
+      // To start a worker takes longer than most files do. A thread starts sooner than a process.
+      pool: 'threads',
+      isolate: false,
+      setupFiles: ['test/power/host/announce.ts'],
+      projects: [
+        {
+          extends: true,
+          test: {
+            name: 'tests',
+            // Those in test/power are about what runs on the other side of the emulation.
+            exclude: [guests, 'test/power/**'],
+            maxWorkers: 2,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'guests',
+            exclude: [others],
+            // Their guests keep both processors busy, and they watch the time.
+            maxWorkers: 1,
+            sequence: { groupOrder: 1 },
+          },
+        },
+      ],
+    },
+  }),
+)

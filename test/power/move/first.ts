@@ -1,0 +1,167 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import {
+  Host,
+  loadTimebase,
+  NativeKernel,
+  parseTimebase,
+  saveTimebase,
+  serializeTimebase,
+  TIMEBASE_OFFSET_STEP,
+} from '../../../lib/index.ts'
+import { TestGuest } from '../guest/index.ts'
+import { setClockDifference } from './clocks.ts'
+import { packGuest, unpackGuest } from './parcel.ts'
+import type { Parcel } from './parcel.ts'
+import { Wire } from './wire.ts'
+
+/**
+ * The host on which the guest starts and to which it comes back. It leads, says in words what
+ * happens, and ends with 1 if the guest saw anything that it should not.
+ */
+
+const VCPUS = 4
+const RUN_MS = 500
+const SECOND = 1_000_000_000n
+
+const settings = [
+  { title: 'both clocks are right', skew: 0n },
+  { title: "the second host's clock is 5 s ahead", skew: 5n * SECOND },
+  { title: "the second host's clock is 5 s behind", skew: -5n * SECOND },
+] as const
+
+const host = new Host(new NativeKernel())
+const frequency = host.timebaseFrequency
+const wire = new Wire('/dev/hvc1')
+const failures: string[] = []
+
+function say(text: string): void {
+  console.log(text)
+}
+
+function check(holds: boolean, what: string): void {
+  say(`   ${holds ? 'ok' : 'NO'}  ${what}`)
+  if (!holds) failures.push(what)
+}
+
+function ms(ticks: bigint): string {
+  return `${((Number(ticks) * 1000) / Number(frequency)).toFixed(3)} ms`
+}
+
+function milliseconds(ns: bigint): string {
+  return `${(Number(ns) / 1e6).toFixed(3)} ms`
+}
+
+function ticks(ns: bigint): bigint {
+  return (ns * frequency) / SECOND
+}
+
+function magnitude(value: bigint): bigint {
+  return value < 0n ? -value : value
+}
+
+/** The reads and backward steps of all vCPUs since the guest was born, which it has in its memory. */
+function whatItSaw(guest: TestGuest) {
+  const seen = guest.vcpus.map((_, vcpu) => guest.watched(vcpu))
+  return {
+    reads: seen.reduce((sum, { reads }) => sum + reads, 0n),
+    least: seen.reduce((least, { reads }) => (reads < least ? reads : least), seen[0]?.reads ?? 0n),
+    backwardSteps: seen.reduce((sum, { backwardSteps }) => sum + backwardSteps, 0n),
+  }
+}
+
+async function untilAllRead(guest: TestGuest): Promise<void> {
+  while (guest.vcpus.some((_, vcpu) => guest.watched(vcpu).step === undefined)) await wait(5)
+}
+
+async function roundTrip({ title, skew }: (typeof settings)[number]): Promise<void> {
+  say(`\n${title[0]?.toUpperCase() ?? ''}${title.slice(1)}`)
+  const clocks = await setClockDifference(wire, skew)
+  say(
+    `   The second one's is ahead by ${milliseconds(clocks.ns)}, known to within ${milliseconds(clocks.error)}`,
+  )
+
+  using guest = new TestGuest(host, 'watch', VCPUS)
+  // A guest whose time is another than this host's: it has been up for 90 days.
+  for (const vcpu of guest.vcpus) vcpu.set('TB_OFFSET', ticks(90n * 86_400n * SECOND))
+  guest.start()
+  await untilAllRead(guest)
+  await wait(RUN_MS)
+  guest.stop()
+  const state = saveTimebase(guest.vcpus)
+  const parcel = packGuest(guest)
+  const stayed = BigInt.asUintN(64, state.guestTimebase - state.offset)
+  say(
+    `1. The guest is stopped on the first host at ${state.guestTimebase}: host ${stayed}, TB_OFFSET ${state.offset}`,
+  )
+
+  const load = { do: 'load', state: serializeTimebase(state), parcel }
+  if (skew > 0n) {
+    const refusal = await wire.ask({ ...load, maxDowntimeNs: SECOND.toString() })
+    say(`   With maxDowntimeNs of 1 s the second host says: ${String(refusal['because'])}`)
+    check(refusal['refused'] === 'ERR_TIMEBASE_DOWNTIME', 'the load was refused')
+    check(refusal['unchanged'] === true, 'and nothing was changed')
+  }
+  const there = await wire.ask(load)
+  const advanced = BigInt(there['advancedTicks'] as string)
+  say(
+    `2. It goes on on the second host at ${String(there['guestTimebase'])}: host ${String(there['hostTimebase'])}, TB_OFFSET ${String(there['offset'])}`,
+  )
+  say(
+    `   ${ms(advanced)} later than it stopped, of which ${ms(BigInt(there['roundingTicks'] as string))} are rounding`,
+  )
+  await wait(RUN_MS)
+
+  const back = await wire.ask({ do: 'give-back' })
+  using home = new TestGuest(host, 'watch', VCPUS)
+  const returned = parseTimebase(back['state'] as string)
+  unpackGuest(home, back['parcel'] as Parcel)
+  home.noteNextStep(returned.guestTimebase)
+  const outcome = loadTimebase(home.vcpus, returned)
+  home.start()
+  const hostNow = BigInt.asUintN(64, outcome.guestTimebase - outcome.offset)
+  const error = BigInt.asIntN(64, outcome.guestTimebase - state.guestTimebase - (hostNow - stayed))
+  say(
+    `3. It is back on the first host at ${outcome.guestTimebase}: host ${hostNow}, TB_OFFSET ${outcome.offset}`,
+  )
+  say(
+    `   ${ms(outcome.advancedTicks)} later than it stopped there, and ${ms(error)} from where it would be had it stayed`,
+  )
+  await untilAllRead(home)
+  await wait(RUN_MS)
+  home.stop()
+
+  const saw = whatItSaw(home)
+  check(
+    saw.backwardSteps === 0n,
+    `${saw.backwardSteps} steps back in ${saw.reads} readings of ${VCPUS} vCPUs`,
+  )
+  check(saw.least > 0n, `every vCPU has read, the least ${saw.least} times`)
+  check(advanced >= 0n && outcome.advancedTicks >= 0n, 'its time never went back')
+  if (skew === 0n) {
+    const rounding = BigInt(there['roundingTicks'] as string)
+    check(
+      magnitude(rounding) <= TIMEBASE_OFFSET_STEP / 2n,
+      `on the second host it was within half a step of its time: ${ms(rounding)}`,
+    )
+    // The clocks' difference counts twice, once there and once back, with opposite signs.
+    const allowed = TIMEBASE_OFFSET_STEP / 2n + ticks(2n * (magnitude(clocks.ns) + clocks.error))
+    check(
+      magnitude(error) <= allowed,
+      `its elapsed time is right to ${ms(error)}; half a step and the clocks allow ${ms(allowed)}`,
+    )
+  }
+}
+
+await wire.meet()
+const theirs = BigInt((await wire.ask({ do: 'time' }))['timebase'] as string)
+say(
+  `Two hosts, started apart: the first one's timebase is at ${host.timebase()}, the second one's at ${theirs}`,
+)
+for (const setting of settings) await roundTrip(setting)
+await wire.ask({ do: 'end' })
+say(
+  failures.length === 0
+    ? '\nThe guest never saw its clock go back.'
+    : `\n${failures.length} failed`,
+)
+process.exit(failures.length === 0 ? 0 : 1)

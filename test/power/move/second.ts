@@ -1,0 +1,91 @@
+import {
+  loadTimebase,
+  NativeKernel,
+  Host,
+  OneRegError,
+  parseTimebase,
+  saveTimebase,
+  serializeTimebase,
+} from '../../../lib/index.ts'
+import { TestGuest, timeOfDay } from '../guest/index.ts'
+import { packGuest, unpackGuest } from './parcel.ts'
+import type { Parcel } from './parcel.ts'
+import { Wire } from './wire.ts'
+import type { Message } from './wire.ts'
+
+/** The host that the guest comes to and goes back from: it does what the first one asks for. */
+
+const VCPUS = 4
+
+const host = new Host(new NativeKernel())
+const wire = new Wire('/dev/hvc1')
+let guest: TestGuest | undefined
+
+/** Makes the vCPUs that are to take the guest, and loads its timebase. */
+function load({ state, parcel, maxDowntimeNs }: Message): Message {
+  const fresh = new TestGuest(host, 'watch', VCPUS)
+  const saved = parseTimebase(state as string)
+  const limit = typeof maxDowntimeNs === 'string' ? { maxDowntimeNs: BigInt(maxDowntimeNs) } : {}
+  unpackGuest(fresh, parcel as Parcel)
+  fresh.noteNextStep(saved.guestTimebase)
+  const before = offsets(fresh)
+  try {
+    const outcome = loadTimebase(fresh.vcpus, saved, limit)
+    fresh.start()
+    guest = fresh
+    return {
+      hostTimebase: (outcome.guestTimebase - outcome.offset).toString(),
+      offset: BigInt.asIntN(64, outcome.offset).toString(),
+      guestTimebase: outcome.guestTimebase.toString(),
+      advancedTicks: outcome.advancedTicks.toString(),
+      roundingTicks: outcome.roundingTicks.toString(),
+    }
+  } catch (error) {
+    if (!(error instanceof OneRegError)) throw error
+    const unchanged = offsets(fresh) === before
+    fresh.close()
+    return { refused: error.code, because: error.message, unchanged }
+  }
+}
+
+function giveBack(): Message {
+  if (guest === undefined) throw new Error('there is no guest to give back')
+  guest.stop()
+  const state = serializeTimebase(saveTimebase(guest.vcpus))
+  const parcel = packGuest(guest)
+  guest.close()
+  guest = undefined
+  return { state, parcel }
+}
+
+function offsets(of: TestGuest): string {
+  return of.vcpus.map((vcpu) => vcpu.get('TB_OFFSET').toString()).join()
+}
+
+function answer(message: Message): Message {
+  switch (message['do']) {
+    case 'hello':
+    case 'end':
+      return {}
+    case 'time':
+      return { ns: timeOfDay.get().toString(), timebase: host.timebase().toString() }
+    case 'step-clock':
+      timeOfDay.step(BigInt(message['ns'] as string))
+      return {}
+    case 'load':
+      return load(message)
+    case 'give-back':
+      return giveBack()
+    default:
+      throw new Error(`What is ${JSON.stringify(message)}?`)
+  }
+}
+
+for (;;) {
+  const message = await wire.receive()
+  if (!('number' in message)) continue
+  wire.send({ ...answer(message), answerTo: message['number'] })
+  if (message['do'] === 'end') break
+}
+// Listening to the wire would keep this process alive.
+process.exit(0)

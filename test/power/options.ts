@@ -1,0 +1,63 @@
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { cacheRoot } from './cache.ts'
+import { exitStatus } from './failure.ts'
+import { kernelNames, type KernelName } from './kernel.ts'
+import { cpus, machineNames, type Cpu, type MachineName } from './machine.ts'
+
+/** What every program that boots an emulated host can be told. */
+export interface HostOptions {
+  machine: MachineName
+  cpu?: Cpu
+  kernel: KernelName
+  timeout: number
+}
+
+export function addHostOptions(program: Command, timeoutSeconds: number): Command {
+  const machine = new Option('--machine <name>', 'the emulated machine: an LPAR or bare metal')
+  const cpu = new Option('--cpu <name>', 'the processor of pseries (default: "POWER9")')
+  const kernel = new Option('--kernel <version>', 'the Linux that it runs')
+  return program
+    .addOption(machine.choices(machineNames).default('pseries'))
+    .addOption(cpu.choices(cpus))
+    .addOption(kernel.choices(kernelNames).default('6.12'))
+    .addOption(timeoutOption(timeoutSeconds))
+}
+
+export function timeoutOption(timeoutSeconds: number): Option {
+  return new Option('--timeout <seconds>', 'give up so long after the start of QEMU')
+    .argParser(seconds)
+    .default(timeoutSeconds)
+}
+
+export function seconds(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value < 1e6)) throw new InvalidArgumentError('It is a number of seconds.')
+  return value
+}
+
+/** What is the same for all of them in the help. */
+export const machinesHelp = `
+Machines and kernels:
+  QEMU emulates them without any help of this machine's processor. pseries is an LPAR, in which QEMU
+  plays the hypervisor below KVM; powernv8, powernv9 and powernv10 are bare metal with a processor
+  of that name. The kernels are Debian's for ppc64el: 6.1 of bookworm, 6.12 of trixie, and 7.2 of
+  sid with pages of 4 KiB or 64 KiB. sid moves on: these two names stand for what it has when they
+  are first fetched, and the version that boots is shown. Node and busybox are always trixie's.`
+
+export const cacheHelp = `
+What is cached:
+  Everything but this project's own files lies under ${cacheRoot()}.
+  The first run downloads about 120 MB of Debian packages, by the system's own apt and from its
+  mirror, but into that folder: no package is installed; each other kernel is 50 to 90 MB more.
+  Later runs need no network. To fetch newer packages, or to be rid of it all, remove the folder.`
+
+/** With what the program itself ends with. */
+export function exitStatusHelp(own: string): string {
+  return `
+Exit status:
+  ${own}, else
+  ${exitStatus.usage}    wrong usage, or a program is missing on this machine
+  ${exitStatus.timedOut}  the time was up
+  ${exitStatus.hostFailed}  the host could not be prepared, did not boot, or died
+  128+n  ended by signal n`
+}

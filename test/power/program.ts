@@ -1,0 +1,28 @@
+import { CommanderError, type Command } from 'commander'
+import { exitStatus, Failure } from './failure.ts'
+import { watchForInterrupts } from './interrupt.ts'
+import { endLine } from './progress.ts'
+
+/** Runs one of our programs, and sets the exit status of this process. */
+export async function runProgram(program: Command): Promise<void> {
+  watchForInterrupts()
+  try {
+    await program.exitOverride().parseAsync()
+  } catch (error) {
+    endLine()
+    if (error instanceof CommanderError) {
+      // Commander has said it already.
+      process.exitCode = error.exitCode === 0 ? 0 : exitStatus.usage
+    } else {
+      const { message, status } = error instanceof Failure ? error : new Failure(explain(error))
+      process.stderr.write(`power: ${message}\n`)
+      process.exitCode = status
+    }
+  }
+}
+
+/** A full disk explains itself, a mistake of ours needs its stack. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return ('syscall' in error ? error.message : error.stack) ?? error.message
+}
