@@ -5,6 +5,8 @@ export interface Machine {
   /** Such as `pseries POWER9`. */
   title: string
   args: readonly string[]
+  /** Whether its clock counts the instructions of its one processor, a nanosecond each. */
+  counts?: boolean
   /** What it has besides, such as a wire to another host. */
   devices?: readonly string[]
 }
@@ -22,7 +24,12 @@ export type MachineName = 'pseries' | BareMetal
 
 export const machineNames: MachineName[] = ['pseries', ...(Object.keys(bareMetal) as BareMetal[])]
 
-export function machine(name: MachineName, cpu?: Cpu): Machine {
+export function machine(name: MachineName, cpu?: Cpu, counts = false): Machine {
+  const plain = machineOf(name, cpu)
+  return counts ? { ...plain, title: `${plain.title} counting instructions`, counts } : plain
+}
+
+function machineOf(name: MachineName, cpu?: Cpu): Machine {
   if (name === 'pseries') return pseries(cpu ?? 'POWER9')
   if (cpu !== undefined) {
     throw new Failure(`--cpu is for pseries; ${name} is a ${bareMetal[name]}`, exitStatus.usage)
@@ -59,14 +66,18 @@ export function wired(machine: Machine, socket: string, end: 'listens' | 'calls'
   return { ...machine, devices: ['-chardev', link, '-serial', 'chardev:link'] }
 }
 
+const asFastAsItGoes = ['-accel', 'tcg,thread=multi', '-smp', '2']
+const counting = ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '1']
+
 export function qemuArguments(
-  { args, devices = [] }: Machine,
+  { args, counts, devices = [] }: Machine,
   image: string,
   initrd: string,
 ): string[] {
   return [
     ...args,
-    ...['-accel', 'tcg,thread=multi', '-smp', '2', '-m', '3G'],
+    ...(counts === true ? counting : asFastAsItGoes),
+    ...['-m', '3G'],
     ...['-nographic', '-nodefaults', '-no-reboot', '-monitor', 'none', '-serial', 'stdio'],
     // A panic ends in a reboot at once, and that ends QEMU.
     ...['-kernel', image, '-initrd', initrd, '-append', 'console=hvc0 quiet panic=-1'],

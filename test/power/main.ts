@@ -59,7 +59,7 @@ const program = addHostOptions(new Command('npm run power --'), 300)
   })
 
 async function power(command: string[], options: Options): Promise<number> {
-  const chosen = machine(options.machine, options.cpu)
+  const chosen = machine(options.machine, options.cpu, options.icount)
   requirePrograms(allPrograms)
   const { status } = await runOnHost({
     machine: chosen,

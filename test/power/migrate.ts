@@ -34,8 +34,8 @@ ${exitStatusHelp('0 if the guest saw nothing that it should not, 1 if it did')}`
 const program = addHostOptions(new Command('npm run power:migrate --'), 300)
   .description(description)
   .addHelpText('after', more)
-  .action(async ({ machine: name, cpu, kernel, timeout }: HostOptions) => {
-    const chosen = machine(name, cpu)
+  .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
+    const chosen = machine(name, cpu, icount)
     requirePrograms(allPrograms)
     process.exitCode = await withTemporary(async (directory) => {
       const socket = path.join(directory, 'wire')

@@ -9,6 +9,7 @@ export interface HostOptions {
   machine: MachineName
   cpu?: Cpu
   kernel: KernelName
+  icount?: true
   timeout: number
 }
 
@@ -20,6 +21,7 @@ export function addHostOptions(program: Command, timeoutSeconds: number): Comman
     .addOption(machine.choices(machineNames).default('pseries'))
     .addOption(cpu.choices(cpus))
     .addOption(kernel.choices(kernelNames).default('6.12'))
+    .option('--icount', 'one processor, whose clock counts its instructions: 1 ns each')
     .addOption(timeoutOption(timeoutSeconds))
 }
 

@@ -36,8 +36,8 @@ const program = addHostOptions(new Command('npm run test:power --'), 900)
   .argument('[arguments...]', 'names of test files or parts of them, and options of Vitest')
   .addHelpText('after', more)
   .passThroughOptions()
-  .action(async (args: string[], { machine: name, cpu, kernel, timeout }: HostOptions) => {
-    const chosen = machine(name, cpu)
+  .action(async (args: string[], { machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
+    const chosen = machine(name, cpu, icount)
     requirePrograms(allPrograms)
     const suite = { machine: chosen, kernel, args, timeoutSeconds: timeout }
     process.exitCode = (await runSuite(suite)).status

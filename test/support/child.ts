@@ -20,7 +20,14 @@ export function runChild(
     {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, KVM_PPC_BACKEND: '', NODE_OPTIONS: '', ...options.env },
+      env: {
+        ...process.env,
+        KVM_PPC_BACKEND: '',
+        NODE_OPTIONS: '',
+        // Node 20 refuses to change its user while libuv might use io_uring (CVE-2024-22017).
+        UV_USE_IO_URING: '0',
+        ...options.env,
+      },
       stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
     },
   )

@@ -141,6 +141,7 @@ describe(`a guest that watches its timebase over ${CYCLES} stops on one host`, (
       guest.stop()
       qemu.save(host)
       guest.noteNextStep(0n)
+      await wait(5)
       qemu.load(host, guest.vcpus)
       guest.start()
       await allHaveRead(guest)

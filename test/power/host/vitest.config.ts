@@ -2,7 +2,7 @@ import { defineConfig, mergeConfig } from 'vitest/config'
 import everywhere from '../../../vitest.config.ts'
 
 const minute = 60_000
-const guests = 'test/**/*.power.test.ts'
+const power = 'test/**/*.power.test.ts'
 const others = 'test/**/!(*.power).test.ts'
 
 /** The suite in the emulated host, which is some thirty times slower than the machine that runs it. */
@@ -27,16 +27,16 @@ export default mergeConfig(
           test: {
             name: 'tests',
             // Those in test/power are about what runs on the other side of the emulation.
-            exclude: [guests, 'test/power/**'],
+            exclude: [power, 'test/power/**'],
             maxWorkers: 2,
           },
         },
         {
           extends: true,
           test: {
-            name: 'guests',
+            name: 'power',
             exclude: [others],
-            // Their guests keep both processors busy, and they watch the time.
+            // They may keep both processors busy with guests, and they watch the time.
             maxWorkers: 1,
             sequence: { groupOrder: 1 },
           },
