@@ -12,7 +12,7 @@ const root = path.resolve(import.meta.dirname, '../..')
 export function runChild(
   program: string,
   args: readonly string[],
-  options: { fds?: readonly number[]; env?: Record<string, string> } = {},
+  options: { fds?: readonly number[]; env?: Record<string, string>; user?: number } = {},
 ): unknown {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -24,10 +24,9 @@ export function runChild(
         ...process.env,
         KVM_PPC_BACKEND: '',
         NODE_OPTIONS: '',
-        // Node 20 refuses to change its user while libuv might use io_uring (CVE-2024-22017).
-        UV_USE_IO_URING: '0',
         ...options.env,
       },
+      ...(options.user !== undefined && { uid: options.user, gid: options.user }),
       stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
     },
   )
