@@ -39,7 +39,7 @@ export function checkAllThere(vcpus: readonly Vcpu[], state: TimebaseState): voi
 export function offsetOf(id: number | undefined, { TB_OFFSET }: Timers): bigint {
   if (TB_OFFSET !== undefined) return TB_OFFSET
   throw unavailable(
-    `vCPU ${id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER6 or later; PR KVM, BookE and other processors do not have it`,
+    `vCPU ${id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }
 

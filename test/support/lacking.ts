@@ -64,6 +64,9 @@ export function itUnless(
   it.skipIf(lacking !== undefined)(titleOf(title, lacking), test)
 }
 
+/** Vitest's usual reporter only counts what is skipped. */
 function titleOf(title: string, lacking: string | undefined): string {
-  return lacking === undefined ? title : `${title} (skipped: needs ${lacking})`
+  if (lacking === undefined) return title
+  console.log(`Skipped: ${title}. It needs ${lacking}`)
+  return `${title} (skipped: needs ${lacking})`
 }

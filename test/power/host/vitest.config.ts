@@ -17,8 +17,9 @@ export default mergeConfig(
       // A millisecond there is nothing to wonder at.
       slowTestThreshold: 10_000,
       allowOnly: false,
-      // To start a worker takes longer than most files do. A thread starts sooner than a process.
-      pool: 'threads',
+      // To start a worker takes longer than most files do. Threads would start sooner than processes,
+      // but share their files: a number that one test has closed would be another's file.
+      pool: 'forks',
       isolate: false,
       setupFiles: ['test/power/host/announce.ts'],
       projects: [
