@@ -85,6 +85,24 @@ export type ErrorCode =
   | 'ERR_TIMEBASE_DOWNTIME'
   | 'ERR_TIMEBASE_NOT_APPLIED'
   | 'ERR_STATE_FORMAT'
+  | VmstateErrorCode
+
+/** The codes of what is wrong with bytes in one of QEMU's formats. */
+export type VmstateErrorCode =
+  /** The bytes are not what the format demands. */
+  | 'ERR_VMSTATE_FORMAT'
+  /** They end before they should. */
+  | 'ERR_VMSTATE_TRUNCATED'
+  /** A version that the description does not know. */
+  | 'ERR_VMSTATE_VERSION'
+  /** A field that must be equal is not. */
+  | 'ERR_VMSTATE_MISMATCH'
+  /** What was asked for is not in them. */
+  | 'ERR_VMSTATE_MISSING'
+  /** Well formed, as far as can be told, and not read by this release. */
+  | 'ERR_VMSTATE_UNSUPPORTED'
+  /** More than a named limit allows. */
+  | 'ERR_VMSTATE_LIMIT'
 
 /** An error of this library's own; `code` says which. */
 export class OneRegError extends Error {
@@ -208,4 +226,16 @@ function aftermath(written: boolean, notRestored: readonly NotRestored[]): strin
     ({ vcpu, register, problem }) => `${register} on vCPU ${vcpu} (${problem})`,
   )
   return `These could not be put back: ${list.join(', ')}; do not run this guest`
+}
+
+/** Bytes in one of QEMU's formats that cannot be read, or a value that cannot be written as such. */
+export class VmstateError extends OneRegError {
+  /** The byte at which it was seen, counted from the beginning of what was read, where there is one. */
+  declare readonly offset?: number
+
+  constructor(code: VmstateErrorCode, problem: string, offset?: number, options?: ErrorOptions) {
+    const where = offset === undefined ? '' : ` (at byte ${offset}, 0x${offset.toString(16)})`
+    super(code, `${problem}${where}`, options)
+    if (offset !== undefined) this.offset = offset
+  }
 }

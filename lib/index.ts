@@ -37,8 +37,9 @@ export {
   TimebaseDowntimeError,
   TimebaseFrequencyError,
   TimebaseNotAppliedError,
+  VmstateError,
 } from './errors.ts'
-export type { ErrorCode, NotRestored } from './errors.ts'
+export type { ErrorCode, NotRestored, VmstateErrorCode } from './errors.ts'
 
 export type { Kernel } from './kernel.ts'
 export { OneRegBatch } from './batch.ts'
