@@ -14,11 +14,13 @@ import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { registerSize } from './registers.ts'
 import type { RegisterName } from './registers.ts'
-import { capabilities } from './software/capabilities.ts'
+import { capabilitiesOf } from './software/capabilities.ts'
 import { SoftwareClock } from './software/clock.ts'
 import type { SoftwareClockOptions } from './software/clock.ts'
 import { Faults } from './software/faults.ts'
 import type { Fault, Operation } from './software/faults.ts'
+import { linuxVersions, machines, rulesOf } from './software/machine.ts'
+import type { MachineRules, ModelledLinux, ModelledMachine } from './software/machine.ts'
 import { SoftwareVcpu } from './software/vcpu.ts'
 import type { SoftwareVm } from './software/vcpu.ts'
 import { lookUp } from './value.ts'
@@ -29,17 +31,14 @@ const MAX_REGISTER_SIZE = 16
 /** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
 const MAX_VCPU_ID = 2048
 
-/** The Linux versions that the model knows, and the registers that came later. */
-const laterRegisters = {
-  '6.1': ['DEXCR', 'HASHKEYR', 'HASHPKEYR'],
-  '6.12': [],
-} as const satisfies Record<string, readonly RegisterName[]>
-
-export type ModelledLinux = keyof typeof laterRegisters
-
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
   /** Which Linux it is: `'6.12'` unless told. */
   readonly linux?: ModelledLinux
+  /**
+   * Which host it is: `'pseries POWER9'` unless told. `pseries` is a logical partition, `powernv` bare
+   * metal; these differ in what LPCR, ARCH_COMPAT and few other registers take.
+   */
+  readonly machine?: ModelledMachine
   /** Registers that this kernel lacks: `['DEC_EXPIRY']` before Linux 4.16, also `'TB_OFFSET'` under PR KVM. */
   readonly without?: readonly RegisterName[]
   /**
@@ -56,8 +55,9 @@ type File =
   | { readonly kind: 'other' }
 
 /**
- * A model of Linux's KVM on a POWER9 host, for tests on any machine: the library above it is the
- * same as on the real kernel, down to its errors. It behaves as Linux 6.12 was seen to.
+ * A model of Linux's KVM on a POWER host, for tests on any machine: the library above it is the same
+ * as on the real kernel, down to its errors. It behaves as the chosen Linux was seen to on the chosen
+ * machine.
  *
  * Its file descriptors are its own, and no files of the process. Besides /dev/kvm it knows /dev/null.
  */
@@ -65,11 +65,14 @@ export class SoftwareKernel implements Kernel {
   readonly backend = 'software'
   /** The Linux that it models. */
   readonly linux: ModelledLinux
+  /** The host that it models. */
+  readonly machine: ModelledMachine
   /** The host's clocks: two models with different ones are two hosts. */
   readonly clock: SoftwareClock
   readonly #faults = new Faults()
   readonly #files = new Map<number, File>()
-  readonly #without: ReadonlySet<RegisterName>
+  readonly #rules: MachineRules
+  readonly #capabilities: ReadonlyMap<number, number>
   readonly #threadsPerCore: number
   #calls = 0
 
@@ -81,14 +84,18 @@ export class SoftwareKernel implements Kernel {
       'timeOfDayNs',
       'time',
       'linux',
+      'machine',
       'without',
       'threadsPerCore',
     ])
     this.clock = new SoftwareClock(options)
-    const { linux = '6.12', without = [] } = options
-    this.linux = checkWord('linux', linux, Object.keys(laterRegisters) as ModelledLinux[])
+    const { linux = '6.12', machine = 'pseries POWER9', without = [] } = options
+    this.linux = checkWord('linux', linux, linuxVersions)
+    this.machine = checkWord('machine', machine, machines)
     for (const name of without) lookUp(name)
-    this.#without = new Set([...without, ...laterRegisters[linux]])
+    const rules = rulesOf(machine, linux)
+    this.#rules = { ...rules, missing: new Set([...rules.missing, ...without]) }
+    this.#capabilities = capabilitiesOf(machine, linux)
     this.#threadsPerCore = checkInteger('threadsPerCore', options.threadsPerCore ?? 1)
     if (this.#threadsPerCore === 0) throw outOfRange('threadsPerCore', '1 or more', 0)
   }
@@ -151,7 +158,7 @@ export class SoftwareKernel implements Kernel {
     const file = this.#ioctl(fd, 'KVM_CHECK_EXTENSION')
     if (typeof file === 'number') return file
     if (file.kind === 'vcpu') return -errnos.EINVAL
-    return capabilities.get(extension) ?? 0
+    return this.#capabilities.get(extension) ?? 0
   }
 
   createVm(fd: number, type: number): number {
@@ -179,7 +186,7 @@ export class SoftwareKernel implements Kernel {
     // Closing the vCPU does not free its id: the VM keeps it to its end.
     vm.vcpuIds.add(id)
     const core = Math.floor(id / this.#threadsPerCore)
-    const vcpu = new SoftwareVcpu(id, core, vm, () => this.clock.timebase(), this.#without)
+    const vcpu = new SoftwareVcpu(id, core, vm, () => this.clock.timebase(), this.#rules)
     return this.#newFile({ kind: 'vcpu', vcpu })
   }
 

@@ -1,8 +1,7 @@
-/**
- * What KVM_CHECK_EXTENSION answers on /dev/kvm and on a VM, seen on Linux 6.12 on a POWER9 host
- * (pseries, two processors). Capabilities that are not here give 0.
- */
-export const capabilities: ReadonlyMap<number, number> = new Map([
+import type { ModelledLinux, ModelledMachine } from './machine.ts'
+
+/** On Linux 6.12 in an LPAR on POWER9, with two processors. */
+const onPseriesPower9: ReadonlyMap<number, number> = new Map([
   [3, 1], // KVM_CAP_USER_MEMORY
   [9, 2], // KVM_CAP_NR_VCPUS
   [10, 32767], // KVM_CAP_NR_MEMSLOTS
@@ -52,3 +51,48 @@ export const capabilities: ReadonlyMap<number, number> = new Map([
   [215, 1], // KVM_CAP_SYSTEM_EVENT_DATA
   [231, 1], // KVM_CAP_USER_MEMORY2
 ])
+
+const onMachine: Readonly<Record<ModelledMachine, readonly (readonly [number, number])[]>> = {
+  'pseries POWER9': [],
+  'pseries POWER10': [],
+  'powernv POWER8': [
+    [82, 1], // KVM_CAP_IRQFD_RESAMPLE
+    [134, 0], // KVM_CAP_PPC_MMU_RADIX
+    [147, 1], // KVM_CAP_PPC_SMT_POSSIBLE
+    [160, 0], // KVM_CAP_PPC_NESTED_HV
+  ],
+  'powernv POWER9': [
+    [115, 1], // KVM_CAP_PPC_HWRNG
+    [169, 1], // KVM_CAP_PPC_IRQ_XIVE
+    [210, 0], // KVM_CAP_PPC_AIL_MODE_3
+  ],
+  'powernv POWER10': [
+    [115, 1], // KVM_CAP_PPC_HWRNG
+    [135, 1], // KVM_CAP_PPC_MMU_HASH_V3
+    [169, 1], // KVM_CAP_PPC_IRQ_XIVE
+    [194, 1], // KVM_CAP_PPC_DAWR1
+  ],
+}
+
+function onLinux(
+  linux: ModelledLinux,
+  machine: ModelledMachine,
+): readonly (readonly [number, number])[] {
+  if (linux !== '6.1') return []
+  return [
+    [82, 1], // KVM_CAP_IRQFD_RESAMPLE
+    [142, machine.startsWith('pseries') ? 0 : 1], // KVM_CAP_SPAPR_TCE_VFIO
+    [231, 0], // KVM_CAP_USER_MEMORY2
+  ]
+}
+
+/**
+ * What KVM_CHECK_EXTENSION was seen to answer on /dev/kvm and on a VM. Capabilities that are not in
+ * it give 0.
+ */
+export function capabilitiesOf(
+  machine: ModelledMachine,
+  linux: ModelledLinux,
+): ReadonlyMap<number, number> {
+  return new Map([...onPseriesPower9, ...onMachine[machine], ...onLinux(linux, machine)])
+}

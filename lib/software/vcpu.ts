@@ -1,11 +1,11 @@
 import { errnos } from '../errno.ts'
 import { registers } from '../registers.ts'
 import type { Register, RegisterName } from '../registers.ts'
+import type { MachineRules } from './machine.ts'
 
 /**
- * The registers of a vCPU as KVM-HV of Linux 6.12 keeps them on a POWER9, seen register by register
- * on that kernel: which there are, what a new vCPU holds, what is refused and what is changed on the
- * way in. The kernel's own rules are in arch/powerpc/kvm/book3s_hv.c (kvmppc_get_one_reg_hv,
+ * The registers of a vCPU as KVM-HV keeps them, seen register by register: which there are, what a new
+ * vCPU holds, what is refused and what is changed on the way in. The kernel's own rules are in arch/powerpc/kvm/book3s_hv.c (kvmppc_get_one_reg_hv,
  * kvmppc_set_one_reg_hv, set_vpa, kvmppc_set_lpcr) and powerpc.c (kvm_vcpu_ioctl_set_one_reg).
  */
 
@@ -13,39 +13,10 @@ const TIMEBASE_OFFSET_STEP = 1n << 24n
 const CACHE_LINE = 128n
 const DISPATCH_LOG_ENTRY = 48n
 
-/** BookE's, transactional memory's, and those that are in the header but in no kernel for POWER9. */
-const missing =
-  /^(IAC\d|DAC\d|EPCR|EPR|OR_TSR|CLEAR_TSR|TCR|TSR|MAS\w+|MMUCFG|TLB\w+|EPTCFG|DBSR|SPRG9|TFHAR|TFIAR|TEXASR|TM_\w+)$/
-
 /** Those of an interrupt controller that is not connected. */
 const deviceless = /^(ICP_STATE|VP_STATE)$/
 
-const initial: Partial<Record<RegisterName, bigint>> = {
-  DEBUG_INST: 0x00dd_dd00n,
-  LPCR_64: 0x0040_0000_0054_0413n,
-  MMCR0: 0x8000_0000n,
-}
-
-/** The bits that a write can set; the others read as 0. */
-const writable: Partial<Record<RegisterName, bigint>> = {
-  DPDES: 0x1n,
-  DABRX: ~0x4n, // not HYP
-  DAWRX: ~0x4n,
-  DAWRX1: ~0x4n,
-  PID: 0xffff_ffffn,
-  PSSCR: 0xf000_0000_0000_03ffn,
-}
-
-/** The only values that are taken. */
-const permitted: Partial<Record<RegisterName, readonly bigint[]>> = {
-  HIOR: [0n],
-  DEBUG_INST: [],
-  // No compatibility mode, and logical PVRs from 2.06 to 3.00.
-  ARCH_COMPAT: [0n, 0x0f00_0002n, 0x0f00_0003n, 0x0f00_0004n, 0x0f00_0005n],
-}
-
 const LPCR_AIL = 0x0180_0000n
-const LPCR_WRITABLE = 0x0070_0000_0382_0000n // DPFD, ILE, AIL, LD
 const LOW_HALF = 0xffff_ffff_ffff_ffffn
 
 const byId = new Map<bigint, { name: RegisterName; register: Register }>(
@@ -73,7 +44,7 @@ export class SoftwareVcpu {
   readonly #vm: SoftwareVm
   readonly #core: Map<RegisterName, bigint>
   readonly #timebase: () => bigint
-  readonly #without: ReadonlySet<RegisterName>
+  readonly #rules: MachineRules
   readonly #values = new Map<RegisterName, bigint>()
 
   constructor(
@@ -81,14 +52,14 @@ export class SoftwareVcpu {
     core: number,
     vm: SoftwareVm,
     timebase: () => bigint,
-    without: ReadonlySet<RegisterName>,
+    rules: MachineRules,
   ) {
     this.id = id
     this.#vm = vm
     this.#core = vm.cores.get(core) ?? new Map<RegisterName, bigint>()
     vm.cores.set(core, this.#core)
     this.#timebase = timebase
-    this.#without = without
+    this.#rules = rules
   }
 
   /** The register's value, or `-errno`. */
@@ -105,7 +76,7 @@ export class SoftwareVcpu {
 
   #find(id: bigint): RegisterName | number {
     const name = byId.get(id)?.name
-    if (name === undefined || missing.test(name) || this.#without.has(name)) return -errnos.EINVAL
+    if (name === undefined || this.#rules.missing.has(name)) return -errnos.EINVAL
     if (deviceless.test(name)) return -errnos.ENXIO
     return name
   }
@@ -114,20 +85,22 @@ export class SoftwareVcpu {
     if (name === 'LPCR') return this.#read('LPCR_64') & 0xffff_ffffn
     const fpr = /^FPR(\d+)$/.exec(name)
     if (fpr?.[1] !== undefined) return this.#read(`VSR${fpr[1]}` as RegisterName) >> 64n
-    return this.#home(name).get(name) ?? initial[name] ?? 0n
+    return this.#home(name).get(name) ?? this.#rules.initial[name] ?? 0n
   }
 
   #write(name: RegisterName, value: bigint): number {
-    if (permitted[name]?.includes(value) === false) return -errnos.EINVAL
+    if (this.#rules.permitted[name]?.includes(value) === false) return -errnos.EINVAL
     const fpr = /^FPR(\d+)$/.exec(name)
     if (fpr?.[1] !== undefined) return this.#writeFpr(`VSR${fpr[1]}` as RegisterName, value)
     switch (name) {
       case 'TB_OFFSET':
         return this.#writeTimebaseOffset(value)
       case 'LPCR':
-        return this.#writeLpcr(value, LPCR_WRITABLE & 0xffff_ffffn)
+        return this.#writeLpcr(value, this.#rules.lpcrWritable & 0xffff_ffffn)
       case 'LPCR_64':
-        return this.#writeLpcr(value, LPCR_WRITABLE)
+        return this.#writeLpcr(value, this.#rules.lpcrWritable)
+      case 'ARCH_COMPAT':
+        return this.#writeArchCompat(value)
       case 'VPA_ADDR':
         return this.#writeVpa(value)
       case 'VPA_SLB':
@@ -138,7 +111,7 @@ export class SoftwareVcpu {
         // The hypervisor's privilege cannot be asked for.
         return this.#keep(name, (value & 3n) === 3n ? value & ~3n : value)
       default:
-        return this.#keep(name, value & (writable[name] ?? ~0n))
+        return this.#keep(name, value & (this.#rules.writable[name] ?? ~0n))
     }
   }
 
@@ -173,6 +146,14 @@ export class SoftwareVcpu {
     // Of the alternate interrupt locations only none and 3 exist.
     const wanted = (value & LPCR_AIL) === LPCR_AIL ? value : value & ~LPCR_AIL
     return this.#keep('LPCR_64', (this.#read('LPCR_64') & ~mask) | (wanted & mask))
+  }
+
+  #writeArchCompat(value: bigint): number {
+    const { modes, result } = this.#rules.archCompat
+    const mode = modes.get(value)
+    if (mode === undefined) return -errnos.EINVAL
+    this.#keep('ARCH_COMPAT', mode)
+    return result
   }
 
   #writeVpa(address: bigint): number {

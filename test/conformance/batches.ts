@@ -138,13 +138,13 @@ export function checkBatches(check: Check): void {
   check('refuse a single value without stopping', (rig) => {
     const vcpu = rig.vcpu()
     const batch = batchOf([
-      { fd: vcpu, register: 'ARCH_COMPAT', value: 1n },
-      { fd: vcpu, register: 'ARCH_COMPAT', value: 0x0f00_0004n },
+      { fd: vcpu, register: 'VPA_ADDR', value: 1n },
+      { fd: vcpu, register: 'VPA_ADDR', value: 128n },
       { fd: vcpu, register: 'HIOR', value: 1n },
     ])
     rig.kernel.setOneRegs(batch)
     expect(results(batch)).toEqual(['EINVAL', 0, 'EINVAL'])
-    expect(rig.get(vcpu, 'ARCH_COMPAT')).toBe(0x0f00_0004n)
+    expect(rig.get(vcpu, 'VPA_ADDR')).toBe(128n)
   })
 
   check('may be empty', ({ kernel }) => {

@@ -1,7 +1,10 @@
 import { describe } from 'vitest'
 import { NativeKernel } from '../../lib/native.ts'
 import { describeKernel } from './suite.ts'
+import { thisKind } from './thisKind.ts'
 
-describe('NativeKernel', () => {
-  describeKernel(() => new NativeKernel())
+const kind = thisKind()
+
+describe(`NativeKernel on Linux like ${kind.linux} on ${kind.machine}`, () => {
+  describeKernel(() => new NativeKernel(), kind)
 })

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { release } from 'node:os'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { OneRegBatch } from '../../lib/batch.ts'
@@ -7,15 +5,14 @@ import type { Kernel } from '../../lib/kernel.ts'
 import { NativeKernel } from '../../lib/native.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/software.ts'
+import { thisKind } from './thisKind.ts'
 
 const RUNS = 100
 const OPERATIONS = 100
+const KVM_CAP_NR_VCPUS = 9
 
 const native = new NativeKernel()
-const [major = 0, minor = 0] = release().split('.').map(Number)
-const linux = major < 6 || (major === 6 && minor < 12) ? '6.1' : '6.12'
-const [, processor = 'unknown'] =
-  /^cpu\s*: (\w+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? []
+const kind = thisKind()
 
 /** The files that a run has on both kernels. */
 const files = ['kvm', 'vm', 'vcpu0', 'vcpu1', 'other', 'closed'] as const
@@ -116,25 +113,31 @@ function withoutNow(answers: readonly string[]): string[] {
   )
 }
 
-describe(`the model and Linux on a ${processor}, side by side`, () => {
+describe(`the model and Linux on ${kind.machine}, side by side`, () => {
   const opened: { kernel: Kernel; fds: Fds }[] = []
 
   afterAll(() => {
     for (const { kernel, fds } of opened) close(kernel, fds)
   })
 
-  if (processor !== 'POWER9') {
-    console.log(`The model is one of a POWER9, so it is not compared with this ${processor}`)
-    it('has a host whose processor is known', () => {
-      expect(processor).toMatch(/^POWER/)
+  it('has the same capabilities, but for how many processors are on', () => {
+    const all = [native, new SoftwareKernel(kind)].map((kernel) => {
+      const fds = open(kernel)
+      opened.push({ kernel, fds })
+      const numbers = Array.from({ length: 1000 }, (_, number) => number)
+      return numbers
+        .filter((number) => number !== KVM_CAP_NR_VCPUS)
+        .map((number) =>
+          [fds.kvm, fds.vm].map((fd) => `${number}: ${kernel.checkExtension(fd, number)}`),
+        )
     })
-    return
-  }
+    expect(all[1]).toEqual(all[0])
+  })
 
   it(`gives the same results and errnos in ${RUNS * OPERATIONS} random operations`, () => {
     fc.assert(
       fc.property(fc.array(operation, { minLength: OPERATIONS, maxLength: OPERATIONS }), (all) => {
-        const kernels = [native, new SoftwareKernel({ linux })]
+        const kernels = [native, new SoftwareKernel(kind)]
         const [real = [], modelled = []] = kernels.map((kernel) => {
           const fds = open(kernel)
           opened.push({ kernel, fds })

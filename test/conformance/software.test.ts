@@ -1,7 +1,18 @@
 import { describe } from 'vitest'
 import { SoftwareKernel } from '../../lib/software.ts'
-import { describeKernel } from './suite.ts'
+import { linuxVersions, machines } from '../../lib/software/machine.ts'
+import { describeKernel, describeRegisters } from './suite.ts'
+
+const unlessTold = { linux: '6.12', machine: 'pseries POWER9' } as const
 
 describe('SoftwareKernel', () => {
-  describeKernel(() => new SoftwareKernel())
+  describeKernel(() => new SoftwareKernel(), unlessTold)
 })
+
+for (const machine of machines) {
+  for (const linux of linuxVersions) {
+    describe(`SoftwareKernel of Linux ${linux} on ${machine}`, () => {
+      describeRegisters(() => new SoftwareKernel({ linux, machine }), { linux, machine })
+    })
+  }
+}

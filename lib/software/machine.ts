@@ -1,0 +1,107 @@
+import { errnos } from '../errno.ts'
+import { registerNames } from '../registers.ts'
+import type { RegisterName } from '../registers.ts'
+
+/** The Linux versions that were measured; 7.2 does the same with pages of 4 KiB and of 64 KiB. */
+export const linuxVersions = ['6.1', '6.12', '7.2'] as const
+
+export type ModelledLinux = (typeof linuxVersions)[number]
+
+/** The hosts that were measured: `pseries` is an LPAR, `powernv` is bare metal. */
+export const machines = [
+  'pseries POWER9',
+  'pseries POWER10',
+  'powernv POWER8',
+  'powernv POWER9',
+  'powernv POWER10',
+] as const
+
+export type ModelledMachine = (typeof machines)[number]
+
+/** What KVM-HV does on one machine with one Linux that it does not do on every other. */
+export interface MachineRules {
+  /** EINVAL on reading and on writing. */
+  readonly missing: ReadonlySet<RegisterName>
+  /** What a new vCPU holds other than 0. */
+  readonly initial: Partial<Record<RegisterName, bigint>>
+  /** The bits that a write can set; the others become 0. */
+  readonly writable: Partial<Record<RegisterName, bigint>>
+  /** The bits of LPCR that a write can change; the others stay. */
+  readonly lpcrWritable: bigint
+  /** The only values that are taken. */
+  readonly permitted: Partial<Record<RegisterName, readonly bigint[]>>
+  /**
+   * What ARCH_COMPAT holds after each value that it takes, and what writing it returns: Linux 7.2 says
+   * EINVAL to what it takes as well.
+   */
+  readonly archCompat: { readonly modes: ReadonlyMap<bigint, bigint>; readonly result: number }
+}
+
+/** BookE's, transactional memory's, and those that are in the header but in no kernel here. */
+const nowhere =
+  /^(IAC\d|DAC\d|EPCR|EPR|OR_TSR|CLEAR_TSR|TCR|TSR|MAS\w+|MMUCFG|TLB\w+|EPTCFG|DBSR|SPRG9|TFHAR|TFIAR|TEXASR|TM_\w+)$/
+const sinceLinux612 = /^(DEXCR|HASHKEYR|HASHPKEYR)$/
+
+const DPFD = 0x0070_0000_0000_0000n
+const ILE = 0x0200_0000n
+const AIL = 0x0180_0000n
+const LD = 0x0002_0000n
+const TC = 0x0000_0200n
+
+const lpcr: Readonly<Record<ModelledMachine, { initial: bigint; writable: bigint }>> = {
+  'pseries POWER9': { initial: 0x0040_0000_0054_0413n, writable: DPFD | ILE | AIL | LD },
+  'pseries POWER10': { initial: 0x0040_0000_0054_0413n, writable: DPFD | ILE | AIL | LD },
+  'powernv POWER8': { initial: 0xc040_0000_0004_f001n, writable: DPFD | ILE | AIL | TC },
+  'powernv POWER9': { initial: 0x0040_0000_0054_f41fn, writable: DPFD | ILE | LD },
+  'powernv POWER10': { initial: 0x0040_0000_0454_f41fn, writable: DPFD | ILE | AIL | LD },
+}
+
+/**
+ * The logical PVRs that ARCH_COMPAT takes, and what it holds then: none, or from Power ISA 2.06 on up
+ * to the processor's own.
+ */
+function compatibilityModes(
+  machine: ModelledMachine,
+  linux: ModelledLinux,
+): ReadonlyMap<bigint, bigint> {
+  const isPower10 = machine.endsWith('POWER10')
+  const newest = machine.endsWith('POWER8') ? 4n : machine.endsWith('POWER9') ? 5n : 6n
+  const modes = new Map([[0n, 0n]])
+  for (let mode = 0x0f00_0002n; mode <= 0x0f00_0000n + newest; mode++) modes.set(mode, mode)
+  // POWER11's, which Linux 6.1 does not know and 7.2 loses.
+  if (linux === '7.2') modes.set(0x0f00_0007n, 0xffff_ffffn)
+  else if (linux === '6.12' && isPower10) modes.set(0x0f00_0007n, 0x0f00_0007n)
+  return modes
+}
+
+/** What was seen on each, register by register. */
+export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): MachineRules {
+  const isMissing = (name: RegisterName): boolean =>
+    nowhere.test(name) || (linux === '6.1' && sinceLinux612.test(name))
+  return {
+    missing: new Set(registerNames.filter(isMissing)),
+    initial: {
+      DEBUG_INST: 0x00dd_dd00n,
+      LPCR_64: lpcr[machine].initial,
+      ...(machine.endsWith('POWER10')
+        ? { MMCR0: 0x8000_0200n, MMCRA: 0x20_0000_0000n }
+        : { MMCR0: 0x8000_0000n }),
+    },
+    writable: {
+      // The doorbells of the threads of a core, of which later vCPUs have one.
+      ...(machine.endsWith('POWER8') ? {} : { DPDES: 0x1n }),
+      ...(linux === '6.1' ? { MMCR3: 0n } : {}),
+      DABRX: ~0x4n, // not HYP
+      DAWRX: ~0x4n,
+      DAWRX1: ~0x4n,
+      PID: 0xffff_ffffn,
+      PSSCR: 0xf000_0000_0000_03ffn,
+    },
+    lpcrWritable: lpcr[machine].writable,
+    permitted: { HIOR: [0n], DEBUG_INST: [] },
+    archCompat: {
+      modes: compatibilityModes(machine, linux),
+      result: linux === '7.2' ? -errnos.EINVAL : 0,
+    },
+  }
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+import { release } from 'node:os'
+import { linuxVersions, machines } from '../../lib/software/machine.ts'
+import type { Kind } from './measured.ts'
+
+/**
+ * The kind of this POWER host: the machine by /proc/cpuinfo, and of the Linux versions that were
+ * measured the newest that is not newer than the one that runs.
+ *
+ * @throws Error on a host that nobody has measured
+ */
+export function thisKind(): Kind {
+  const cpuinfo = readFileSync('/proc/cpuinfo', 'utf8')
+  const processor = /^cpu\s*: (\w+)/m.exec(cpuinfo)?.[1] ?? 'unknown processor'
+  const platform = /^platform\s*: (\w+)/m.exec(cpuinfo)?.[1]?.toLowerCase() ?? 'unknown platform'
+  const machine = machines.find((name) => name === `${platform} ${processor}`)
+  const linux = linuxVersions.findLast((version) => number(version) <= number(release()))
+  if (machine === undefined || linux === undefined) {
+    throw new Error(
+      `Nobody has measured KVM of Linux ${release()} on ${platform} ${processor}: add it to test/conformance/measured.ts and lib/software/machine.ts`,
+    )
+  }
+  return { linux, machine }
+}
+
+function number(version: string): number {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major * 1000 + minor
+}
