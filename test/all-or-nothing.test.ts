@@ -11,8 +11,11 @@ import type { Call } from './support/kernels.ts'
 
 const IDS = [0, 1, 2, 5]
 
+/** The model is the same on any processor; an emulated one has time for some of the cases. */
+const emulated = process.arch === 'ppc64'
+
 /** What goes wrong with a call, as against a register that is not there. */
-const errnos = ['EIO', 'EINTR', 'ENOMEM', 'EBADF'] as const satisfies ErrnoName[]
+const errnos: readonly ErrnoName[] = emulated ? ['EIO'] : ['EIO', 'EINTR', 'ENOMEM', 'EBADF']
 
 /** What the vCPUs hold before. */
 const beginnings = ['values of their own', 'zeros'] as const
@@ -260,9 +263,10 @@ describe.each(beginnings)('a second fault, on vCPUs that held %s,', (beginning) 
       if (known !== undefined) return known
       const first = { at, errno: 'EIO' } as const
       const { made } = failedMove(beginning, move, [first])
-      const failures = Array.from({ length: made - at - 1 }, (_, index) =>
-        failedMove(beginning, move, [first, { at: at + 1 + index, errno: 'ENOMEM' }]),
-      )
+      const seconds = Array.from({ length: made - at - 1 }, (_, index) => at + 1 + index)
+      const failures = seconds
+        .filter((second) => !emulated || second % 7 === 0 || second === made - 1)
+        .map((second) => failedMove(beginning, move, [first, { at: second, errno: 'ENOMEM' }]))
       found.set(at, failures)
       return failures
     }
