@@ -2,11 +2,21 @@
   "targets": [
     {
       "target_name": "kvm_ppc_onereg",
-      "sources": ["native/binding.cc", "native/kvm.cc", "native/timebase.cc"],
+      "sources": [
+        "native/background.cc",
+        "native/batch.cc",
+        "native/binding.cc",
+        "native/binding_async.cc",
+        "native/binding_hot.cc",
+        "native/kvm.cc",
+        "native/timebase.cc"
+      ],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
       "defines": ["NAPI_VERSION=9"],
       "cflags": ["-Wall", "-Wextra"],
-      "cflags_cc": ["-std=c++17"]
+      "cflags_cc": ["-std=c++17"],
+      # Node unloads an addon with the last worker that used it; a thread of ours may still run then.
+      "ldflags": ["-pthread", "-Wl,-z,nodelete"]
     }
   ]
 }

@@ -1,30 +1,49 @@
-import { checkInteger } from './checks.ts'
+import { checkInteger, wrongType } from './checks.ts'
 
 /** Room for one register: the widest that POWER has is 128 bits. */
-const SLOT_BYTES = 16
+const VALUE_BYTES = 16
+const ENTRY_BYTES = VALUE_BYTES + 8 + 4 + 4
+
+const MAX_COUNT = 1 << 20
+
+/** The calls for the entries of one batch: they take no arguments, and leave results in its memory. */
+export interface BoundCalls {
+  readonly get: () => void
+  readonly set: () => void
+}
 
 /**
  * Many registers for one crossing into the kernel: entry i is register `ids[i]` of the vCPU
  * `fds[i]`, its value lies in `values` from byte 16·i in the host's byte order, and the call's
  * result, 0 or `-errno`, is put in `results[i]`.
+ *
+ * A batch can be used again and again: a kernel makes its way to the memory once.
  */
 export class OneRegBatch {
   readonly count: number
-  readonly fds: Int32Array
-  readonly ids: BigUint64Array
+  /** All of it: the values, the ids, the file descriptors, the results. */
+  readonly memory: Uint8Array
   readonly values: Uint8Array
+  readonly ids: BigUint64Array
+  readonly fds: Int32Array
   readonly results: Int32Array
+  /** @internal How {@link NativeKernel} gets to the memory. */
+  bound: BoundCalls | undefined
   readonly #words32: Uint32Array
   readonly #words64: BigUint64Array
 
+  /** @param count of entries: up to 2^20 */
   constructor(count: number) {
-    this.count = checkInteger('count', count, 0xff_ffff)
-    this.fds = new Int32Array(count)
-    this.ids = new BigUint64Array(count)
-    this.values = new Uint8Array(count * SLOT_BYTES)
-    this.results = new Int32Array(count)
-    this.#words32 = new Uint32Array(this.values.buffer)
-    this.#words64 = new BigUint64Array(this.values.buffer)
+    this.count = checkInteger('count', count, MAX_COUNT)
+    // Shared, since only such memory stays where it is whatever is done with it.
+    const buffer = new SharedArrayBuffer(count * ENTRY_BYTES)
+    this.memory = new Uint8Array(buffer)
+    this.values = new Uint8Array(buffer, 0, count * VALUE_BYTES)
+    this.ids = new BigUint64Array(buffer, count * VALUE_BYTES, count)
+    this.fds = new Int32Array(buffer, count * (VALUE_BYTES + 8), count)
+    this.results = new Int32Array(buffer, count * (VALUE_BYTES + 12), count)
+    this.#words32 = new Uint32Array(buffer, 0, count * 4)
+    this.#words64 = new BigUint64Array(buffer, 0, count * 2)
   }
 
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.
@@ -47,6 +66,12 @@ export class OneRegBatch {
 
   /** The first `size` bytes of an entry's value, not a copy. */
   bytes(index: number, size: number): Uint8Array {
-    return this.values.subarray(index * SLOT_BYTES, index * SLOT_BYTES + size)
+    return this.values.subarray(index * VALUE_BYTES, index * VALUE_BYTES + size)
   }
+}
+
+/** @throws TypeError */
+export function checkBatch(batch: unknown): OneRegBatch {
+  if (!(batch instanceof OneRegBatch)) throw wrongType('batch', 'a OneRegBatch', batch)
+  return batch
 }

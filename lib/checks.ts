@@ -75,6 +75,13 @@ export function checkBytes(name: string, value: unknown, length: number): Uint8A
   return value
 }
 
+/** Room for the three words of a sample. */
+export function checkSampleWords(into: unknown): BigUint64Array {
+  if (!(into instanceof BigUint64Array)) throw wrongType('into', 'a BigUint64Array', into)
+  if (into.length !== 3) throw outOfRange('into', '3 elements long', into.length)
+  return into
+}
+
 /** An object with named fields: not an array, nor a Map, whose entries would be passed over. */
 export function checkObject(name: string, value: unknown): object {
   if (typeof value !== 'object' || value === null || Symbol.iterator in value) {

@@ -2,6 +2,7 @@ import { wrongType } from './checks.ts'
 import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
 import type { Host } from './host.ts'
 import type { TimebaseState } from './state.ts'
+import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
 import { Vcpu } from './vcpu.ts'
 
@@ -36,20 +37,20 @@ export function checkAllThere(vcpus: readonly Vcpu[], state: TimebaseState): voi
   )
 }
 
-export function offsetOf(id: number | undefined, { TB_OFFSET }: Timers): bigint {
-  if (TB_OFFSET !== undefined) return TB_OFFSET
+/** @throws OneRegError ERR_KVM_UNAVAILABLE */
+export function offsetOf(timers: Timers, vcpu: number): bigint {
+  const offset = timers.get(TB_OFFSET, vcpu)
+  if (offset !== undefined) return offset
   throw unavailable(
-    `vCPU ${id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
+    `vCPU ${timers.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }
 
-export function commonOffset(vcpus: readonly Vcpu[], timers: readonly Timers[]): bigint {
-  const offsets = vcpus.map(({ id }, index) => ({
-    vcpu: id,
-    offset: offsetOf(id, timers[index] ?? {}),
-  }))
-  const [first] = offsets
-  if (offsets.some(({ offset }) => offset !== first?.offset))
-    throw new TimebaseDivergedError(offsets)
-  return first?.offset ?? 0n
+/** @throws TimebaseDivergedError */
+export function commonOffset(timers: Timers): bigint {
+  const first = offsetOf(timers, 0)
+  if (timers.vcpus.every((_, vcpu) => offsetOf(timers, vcpu) === first)) return first
+  throw new TimebaseDivergedError(
+    timers.vcpus.map(({ id }, vcpu) => ({ vcpu: id, offset: offsetOf(timers, vcpu) })),
+  )
 }

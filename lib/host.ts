@@ -1,5 +1,6 @@
 import { actualBackend, chosenBackend } from './backend.ts'
 import type { Backend } from './backend.ts'
+import { OneRegBatch } from './batch.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
 import { closed, KvmError, unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
@@ -15,6 +16,8 @@ import { Vm } from './vm.ts'
 const KVM_CAP_ONE_REG = 70
 const NS_PER_SECOND = 1_000_000_000n
 const DEFAULT_DEVICE = '/dev/kvm'
+/** Each for another number of registers: a program has few such numbers. */
+const MAX_BATCHES = 32
 
 export interface HostOptions {
   /**
@@ -73,6 +76,9 @@ export class Host {
   readonly kernel: Kernel
   /** @internal Registers that this kernel said it does not know: snapshots do not ask again. */
   readonly unknownRegisters = new Set<RegisterName>()
+  /** @internal Room for one register, of a call that keeps nothing there. */
+  readonly one = new OneRegBatch(1)
+  readonly #batches = new Map<number, OneRegBatch>()
   readonly #vms = new Set<Vm>()
   readonly #sample = new BigUint64Array(3)
   #fd: number | undefined
@@ -217,6 +223,17 @@ export class Host {
       throw wrongValue('id', `${named[1]}, the id of the vCPU behind fd ${fd}`, id)
     }
     return new Vcpu(this, fd, id)
+  }
+
+  /** @internal Room for so many registers, of a call that keeps nothing there. */
+  batch(count: number): OneRegBatch {
+    let batch = this.#batches.get(count)
+    if (batch === undefined) {
+      if (this.#batches.size === MAX_BATCHES) this.#batches.clear()
+      batch = new OneRegBatch(count)
+      this.#batches.set(count, batch)
+    }
+    return batch
   }
 
   /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */

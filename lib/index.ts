@@ -2,6 +2,8 @@ export { openHost, Host } from './host.ts'
 export type { HostOptions } from './host.ts'
 export { Vm } from './vm.ts'
 export { Vcpu } from './vcpu.ts'
+export type { AsyncOptions } from './vcpu.ts'
+export type { BoundRegisters } from './bound-registers.ts'
 export type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 
 export {

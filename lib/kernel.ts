@@ -33,10 +33,20 @@ export interface Kernel {
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   /** KVM_SET_ONE_REG: 0. The same rules as {@link getOneReg}. */
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  /** KVM_GET_ONE_REG for each entry of the batch in turn, in one crossing. 0; each entry has a result of its own. */
+  /**
+   * KVM_GET_ONE_REG for each entry of the batch in turn, in one crossing: 0. Each entry has a result of
+   * its own; -EINVAL, without a call, for an id of more than 128 bits.
+   */
   getOneRegs(batch: OneRegBatch): number
   /** KVM_SET_ONE_REG for each entry of the batch in turn. An entry that fails does not stop those after it. */
   setOneRegs(batch: OneRegBatch): number
+  /**
+   * {@link getOneRegs} off the JavaScript thread: 0, or `-errno` if no thread could be had. The batch's
+   * ids and file descriptors are taken at once; values and results are there when it resolves.
+   */
+  getOneRegsAsync(batch: OneRegBatch): Promise<number>
+  /** {@link setOneRegs} off the JavaScript thread, in the same way; the values are taken at once too. */
+  setOneRegsAsync(batch: OneRegBatch): Promise<number>
 
   /** The host's timebase (`mftb`) in ticks, u64. -ENOSYS where the processor has none. */
   timebase(): bigint

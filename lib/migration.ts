@@ -6,7 +6,14 @@ import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
 import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
-import { applyTimers, readTimers } from './timers.ts'
+import {
+  applyTimers,
+  DEC_EXPIRY,
+  readTimers,
+  TB_OFFSET,
+  TimerEntries,
+  timerNames,
+} from './timers.ts'
 import type { TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -73,8 +80,11 @@ const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTic
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const host = hostOf(vcpus)
-  const { timers, sample } = readTimers(vcpus, host)
-  const offset = commonOffset(vcpus, timers)
+  const timers = readTimers(vcpus, host)
+  // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
+  // until the sample is not lost.
+  const sample = host.sample()
+  const offset = commonOffset(timers)
   const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
   const roundingTicks = roundingOf(vcpus, offset)
   return {
@@ -84,7 +94,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
     uncertaintyNs,
     ...(roundingTicks !== 0n && { roundingTicks }),
     offset,
-    vcpus: vcpus.map(({ id }, index) => savedTimers(id, timers[index] ?? {})),
+    vcpus: vcpus.map(({ id }, vcpu) => savedTimers(id, timers, vcpu)),
   }
 }
 
@@ -162,15 +172,13 @@ function load(
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
   const { before, sample } = beforeWriting(() => {
-    const { timers: before, sample } = readTimers(vcpus, host)
-    before.forEach((timers, index) => offsetOf(vcpus[index]?.id, timers))
-    return { before, sample }
+    const before = readTimers(vcpus, host)
+    vcpus.forEach((_, vcpu) => offsetOf(before, vcpu))
+    return { before, sample: host.sample() }
   })
   const plan = planTimebase(state, atInstant(sample), options)
-  const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
-  const asked = vcpus.map(({ id }) => wantedTimers(plan, saved.get(id)))
-  const { wanted, skipped } = whatThereIs(vcpus, asked, before)
-  applyTimers(vcpus, before, wanted)
+  const { wanted, skipped } = wantedTimers(plan, state, before)
+  applyTimers(host, before, wanted)
   for (const vcpu of vcpus) loaded.set(vcpu, plan)
   publish(state, plan)
   return { ...plan, skipped }
@@ -186,14 +194,17 @@ function load(
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   const host = hostOf([from, to])
   const { offset, before, sample } = beforeWriting(() => {
-    const { timers, sample } = readTimers([from, to], host)
-    const [theirs = {}, before = {}] = timers
-    offsetOf(to.id, before)
-    return { offset: offsetOf(from.id, theirs), before, sample }
+    to.checkOpen()
+    const offset = offsetOf(readTimers([from], host), 0)
+    const before = readTimers([to], host)
+    offsetOf(before, 0)
+    return { offset, before, sample: host.sample() }
   })
   const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-  const { wanted } = whatThereIs([to], [{ TB_OFFSET: offset, DEC_EXPIRY: guestTimebase }], [before])
-  applyTimers([to], [before], wanted)
+  const wanted = new TimerEntries([to])
+  wanted.add(TB_OFFSET, 0, offset)
+  if (before.get(DEC_EXPIRY, 0) !== undefined) wanted.add(DEC_EXPIRY, 0, guestTimebase)
+  applyTimers(host, before, wanted)
   return { offset, guestTimebase }
 }
 
@@ -202,40 +213,38 @@ function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
   return first?.roundingTicks ?? 0n
 }
 
-function savedTimers(id: number, { DEC_EXPIRY, VTB, PURR, SPURR }: Timers): VcpuTimers {
-  return {
-    id,
-    ...(DEC_EXPIRY !== undefined && { decExpiry: DEC_EXPIRY }),
-    ...(VTB !== undefined && { vtb: VTB }),
-    ...(PURR !== undefined && { purr: PURR }),
-    ...(SPURR !== undefined && { spurr: SPURR }),
+/** The fields of a saved vCPU, in the order of {@link timerNames}; the offset is the whole guest's. */
+const fields = [undefined, 'decExpiry', 'vtb', 'purr', 'spurr'] as const
+
+function savedTimers(id: number, timers: Timers, vcpu: number): VcpuTimers {
+  const saved: { -readonly [F in keyof VcpuTimers]: VcpuTimers[F] } = { id }
+  for (let register = DEC_EXPIRY; register < fields.length; register++) {
+    const field = fields[register]
+    const value = timers.get(register, vcpu)
+    if (field !== undefined && value !== undefined) saved[field] = value
   }
+  return saved
 }
 
-function wantedTimers({ offset, guestTimebase }: TimebasePlan, saved?: VcpuTimers): Timers {
-  return {
-    TB_OFFSET: offset,
-    DEC_EXPIRY: saved?.decExpiry ?? guestTimebase,
-    ...(saved?.vtb !== undefined && { VTB: saved.vtb }),
-    ...(saved?.purr !== undefined && { PURR: saved.purr }),
-    ...(saved?.spurr !== undefined && { SPURR: saved.spurr }),
-  }
-}
-
-/** Of the registers asked for, those that the vCPU has: it could read them before. */
-function whatThereIs(
-  vcpus: readonly Vcpu[],
-  asked: readonly Timers[],
-  before: readonly Timers[],
-): { wanted: Timers[]; skipped: LoadOutcome['skipped'] } {
+/** What to write to which vCPU, and what that vCPU does not have: it could not be read before. */
+function wantedTimers(
+  { offset, guestTimebase }: TimebasePlan,
+  state: TimebaseState,
+  before: Timers,
+): { wanted: TimerEntries; skipped: LoadOutcome['skipped'] } {
+  const { vcpus } = before
+  const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
+  const savedOf = vcpus.map(({ id }) => saved.get(id))
+  const wanted = new TimerEntries(vcpus)
   const skipped: { vcpu: number; register: TimerName }[] = []
-  const wanted = vcpus.map(({ id }, index) => {
-    const there = Object.entries(asked[index] ?? {}).filter(([name]) => {
-      const has = before[index]?.[name as TimerName] !== undefined
-      if (!has) skipped.push({ vcpu: id, register: name as TimerName })
-      return has
+  fields.forEach((field, register) => {
+    vcpus.forEach(({ id }, vcpu) => {
+      const asked = field === undefined ? offset : savedOf[vcpu]?.[field]
+      const value = register === DEC_EXPIRY ? (asked ?? guestTimebase) : asked
+      if (value === undefined) return
+      if (before.get(register, vcpu) !== undefined) wanted.add(register, vcpu, value)
+      else skipped.push({ vcpu: id, register: timerNames[register] ?? 'TB_OFFSET' })
     })
-    return Object.fromEntries(there)
   })
   return { wanted, skipped }
 }

@@ -2,12 +2,19 @@ import bindings from 'bindings'
 import { readlinkSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { OneRegBatch } from './batch.ts'
-import { checkInteger } from './checks.ts'
+import { checkBatch } from './batch.ts'
+import type { BoundCalls, OneRegBatch } from './batch.ts'
+import { checkInteger, checkSampleWords } from './checks.ts'
 import { unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { readTimebaseFrequency } from './timebase-frequency.ts'
+
+/** They leave four words behind: the timebase or the three of a sample, and the result in 32 bits. */
+export interface ClockCalls {
+  readonly timebase: () => void
+  readonly sample: () => void
+}
 
 /** What native/binding.cc exports. */
 export interface Addon {
@@ -18,10 +25,10 @@ export interface Addon {
   createVcpu(fd: number, id: number): number
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  getOneRegs(fds: Int32Array, ids: BigUint64Array, values: Uint8Array, results: Int32Array): number
-  setOneRegs(fds: Int32Array, ids: BigUint64Array, values: Uint8Array, results: Int32Array): number
-  timebase(): bigint
-  sample(into: BigUint64Array): number
+  bindBatch(memory: Uint8Array): BoundCalls
+  getOneRegsAsync(memory: Uint8Array): Promise<number>
+  setOneRegsAsync(memory: Uint8Array): Promise<number>
+  bindClock(words: BigUint64Array): ClockCalls
 }
 
 /**
@@ -63,10 +70,14 @@ export function loadAddon(): Addon {
 export class NativeKernel implements Kernel {
   readonly backend = 'kvm'
   readonly #addon: Addon
+  readonly #words = new BigUint64Array(new SharedArrayBuffer(32))
+  readonly #clockResult = new Int32Array(this.#words.buffer, 24, 1)
+  readonly #clock: ClockCalls
 
   /** @throws OneRegError ERR_KVM_UNAVAILABLE if the addon is not built for this machine */
   constructor() {
     this.#addon = loadAddon()
+    this.#clock = this.#addon.bindClock(this.#words)
   }
 
   open(path: string): number {
@@ -106,16 +117,28 @@ export class NativeKernel implements Kernel {
     return this.#addon.setOneReg(fd, id, value)
   }
 
-  getOneRegs({ fds, ids, values, results }: OneRegBatch): number {
-    return this.#addon.getOneRegs(fds, ids, values, results)
+  getOneRegs(batch: OneRegBatch): number {
+    this.#bound(batch).get()
+    return 0
   }
 
-  setOneRegs({ fds, ids, values, results }: OneRegBatch): number {
-    return this.#addon.setOneRegs(fds, ids, values, results)
+  setOneRegs(batch: OneRegBatch): number {
+    this.#bound(batch).set()
+    return 0
+  }
+
+  async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    return this.#addon.getOneRegsAsync(checkBatch(batch).memory)
+  }
+
+  async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    return this.#addon.setOneRegsAsync(checkBatch(batch).memory)
   }
 
   timebase(): bigint {
-    return this.#addon.timebase()
+    this.#clock.timebase()
+    const result = this.#clockResult[0] ?? 0
+    return result < 0 ? BigInt(result) : (this.#words[0] ?? 0n)
   }
 
   timebaseFrequency(): bigint {
@@ -123,6 +146,13 @@ export class NativeKernel implements Kernel {
   }
 
   sample(into: BigUint64Array): number {
-    return this.#addon.sample(into)
+    checkSampleWords(into)
+    this.#clock.sample()
+    into.set(this.#words.subarray(0, 3))
+    return this.#clockResult[0] ?? 0
+  }
+
+  #bound(batch: OneRegBatch): BoundCalls {
+    return (checkBatch(batch).bound ??= this.#addon.bindBatch(batch.memory))
   }
 }

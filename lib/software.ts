@@ -1,10 +1,12 @@
 import { endianness } from 'node:os'
-import type { OneRegBatch } from './batch.ts'
+import { setImmediate } from 'node:timers/promises'
+import { checkBatch, OneRegBatch } from './batch.ts'
 import {
   checkBytes,
   checkInteger,
   checkObject,
   checkOptionNames,
+  checkSampleWords,
   checkWord,
   checkU64,
   outOfRange,
@@ -208,6 +210,14 @@ export class SoftwareKernel implements Kernel {
     return forEachEntry(batch, (fd, id, value) => this.#setOneReg(fd, id, value))
   }
 
+  async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    return offThread(batch, (copy) => this.getOneRegs(copy))
+  }
+
+  async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    return offThread(batch, (copy) => this.setOneRegs(copy))
+  }
+
   timebase(): bigint {
     const fault = this.#call('mftb')
     return fault < 0 ? BigInt(fault) : this.clock.timebase()
@@ -219,8 +229,7 @@ export class SoftwareKernel implements Kernel {
 
   /** Both clocks are read at once, so the half-width of the bracket is 0. */
   sample(into: BigUint64Array): number {
-    if (!(into instanceof BigUint64Array)) throw wrongType('into', 'a BigUint64Array', into)
-    if (into.length !== 3) throw outOfRange('into', '3 elements long', into.length)
+    checkSampleWords(into)
     const fault = this.#call('clock_gettime')
     if (fault < 0) return fault
     const { timebase, timeOfDayNs } = this.clock.sample()
@@ -286,17 +295,27 @@ function forEachEntry(
   batch: OneRegBatch,
   call: (fd: number, id: bigint, value: Uint8Array) => number,
 ): number {
-  const { count, fds, ids, results } = batch
-  ids.forEach((id, index) => {
-    if (registerSize(id) > MAX_REGISTER_SIZE) {
-      throw outOfRange(`ids[${index}]`, 'of 128 bits at most', id)
-    }
-  })
+  const { count, fds, ids, results } = checkBatch(batch)
   for (let index = 0; index < count; index++) {
     const id = ids[index] ?? 0n
-    results[index] = call(fds[index] ?? -1, id, batch.bytes(index, registerSize(id)))
+    const size = registerSize(id)
+    results[index] =
+      size > MAX_REGISTER_SIZE
+        ? -errnos.EINVAL
+        : call(fds[index] ?? -1, id, batch.bytes(index, size))
   }
   return 0
+}
+
+/** On a copy, as another thread would: what the caller writes in the meantime makes no difference. */
+async function offThread(batch: OneRegBatch, call: (copy: OneRegBatch) => number): Promise<number> {
+  const copy = new OneRegBatch(checkBatch(batch).count)
+  copy.memory.set(batch.memory)
+  await setImmediate()
+  const result = call(copy)
+  batch.values.set(copy.values)
+  batch.results.set(copy.results)
+  return result
 }
 
 /** Unsigned, in the byte order of the host, as the kernel copies it. */

@@ -1,20 +1,24 @@
 import type { OneRegBatch } from './batch.ts'
-import { checkBytes, checkU64, outOfRange, wrongType, wrongValue } from './checks.ts'
+import { checkBytes, checkObject, checkU64, outOfRange, wrongType, wrongValue } from './checks.ts'
 import { registers } from './registers.ts'
-import type { Register, RegisterName } from './registers.ts'
+import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 
 /** What a register holds in JavaScript: 32 bits a number, 64 a bigint, 128 bytes in memory order. */
 export type AnyRegisterValue = number | bigint | Uint8Array
 
+/** The table once more: a Map is looked up faster than an object of hundreds of names. */
+const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
+
 /** @throws TypeError ERR_INVALID_ARG_VALUE for a name that the table lacks */
 export function lookUp(name: unknown): Register {
+  return byName.get(name) ?? unknownRegister(name)
+}
+
+function unknownRegister(name: unknown): never {
   if (typeof name !== 'string') throw wrongType('the register', "a name, as 'TB_OFFSET'", name)
-  if (!Object.hasOwn(registers, name)) {
-    const spelt = name.replace(/^KVM_REG_PPC_/, '')
-    const hint = spelt !== name && Object.hasOwn(registers, spelt) ? `, as '${spelt}'` : ''
-    throw wrongValue('the register', `a name of the table${hint}`, name)
-  }
-  return registers[name as RegisterName]
+  const spelt = name.replace(/^KVM_REG_PPC_/, '')
+  const hint = spelt !== name && byName.has(spelt) ? `, as '${spelt}'` : ''
+  throw wrongValue('the register', `a name of the table${hint}`, name)
 }
 
 /**
@@ -32,6 +36,38 @@ export function checkValue(name: string, value: unknown): AnyRegisterValue {
     case 128:
       return checkBytes(name, value, 16)
   }
+}
+
+/** Registers by name, and values that fit them. */
+export type Entries = readonly (readonly [name: RegisterName, value: AnyRegisterValue])[]
+
+/**
+ * The names and values of an object, read once and checked.
+ *
+ * @throws TypeError, RangeError
+ */
+export function checkValues(values: RegisterValues): Entries {
+  return Object.entries(checkObject('values', values) as Record<string, unknown>).map(
+    ([name, value]) => [name as RegisterName, checkValue(name, value)],
+  )
+}
+
+export function namesOf(entries: Entries): RegisterName[] {
+  return entries.map(([name]) => name)
+}
+
+/** Puts the ids of registers into the entries of a batch. */
+export function putNames(batch: OneRegBatch, names: readonly RegisterName[]): void {
+  names.forEach((name, index) => {
+    batch.ids[index] = lookUp(name).id
+  })
+}
+
+/** Puts the ids and the values of registers into the entries of a batch. */
+export function putEntries(batch: OneRegBatch, entries: Entries): void {
+  entries.forEach(([name, value], index) => {
+    putValue(batch, index, name, value)
+  })
 }
 
 /** Puts a register's id and a value, once checked, into an entry of a batch. */
@@ -57,6 +93,16 @@ export function takeValue(
     case 128:
       return batch.bytes(index, 16).slice()
   }
+}
+
+/** The values of the entries of a batch, by name. */
+export function takeValues<N extends RegisterName>(
+  batch: OneRegBatch,
+  names: readonly N[],
+): { [K in N]: RegisterValue<K> } {
+  return Object.fromEntries(
+    names.map((name, index) => [name, takeValue(batch, index, lookUp(name))]),
+  ) as { [K in N]: RegisterValue<K> }
 }
 
 /** Whether two values of one register are the same. */

@@ -1,26 +1,47 @@
 import { OneRegBatch } from './batch.ts'
-import { checkBytes, checkObject, checkU64, wrongType } from './checks.ts'
+import { BoundRegisters } from './bound-registers.ts'
+import { CallQueue } from './call-queue.ts'
+import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from './checks.ts'
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
 import { registerSize } from './registers.ts'
-import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
-import { lookUp, putValue, takeValue } from './value.ts'
+import {
+  checkValues,
+  lookUp,
+  namesOf,
+  putEntries,
+  putNames,
+  putValue,
+  takeValue,
+  takeValues,
+} from './value.ts'
+
+export interface AsyncOptions {
+  /**
+   * Rejects the promise with an AbortError as soon as it is aborted. A call that the kernel has begun
+   * cannot be broken off: it ends when the vCPU lets it, and a write may still happen.
+   */
+  readonly signal?: AbortSignal
+}
 
 /**
  * A virtual processor of a guest: its registers, by name.
  *
- * Every call here is synchronous and waits as long as KVM_RUN holds the vCPU: stop it first. All
- * of them work only in the process that created the VM (worker threads are fine); elsewhere the
- * kernel says EIO.
+ * A call waits as long as KVM_RUN holds the vCPU, and a synchronous one stops the event loop that
+ * long: they are for a vCPU that is stopped. Those that end in `Async` wait on a thread of their own,
+ * for a vCPU that may run; they begin in the order in which they were made, one at a time on each
+ * vCPU, while a synchronous call goes ahead of them. All work only in the process that created the
+ * VM (worker threads are fine); elsewhere the kernel says EIO.
  */
 export class Vcpu {
   readonly host: Host
   /** The id that was given to KVM_CREATE_VCPU. */
   readonly id: number
-  readonly #one = new OneRegBatch(1)
+  readonly #calls = new CallQueue()
   readonly #release: (() => void) | undefined
   #fd: number | undefined
 
@@ -38,6 +59,11 @@ export class Vcpu {
    * @throws OneRegError ERR_KVM_CLOSED
    */
   get fd(): number {
+    return this.checkOpen()
+  }
+
+  /** @internal The descriptor, as {@link fd}, for those who only want the error. */
+  checkOpen(): number {
     if (this.#fd === undefined) throw closed(`vCPU ${this.id}`)
     if (this.host.closed) throw closed('The host')
     return this.#fd
@@ -54,9 +80,8 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const register = lookUp(name)
-    const one = this.#one
-    this.#check(this.#getOne(register.id, registerSize(register.id)), 'KVM_GET_ONE_REG', name)
-    return takeValue(one, 0, register) as RegisterValue<N>
+    this.#check(this.#getOne(register), 'KVM_GET_ONE_REG', name)
+    return takeValue(this.host.one, 0, register) as RegisterValue<N>
   }
 
   /**
@@ -67,11 +92,11 @@ export class Vcpu {
    * @throws KvmError EINVAL where this kernel lacks the register or refuses the value
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
-    const fd = this.fd
-    putValue(this.#one, 0, name, value)
-    const { id, width } = lookUp(name)
-    const bytes = this.#one.bytes(0, width / 8)
-    this.#check(this.host.kernel.setOneReg(fd, id, bytes), 'KVM_SET_ONE_REG', name)
+    const { one, kernel } = this.host
+    one.fds[0] = this.fd
+    putValue(one, 0, name, value)
+    kernel.setOneRegs(one)
+    this.#check(one.results[0] ?? 0, 'KVM_SET_ONE_REG', name)
   }
 
   /**
@@ -80,8 +105,7 @@ export class Vcpu {
    * @throws KvmError for an error that does not say that the register is absent
    */
   has(name: RegisterName): boolean {
-    const { id } = lookUp(name)
-    const result = this.#getOne(id, registerSize(id))
+    const result = this.#getOne(lookUp(name))
     if (result < 0 && meansAbsent(result)) return false
     this.#check(result, 'KVM_GET_ONE_REG', name)
     return true
@@ -121,14 +145,12 @@ export class Vcpu {
    * @throws KvmError for the first that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
-    const batch = this.#batchFor(checkNames(names))
+    const batch = this.host.batch(checkNames(names).length)
+    putNames(batch, names)
+    batch.fds.fill(this.fd)
     this.host.kernel.getOneRegs(batch)
-    names.forEach((name, index) => {
-      this.#check(batch.results[index] ?? 0, 'KVM_GET_ONE_REG', name)
-    })
-    return Object.fromEntries(
-      names.map((name, index) => [name, takeValue(batch, index, lookUp(name))]),
-    ) as { [K in N]: RegisterValue<K> }
+    this.#checkAll(batch, 'KVM_GET_ONE_REG', names)
+    return takeValues(batch, names)
   }
 
   /**
@@ -138,16 +160,66 @@ export class Vcpu {
    * @throws KvmError for the first that could not be written; the others were
    */
   write(values: RegisterValues): void {
-    const names = Object.keys(checkObject('values', values))
-    const batch = this.#batchFor(names)
-    const given = Object.values(values)
-    names.forEach((name, index) => {
-      putValue(batch, index, name, given[index])
-    })
+    const entries = checkValues(values)
+    const batch = this.host.batch(entries.length)
+    putEntries(batch, entries)
+    batch.fds.fill(this.fd)
     this.host.kernel.setOneRegs(batch)
-    names.forEach((name, index) => {
-      this.#check(batch.results[index] ?? 0, 'KVM_SET_ONE_REG', name)
-    })
+    this.#checkAll(batch, 'KVM_SET_ONE_REG', namesOf(entries))
+  }
+
+  /**
+   * Takes memory for some registers, so that reading and writing them again and again makes no
+   * garbage: what a loop that watches a guest wants.
+   *
+   * @throws TypeError for an unknown name, or one that is given twice
+   */
+  bind<N extends RegisterName>(names: readonly N[]): BoundRegisters<N> {
+    return new BoundRegisters(this, checkNames(names))
+  }
+
+  /** {@link get} off the JavaScript thread; it rejects with the same errors. */
+  async getAsync<N extends RegisterName>(
+    name: N,
+    options: AsyncOptions = {},
+  ): Promise<RegisterValue<N>> {
+    const values = await this.readAsync([name], options)
+    return values[name]
+  }
+
+  /** {@link set} off the JavaScript thread; it rejects with the same errors. */
+  async setAsync<N extends RegisterName>(
+    name: N,
+    value: RegisterValue<N>,
+    options: AsyncOptions = {},
+  ): Promise<void> {
+    lookUp(name)
+    await this.writeAsync({ [name]: value }, options)
+  }
+
+  /** {@link read} off the JavaScript thread; it rejects with the same errors. */
+  async readAsync<N extends RegisterName>(
+    names: readonly N[],
+    options: AsyncOptions = {},
+  ): Promise<{ [K in N]: RegisterValue<K> }> {
+    const asked = [...checkNames(names)]
+    const batch = new OneRegBatch(asked.length)
+    putNames(batch, asked)
+    await this.#offThread(batch, 'KVM_GET_ONE_REG', options)
+    this.#checkAll(batch, 'KVM_GET_ONE_REG', asked)
+    return takeValues(batch, asked)
+  }
+
+  /**
+   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are taken when
+   * it is called.
+   */
+  async writeAsync(values: RegisterValues, options: AsyncOptions = {}): Promise<void> {
+    const entries = checkValues(values)
+    const batch = new OneRegBatch(entries.length)
+    putEntries(batch, entries)
+    await this.#offThread(batch, 'KVM_SET_ONE_REG', options)
+    this.#checkAll(batch, 'KVM_SET_ONE_REG', namesOf(entries))
   }
 
   /**
@@ -172,27 +244,51 @@ export class Vcpu {
     return writeSnapshot(this, snapshot, options)
   }
 
-  /** Closes a vCPU that was made here, and lets go of a borrowed one. Closing twice does nothing. */
+  /**
+   * Closes a vCPU that was made here, and lets go of a borrowed one. Closing twice does nothing. Calls
+   * off the JavaScript thread that have not begun reject with ERR_KVM_CLOSED; one that the kernel has
+   * begun keeps the descriptor open until it ends.
+   */
   close(): void {
     if (this.#fd === undefined) return
     // Forgotten before it is closed: the number may be another file's the moment after.
     this.#fd = undefined
-    this.#release?.()
+    this.#calls.whenIdle(() => this.#release?.())
   }
 
   [Symbol.dispose](): void {
     this.close()
   }
 
-  #getOne(id: bigint, size: number): number {
-    return this.host.kernel.getOneReg(this.fd, id, this.#one.bytes(0, size))
+  #getOne({ id }: Register): number {
+    const { one, kernel } = this.host
+    one.fds[0] = this.fd
+    one.ids[0] = id
+    kernel.getOneRegs(one)
+    return one.results[0] ?? 0
   }
 
-  #batchFor(names: readonly string[]): OneRegBatch {
-    const batch = new OneRegBatch(names.length)
-    batch.fds.fill(this.fd)
-    batch.ids.set(names.map((name) => lookUp(name).id))
-    return batch
+  async #offThread(
+    batch: OneRegBatch,
+    operation: 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG',
+    options: AsyncOptions,
+  ): Promise<void> {
+    const signal = checkAsyncOptions(options)
+    this.checkOpen()
+    const { kernel } = this.host
+    const result = await this.#calls.add(() => {
+      batch.fds.fill(this.fd)
+      return operation === 'KVM_GET_ONE_REG'
+        ? kernel.getOneRegsAsync(batch)
+        : kernel.setOneRegsAsync(batch)
+    }, signal)
+    if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: this.id })
+  }
+
+  #checkAll(batch: OneRegBatch, operation: string, names: readonly string[]): void {
+    names.forEach((name, index) => {
+      this.#check(batch.results[index] ?? 0, operation, name)
+    })
   }
 
   #check(result: number, operation: string, register: string): void {
@@ -200,9 +296,20 @@ export class Vcpu {
   }
 }
 
-function checkNames(names: unknown): readonly string[] {
+function checkAsyncOptions(options: AsyncOptions): AbortSignal | undefined {
+  checkOptionNames('options', checkObject('options', options), ['signal'])
+  const signal: unknown = options.signal
+  if (signal === undefined) return undefined
+  // Not instanceof: it may be another realm's.
+  if (typeof signal !== 'object' || signal === null || !('aborted' in signal)) {
+    throw wrongType('options.signal', 'an AbortSignal', signal)
+  }
+  return signal as AbortSignal
+}
+
+function checkNames<N extends RegisterName>(names: readonly N[]): readonly N[] {
   if (!Array.isArray(names)) throw wrongType('names', 'an array of register names', names)
-  return names as string[]
+  return names as readonly N[]
 }
 
 function hexadecimal(id: bigint): string {

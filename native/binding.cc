@@ -1,21 +1,28 @@
-// JavaScript's arguments in, results out. Every argument is checked here again, whatever TypeScript
-// said of it: a wrong length would let the kernel write past the end of a buffer. No check comes
-// after a system call.
+// JavaScript's arguments in, results out, for the calls that are not in binding_hot.cc. Every
+// argument is checked here again, whatever TypeScript said of it: a wrong length would let the
+// kernel write past the end of a buffer. No check comes after a system call.
 
 #include <napi.h>
 
-#include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "binding_async.h"
+#include "binding_hot.h"
 #include "kvm.h"
-#include "timebase.h"
 
 namespace {
 
-using kvm_ppc::kMaxRegisterSize;
+using kvm_ppc::Batch;
+using kvm_ppc::BoundBatch;
+using kvm_ppc::BoundClock;
+using kvm_ppc::kEntrySize;
 using kvm_ppc::RegisterSize;
+
+// A batch of 2^20 entries: 200 guests of 1024 vCPUs.
+constexpr size_t kMaxEntries = 1 << 20;
 
 Napi::Error WithCode(Napi::Error error, const char* code) {
   error.Set("code", Napi::String::New(error.Env(), code));
@@ -121,62 +128,84 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
 }
 
-template <typename Call>
-Napi::Value OneRegs(const Napi::CallbackInfo& info, Call call) {
-  CheckCount(info, 4);
-  const auto fds = Array<int32_t>(info, 0, "fds", napi_int32_array, "Int32Array");
-  const auto ids = Array<uint64_t>(info, 1, "ids", napi_biguint64_array, "BigUint64Array");
-  const auto values = Array<uint8_t>(info, 2, "values", napi_uint8_array, "Uint8Array");
-  const auto results = Array<int32_t>(info, 3, "results", napi_int32_array, "Int32Array");
-  const size_t count = fds.length;
-  if (ids.length != count || results.length != count || values.length != count * kMaxRegisterSize) {
-    throw OutOfRange(info.Env(),
-                     "fds, ids and results must be of one length, and values 16 times as long");
+// A function in raw Node-API with `bound` as its data, which goes when the function goes.
+template <typename Bound>
+Napi::Value HotFunction(Napi::Env env, const char* name, napi_callback call, const Bound& bound) {
+  auto data = std::make_unique<Bound>(bound);
+  napi_value function;
+  napi_status status =
+      napi_create_function(env, name, NAPI_AUTO_LENGTH, call, data.get(), &function);
+  if (status == napi_ok) {
+    status = napi_add_finalizer(
+        env, function, data.get(),
+        [](napi_env env, void* data, void*) {
+          const std::unique_ptr<Bound> owned(static_cast<Bound*>(data));
+          napi_delete_reference(env, owned->memory);
+        },
+        nullptr, nullptr);
   }
-  for (size_t i = 0; i < count; i++) {
-    if (RegisterSize(ids.data[i]) > kMaxRegisterSize) {
-      throw OutOfRange(info.Env(), "ids[" + std::to_string(i) + "] must be of 128 bits at most");
-    }
+  NAPI_THROW_IF_FAILED(env, status, Napi::Value());
+  data.release();
+  return {env, function};
+}
+
+// The memory that a hot function keeps must stay where it is whatever JavaScript does, and only
+// that behind a SharedArrayBuffer cannot be detached, transferred or shrunk.
+void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (info[index].As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
+    throw WrongType(info.Env(), std::string(name) + " must be on a SharedArrayBuffer");
   }
-  for (size_t i = 0; i < count; i++) {
-    // Read once: another thread may share this memory, or `results` may lie over `ids`, and the
-    // size that is checked must be the size that the kernel copies.
-    const uint64_t id = *const_cast<volatile uint64_t*>(&ids.data[i]);
-    results.data[i] = RegisterSize(id) > kMaxRegisterSize
-                          ? -EINVAL
-                          : call(fds.data[i], id, values.data + i * kMaxRegisterSize);
+}
+
+Batch BatchIn(const Napi::CallbackInfo& info, size_t index) {
+  const auto memory = Array<uint8_t>(info, index, "memory", napi_uint8_array, "Uint8Array");
+  CheckShared(info, index, "memory");
+  if (memory.length % kEntrySize != 0 || memory.length / kEntrySize > kMaxEntries) {
+    throw OutOfRange(info.Env(), "memory must be of up to 2^20 entries of 32 bytes");
   }
-  return Napi::Number::New(info.Env(), 0);
+  if (reinterpret_cast<uintptr_t>(memory.data) % alignof(uint64_t) != 0) {
+    throw OutOfRange(info.Env(), "memory must be aligned to 8 bytes");
+  }
+  return {memory.data, memory.length / kEntrySize};
 }
 
-Napi::Value GetOneRegs(const Napi::CallbackInfo& info) {
-  return OneRegs(info, kvm_ppc::GetOneReg);
+napi_ref Reference(Napi::Value value) {
+  napi_ref reference;
+  const napi_status status = napi_create_reference(value.Env(), value, 1, &reference);
+  NAPI_THROW_IF_FAILED(value.Env(), status, nullptr);
+  return reference;
 }
 
-Napi::Value SetOneRegs(const Napi::CallbackInfo& info) {
-  return OneRegs(info, kvm_ppc::SetOneReg);
-}
-
-Napi::Value Timebase(const Napi::CallbackInfo& info) {
-  CheckCount(info, 0);
-  uint64_t ticks;
-  const int result = kvm_ppc::Timebase(&ticks);
-  if (result < 0) return Napi::BigInt::New(info.Env(), static_cast<int64_t>(result));
-  return Napi::BigInt::New(info.Env(), ticks);
-}
-
-Napi::Value TakeSample(const Napi::CallbackInfo& info) {
+Napi::Value BindBatch(const Napi::CallbackInfo& info) {
   CheckCount(info, 1);
-  const auto into = Array<uint64_t>(info, 0, "into", napi_biguint64_array, "BigUint64Array");
-  if (into.length != 3) throw OutOfRange(info.Env(), "into must have 3 elements");
-  kvm_ppc::Sample sample{};
-  const int result = kvm_ppc::TakeSample(&sample);
-  if (result == 0) {
-    into.data[0] = sample.timebase;
-    into.data[1] = static_cast<uint64_t>(sample.time_of_day_ns);
-    into.data[2] = sample.half_width;
-  }
-  return Napi::Number::New(info.Env(), result);
+  const Napi::Env env = info.Env();
+  const Batch batch = BatchIn(info, 0);
+  auto calls = Napi::Object::New(env);
+  calls["get"] = HotFunction(env, "get", kvm_ppc::GetBound, BoundBatch{Reference(info[0]), batch});
+  calls["set"] = HotFunction(env, "set", kvm_ppc::SetBound, BoundBatch{Reference(info[0]), batch});
+  return calls;
+}
+
+Napi::Value BindClock(const Napi::CallbackInfo& info) {
+  CheckCount(info, 1);
+  const Napi::Env env = info.Env();
+  const auto words = Array<uint64_t>(info, 0, "words", napi_biguint64_array, "BigUint64Array");
+  CheckShared(info, 0, "words");
+  if (words.length != 4) throw OutOfRange(env, "words must have 4 elements");
+  auto calls = Napi::Object::New(env);
+  calls["timebase"] = HotFunction(env, "timebase", kvm_ppc::TimebaseBound,
+                                  BoundClock{Reference(info[0]), words.data});
+  calls["sample"] =
+      HotFunction(env, "sample", kvm_ppc::SampleBound, BoundClock{Reference(info[0]), words.data});
+  return calls;
+}
+
+template <void (*call)(const Batch&)>
+Napi::Value OffThread(const Napi::CallbackInfo& info) {
+  CheckCount(info, 1);
+  const Batch batch = BatchIn(info, 0);
+  auto* background = static_cast<std::shared_ptr<kvm_ppc::Background>*>(info.Data());
+  return kvm_ppc::InBackground(*background, info[0].As<Napi::TypedArray>(), batch, call);
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -190,10 +219,15 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("createVcpu", OnFd<kvm_ppc::CreateVcpu>);
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
-  add("getOneRegs", GetOneRegs);
-  add("setOneRegs", SetOneRegs);
-  add("timebase", Timebase);
-  add("sample", TakeSample);
+  add("bindBatch", BindBatch);
+  add("bindClock", BindClock);
+  auto* background = new std::shared_ptr(kvm_ppc::MakeBackground(env));
+  env.AddCleanupHook([background] { delete background; });
+  const auto addOffThread = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, call, name, background));
+  };
+  addOffThread("getOneRegsAsync", OffThread<kvm_ppc::GetOneRegs>);
+  addOffThread("setOneRegsAsync", OffThread<kvm_ppc::SetOneRegs>);
   return exports;
 }
 

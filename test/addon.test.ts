@@ -1,5 +1,8 @@
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { OneRegBatch } from '../lib/batch.ts'
@@ -17,7 +20,8 @@ import {
   x86KvmLacks,
 } from './support/lacking.ts'
 import {
-  detached,
+  batchMemory,
+  clockWords,
   expectOutOfRange,
   expectRefusal,
   expectWrongType,
@@ -55,6 +59,13 @@ describeUnless(addonLacks, 'the addon', () => {
     addon.close(devNull)
   })
 
+  function batchOf(entries: readonly (readonly [fd: number, id: bigint])[]): OneRegBatch {
+    const batch = new OneRegBatch(entries.length)
+    batch.fds.set(entries.map(([fd]) => fd))
+    batch.ids.set(entries.map(([, id]) => id))
+    return batch
+  }
+
   function named(name: string): Call {
     return Reflect.get(addon, name) as Call
   }
@@ -63,17 +74,17 @@ describeUnless(addonLacks, 'the addon', () => {
     // `bindings` adds where it found it.
     const calls = Object.keys(addon).filter((name) => typeof named(name) === 'function')
     expect(calls.sort()).toEqual([
+      'bindBatch',
+      'bindClock',
       'checkExtension',
       'close',
       'createVcpu',
       'createVm',
       'getOneReg',
-      'getOneRegs',
+      'getOneRegsAsync',
       'open',
-      'sample',
       'setOneReg',
-      'setOneRegs',
-      'timebase',
+      'setOneRegsAsync',
     ])
   })
 
@@ -88,19 +99,18 @@ describeUnless(addonLacks, 'the addon', () => {
       ['createVcpu', (fd) => addon.createVcpu(fd, 0)],
       ['getOneReg', (fd) => addon.getOneReg(fd, TB_OFFSET, new Uint8Array(8))],
       ['setOneReg', (fd) => addon.setOneReg(fd, TB_OFFSET, new Uint8Array(8))],
-      ['getOneRegs', (fd) => inBatch('getOneRegs', fd)],
-      ['setOneRegs', (fd) => inBatch('setOneRegs', fd)],
+      ['the get of a batch', (fd) => inBatch('get', fd)],
+      ['the set of a batch', (fd) => inBatch('set', fd)],
     ])('makes %s give EBADF if it is closed and ENOTTY if it is /dev/null’s', (_name, call) => {
       expect(call(closed)).toBe(EBADF)
       expect(call(NO_FD)).toBe(EBADF)
       expect(call(devNull)).toBe(ENOTTY)
     })
 
-    function inBatch(name: 'getOneRegs' | 'setOneRegs', fd: number): number {
-      const results = new Int32Array(1)
-      const all = [Int32Array.of(fd), BigUint64Array.of(TB_OFFSET), new Uint8Array(16)] as const
-      expect(addon[name](...all, results)).toBe(0)
-      return results[0] ?? 0
+    function inBatch(name: 'get' | 'set', fd: number): number {
+      const batch = batchOf([[fd, TB_OFFSET]])
+      addon.bindBatch(batch.memory)[name]()
+      return batch.results[0] ?? 0
     }
 
     it('makes close give EBADF if it is closed', () => {
@@ -127,8 +137,14 @@ describeUnless(addonLacks, 'the addon', () => {
   })
 
   describe('wrong arguments', () => {
-    const all: Record<string, readonly Kind[]> = { ...signatures, timebase: [] }
-    const rows = Object.entries(signatures).flatMap(([name, kinds]) =>
+    const all: Record<string, readonly Kind[]> = {
+      ...signatures,
+      bindBatch: [batchMemory],
+      bindClock: [clockWords],
+      getOneRegsAsync: [batchMemory],
+      setOneRegsAsync: [batchMemory],
+    }
+    const rows = Object.entries(all).flatMap(([name, kinds]) =>
       kinds.map((_, index): [string, number, readonly Kind[]] => [name, index + 1, kinds]),
     )
 
@@ -166,131 +182,102 @@ describeUnless(addonLacks, 'the addon', () => {
     })
   })
 
-  describe.each(['getOneRegs', 'setOneRegs'] as const)('%s', (name) => {
-    const right = (): unknown[] => [
-      new Int32Array(2).fill(NO_FD),
-      new BigUint64Array(2).fill(TB_OFFSET),
-      new Uint8Array(32),
-      new Int32Array(2),
-    ]
-    function withArgument(index: number, value: unknown): unknown[] {
-      const given = right()
-      given[index] = value
-      return given
-    }
-
-    const noArrays = [undefined, null, 2, 2n, '', [NO_FD, NO_FD], {}, { length: 2 }]
-    const noViews = [new ArrayBuffer(8), new DataView(new ArrayBuffer(8))]
-    it.each<[string, number, unknown[]]>([
-      ['fds', 0, [new Uint32Array(2), new Uint8Array(8), new BigInt64Array(1)]],
-      ['ids', 1, [new BigInt64Array(2), new Float64Array(2), new Uint8Array(16), [1n, 2n]]],
-      ['values', 2, [new Int8Array(32), new Uint8ClampedArray(32), new Uint32Array(8)]],
-      ['results', 3, [new Uint32Array(2), new Float32Array(2), new Uint8Array(8)]],
-    ])('throws for %s that are no typed array of the right kind', (_what, index, otherKinds) => {
-      for (const value of [...noArrays, ...noViews, ...otherKinds]) {
-        expectWrongType(
-          errorOf(() => named(name)(...withArgument(index, value))),
-          value,
-        )
-      }
-    })
-
-    it.each<[string, number, unknown[]]>([
-      ['fds', 0, [new Int32Array(0), new Int32Array(1), new Int32Array(3)]],
-      ['ids', 1, [new BigUint64Array(0), new BigUint64Array(1), new BigUint64Array(3)]],
-      ['values', 2, [0, 2, 16, 31, 33, 48].map((length) => new Uint8Array(length))],
-      ['results', 3, [new Int32Array(0), new Int32Array(1), new Int32Array(3)]],
-    ])('throws for %s of another length than the others have', (_what, index, lengths) => {
-      for (const value of lengths) {
-        expectOutOfRange(
-          errorOf(() => named(name)(...withArgument(index, value))),
-          value,
-        )
-      }
-    })
-
-    it('throws for an array whose memory has gone elsewhere', () => {
-      right().forEach((array, index) => {
-        const gone = detached(array as Int32Array<ArrayBuffer>)
-        expectOutOfRange(
-          errorOf(() => named(name)(...withArgument(index, gone))),
-          index,
-        )
-      })
-    })
-
-    it('throws for too few arguments, and for too many', () => {
-      for (let count = 0; count < 4; count++) {
-        expectWrongType(errorOf(() => named(name)(...right().slice(0, count))))
-      }
-      expectWrongType(errorOf(() => named(name)(...right(), new Int32Array(2))))
-    })
-
-    it.each(['0x105000000000009c', '0x106000000000009c', '0x10f000000000009c'])(
-      'throws for the id %s, of more than 128 bits, wherever it is',
-      (hex) => {
-        for (const index of [0, 1]) {
-          const results = new Int32Array(2).fill(77)
-          const ids = new BigUint64Array(2).fill(TB_OFFSET)
-          ids[index] = BigInt(hex)
-          const fds = new Int32Array(2).fill(devNull)
-          expectOutOfRange(errorOf(() => addon[name](fds, ids, new Uint8Array(32), results)))
-          // Nothing was done.
-          expect([...results]).toEqual([77, 77])
-        }
-      },
-    )
-
+  describe.each(['get', 'set'] as const)('the %s of a bound batch', (name) => {
     it('gives each entry its own result', () => {
-      const results = new Int32Array(4).fill(77)
-      const fds = Int32Array.of(devNull, closed, -1, devNull)
-      const ids = BigUint64Array.of(TB_OFFSET, TB_OFFSET, VR0, 0n)
-      expect(addon[name](fds, ids, new Uint8Array(64), results)).toBe(0)
-      expect([...results]).toEqual([ENOTTY, EBADF, EBADF, ENOTTY])
+      const batch = batchOf([
+        [devNull, TB_OFFSET],
+        [closed, TB_OFFSET],
+        [-1, VR0],
+        [devNull, 0n],
+        [devNull, 0x1050_0000_0000_009cn],
+        [devNull, 0xffff_ffff_ffff_ffffn],
+      ])
+      addon.bindBatch(batch.memory)[name]()
+      expect([...batch.results]).toEqual([ENOTTY, EBADF, EBADF, ENOTTY, EINVAL, EINVAL])
+      expect(batch.values.every((byte) => byte === 0)).toBe(true)
     })
 
-    it('may be empty', () => {
-      const [fds, ids] = [new Int32Array(0), new BigUint64Array(0)]
-      expect(addon[name](fds, ids, new Uint8Array(0), new Int32Array(0))).toBe(0)
+    it('takes what is in the memory when it is called, as often as it is', () => {
+      const batch = batchOf([[closed, TB_OFFSET]])
+      const call = addon.bindBatch(batch.memory)[name]
+      call()
+      expect(batch.results[0]).toBe(EBADF)
+      batch.fds[0] = devNull
+      call()
+      expect(batch.results[0]).toBe(ENOTTY)
+      batch.ids[0] = 0x1050_0000_0000_009cn
+      call()
+      expect(batch.results[0]).toBe(EINVAL)
     })
 
-    it('may be all of it detached, which is empty too', () => {
-      const given = right().map((array) => detached(array as Int32Array<ArrayBuffer>))
-      expect(named(name)(...given)).toBe(0)
+    it('takes no arguments and no this', () => {
+      const batch = batchOf([[devNull, TB_OFFSET]])
+      const call: unknown = addon.bindBatch(batch.memory)[name]
+      Reflect.apply(call as Call, 5, [1, 2n, {}])
+      expect(batch.results[0]).toBe(ENOTTY)
     })
 
-    it('does not overrun where results lie over ids that are still to come', () => {
-      const memory = new ArrayBuffer(65536)
-      new Uint8Array(memory).fill(0xa5)
-      const ids = new BigUint64Array(memory, 8, 2).fill(TB_OFFSET)
-      // The first result makes the upper half of the second id: a size of 32768 bytes.
-      const results = new Int32Array(memory, 20, 2)
-      const values = new Uint8Array(memory, 64, 32)
-      expect(addon[name](Int32Array.of(devNull, devNull), ids, values, results)).toBe(0)
-      expect([...results]).toEqual([ENOTTY, EINVAL])
-      const touched = [...new Uint8Array(memory).entries()].filter(([, byte]) => byte !== 0xa5)
-      expect(touched.every(([at]) => at >= 8 && at < 28)).toBe(true)
+    it('may be of no entries', () => {
+      const calls = addon.bindBatch(new OneRegBatch(0).memory)
+      calls[name]()
     })
 
-    it('takes arrays at odd offsets and in one memory', () => {
-      const memory = new ArrayBuffer(4096)
-      const bytes = new Uint8Array(memory).fill(0xa5)
-      const fds = new Int32Array(memory, 4, 2).fill(devNull)
-      const ids = new BigUint64Array(memory, 24, 2).fill(TB_OFFSET)
-      const results = new Int32Array(memory, 44, 2)
-      const values = new Uint8Array(memory, 101, 32)
-      expect(addon[name](fds, ids, values, results)).toBe(0)
-      expect([...results]).toEqual([ENOTTY, ENOTTY])
-      expect(bytes.subarray(52).every((byte) => byte === 0xa5)).toBe(true)
+    it('touches nothing beside its memory', () => {
+      const shared = new SharedArrayBuffer(256)
+      const all = new Uint8Array(shared).fill(0xa5)
+      addon.bindBatch(all.subarray(64, 128))[name]()
+      const touched = [...all.entries()].filter(([, byte]) => byte !== 0xa5).map(([at]) => at)
+      // The two results, at the end of it.
+      expect(touched.every((at) => at >= 120 && at < 128)).toBe(true)
+      expect(touched.length).toBeGreaterThan(0)
     })
 
-    it('takes arrays over shared memory', () => {
-      const results = new Int32Array(new SharedArrayBuffer(8))
-      const fds = new Int32Array(new SharedArrayBuffer(8)).fill(devNull)
-      const ids = new BigUint64Array(new SharedArrayBuffer(16)).fill(TB_OFFSET)
-      const values = new Uint8Array(new SharedArrayBuffer(32))
-      expect(addon[name](fds, ids, values, results)).toBe(0)
-      expect([...results]).toEqual([ENOTTY, ENOTTY])
+    it('outlives the memory’s last other holder', async () => {
+      const bind = () => {
+        const batch = batchOf([[devNull, TB_OFFSET]])
+        return { calls: addon.bindBatch(batch.memory), gone: new WeakRef(batch) }
+      }
+      const { calls, gone } = bind()
+      setFlagsFromString('--expose-gc')
+      const gc = runInNewContext('gc') as () => void
+      for (let tries = 0; tries < 10 && gone.deref() !== undefined; tries++) {
+        await nextTurn()
+        gc()
+      }
+      expect(gone.deref()).toBeUndefined()
+      calls[name]()
+    })
+  })
+
+  describe.each(['getOneRegsAsync', 'setOneRegsAsync'] as const)('%s', (name) => {
+    it('resolves to 0, with a result for each entry', async () => {
+      const batch = batchOf([
+        [devNull, TB_OFFSET],
+        [closed, TB_OFFSET],
+        [devNull, 0x1050_0000_0000_009cn],
+      ])
+      expect(await addon[name](batch.memory)).toBe(0)
+      expect([...batch.results]).toEqual([ENOTTY, EBADF, EINVAL])
+    })
+
+    it('takes the entries at once, and brings results only when it resolves', async () => {
+      const batch = batchOf([[devNull, TB_OFFSET]])
+      batch.results.fill(77)
+      const call = addon[name](batch.memory)
+      batch.fds.fill(-1)
+      batch.ids.fill(0n)
+      for (const end = Date.now() + 20; Date.now() < end;);
+      expect(batch.results[0]).toBe(77)
+      await call
+      expect(batch.results[0]).toBe(ENOTTY)
+      expect([batch.fds[0], batch.ids[0]]).toEqual([-1, 0n])
+    })
+
+    it('may be called many times at once', async () => {
+      const batches = Array.from({ length: 200 }, () => batchOf([[devNull, TB_OFFSET]]))
+      const calls = batches.map(({ memory }) => addon[name](memory))
+      expect(new Set(await Promise.all(calls))).toEqual(new Set([0]))
+      expect(batches.every(({ results }) => results[0] === ENOTTY)).toBe(true)
     })
   })
 
@@ -335,12 +322,20 @@ describeUnless(addonLacks, 'the addon', () => {
     })
   })
 
-  describe('sample', () => {
+  describe('a bound clock', () => {
+    const boundClock = () => {
+      const words = new BigUint64Array(new SharedArrayBuffer(32))
+      const result = new Int32Array(words.buffer, 24, 1)
+      return { words, result, ...addon.bindClock(words) }
+    }
+
     it('tells the time of day, and how closely the counter belongs to it', () => {
-      const words = new BigUint64Array(3)
+      const { words, result, sample } = boundClock()
+      result[0] = 77
       const before = Date.now()
-      expect(addon.sample(words)).toBe(0)
+      sample()
       const after = Date.now()
+      expect(result[0]).toBe(0)
       const [counter = 0n, timeOfDayNs = 0n, halfWidth = 0n] = words
       expect(counter).toBeGreaterThan(0n)
       const timeOfDayMs = Number(timeOfDayNs / 1_000_000n)
@@ -350,26 +345,19 @@ describeUnless(addonLacks, 'the addon', () => {
       expect(halfWidth).toBeLessThan(512_000_000n)
     })
 
-    it('counts on from one to the next', () => {
-      const [first, second] = [new BigUint64Array(3), new BigUint64Array(3)]
-      addon.sample(first)
-      for (let tries = 0; tries < 1_000_000 && (second[0] ?? 0n) <= (first[0] ?? 0n); tries++) {
-        addon.sample(second)
-      }
-      expect(second[0]).toBeGreaterThan(first[0] ?? 0n)
+    it('counts on from one sample to the next', () => {
+      const { words, sample } = boundClock()
+      sample()
+      const [first = 0n] = words
+      for (let tries = 0; tries < 1_000_000 && (words[0] ?? 0n) <= first; tries++) sample()
+      expect(words[0]).toBeGreaterThan(first)
     })
 
-    it('writes three words into memory of any kind, and no more', () => {
-      const memory = new BigUint64Array(new SharedArrayBuffer(40)).fill(0xa5n)
-      expect(addon.sample(memory.subarray(1, 4))).toBe(0)
-      expect([memory[0], memory[4]]).toEqual([0xa5n, 0xa5n])
-      expect(memory[1]).not.toBe(0xa5n)
-      expect(memory[2]).not.toBe(0xa5n)
+    itUnless(otherMachineLacks, 'has no timebase: ENOSYS', () => {
+      const { result, timebase } = boundClock()
+      timebase()
+      expect(result[0]).toBe(-38)
     })
-  })
-
-  itUnless(otherMachineLacks, 'has no timebase: ENOSYS', () => {
-    expect(addon.timebase()).toBe(-38n)
   })
 
   describe('worker threads', () => {
@@ -394,8 +382,8 @@ describeUnless(addonLacks, 'the addon', () => {
     it('may use it two at a time', async () => {
       const workers = [start(2_000), start(2_000)]
       expect(await Promise.all(workers.map(lastMessage))).toEqual([
-        [`true ${ENOTTY} true 0 0 true`],
-        [`true ${ENOTTY} true 0 0 true`],
+        [`true ${ENOTTY} true 0 true`],
+        [`true ${ENOTTY} true 0 true`],
       ])
     })
 

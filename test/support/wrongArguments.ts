@@ -99,6 +99,46 @@ export const threeWords: Kind = {
   ],
 }
 
+const unshared: unknown[] = [
+  undefined,
+  null,
+  64,
+  [0],
+  {},
+  { length: 64, byteLength: 64 },
+  new ArrayBuffer(64),
+  new SharedArrayBuffer(64),
+  new DataView(new SharedArrayBuffer(64)),
+  Buffer.alloc(64),
+  new Int32Array(new SharedArrayBuffer(64)),
+]
+
+/** The memory of a batch of two entries. */
+export const batchMemory: Kind = {
+  right: () => new Uint8Array(new SharedArrayBuffer(64)),
+  wrongTypes: () => [...unshared, new Uint8Array(64), new Int8Array(new SharedArrayBuffer(64))],
+  wrongRanges: () => [
+    new Uint8Array(new SharedArrayBuffer(1)),
+    new Uint8Array(new SharedArrayBuffer(63)),
+    new Uint8Array(new SharedArrayBuffer(65)),
+    // Aligned to 4 bytes only.
+    new Uint8Array(new SharedArrayBuffer(68), 4, 64),
+    new Uint8Array(new SharedArrayBuffer(((1 << 20) + 1) * 32)),
+  ],
+}
+
+/** The memory of the clocks. */
+export const clockWords: Kind = {
+  right: () => new BigUint64Array(new SharedArrayBuffer(32)),
+  wrongTypes: () => [
+    ...unshared,
+    new BigUint64Array(4),
+    new BigInt64Array(new SharedArrayBuffer(32)),
+    new Float64Array(new SharedArrayBuffer(32)),
+  ],
+  wrongRanges: () => [0, 24, 40].map((size) => new BigUint64Array(new SharedArrayBuffer(size))),
+}
+
 /** The calls that the kernel and the addon have in common, but for the batches. */
 export const signatures = {
   open: [path],
@@ -108,7 +148,6 @@ export const signatures = {
   createVcpu: [integer, integer],
   getOneReg: [integer, registerId, eightBytes],
   setOneReg: [integer, registerId, eightBytes],
-  sample: [threeWords],
 } as const satisfies Record<string, readonly Kind[]>
 
 /** A typed array whose memory has gone elsewhere. */

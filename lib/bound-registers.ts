@@ -1,0 +1,89 @@
+import { OneRegBatch } from './batch.ts'
+import { wrongValue } from './checks.ts'
+import { KvmError } from './errors.ts'
+import type { RegisterName, RegisterValue } from './registers.ts'
+import { lookUp, putValue, takeValue } from './value.ts'
+import type { Vcpu } from './vcpu.ts'
+
+/**
+ * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
+ * written as often as one likes in one crossing each, without garbage.
+ */
+export class BoundRegisters<N extends RegisterName = RegisterName> {
+  readonly vcpu: Vcpu
+  readonly names: readonly N[]
+  readonly #indexes: ReadonlyMap<unknown, number>
+  readonly #batch: OneRegBatch
+
+  /** @internal */
+  constructor(vcpu: Vcpu, names: readonly N[]) {
+    this.vcpu = vcpu
+    this.names = Object.freeze([...names])
+    this.#indexes = new Map(names.map((name, index) => [name, index]))
+    if (this.#indexes.size !== names.length) {
+      throw wrongValue('names', 'names that differ', names)
+    }
+    this.#batch = new OneRegBatch(names.length)
+    this.#batch.ids.set(names.map((name) => lookUp(name).id))
+    this.#batch.fds.fill(vcpu.fd)
+  }
+
+  /**
+   * Reads all of them from the kernel, in one crossing.
+   *
+   * @throws OneRegError ERR_KVM_CLOSED
+   * @throws KvmError for the first that could not be read; {@link get} then tells what the others hold
+   */
+  read(): void {
+    this.vcpu.checkOpen()
+    this.vcpu.host.kernel.getOneRegs(this.#batch)
+    this.#check('KVM_GET_ONE_REG')
+  }
+
+  /**
+   * Writes what was {@link set} or read before to the kernel, in one crossing and in the order of the
+   * names.
+   *
+   * @throws OneRegError ERR_KVM_CLOSED
+   * @throws KvmError for the first that could not be written; the others were
+   */
+  write(): void {
+    this.vcpu.checkOpen()
+    this.vcpu.host.kernel.setOneRegs(this.#batch)
+    this.#check('KVM_SET_ONE_REG')
+  }
+
+  /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
+  get<K extends N>(name: K): RegisterValue<K> {
+    return takeValue(this.#batch, this.#index(name), lookUp(name)) as RegisterValue<K>
+  }
+
+  /**
+   * Sets what {@link write} will write; no call to the kernel.
+   *
+   * @throws TypeError, RangeError for a value of the wrong type or range
+   */
+  set<K extends N>(name: K, value: RegisterValue<K>): void {
+    putValue(this.#batch, this.#index(name), name, value)
+  }
+
+  #index(name: N): number {
+    const index = this.#indexes.get(name)
+    if (index === undefined) {
+      lookUp(name)
+      throw wrongValue('the register', `one of those bound: ${this.names.join(', ')}`, name)
+    }
+    return index
+  }
+
+  #check(operation: string): void {
+    const { results } = this.#batch
+    for (let index = 0; index < results.length; index++) {
+      const result = results[index] ?? 0
+      if (result < 0) {
+        const register = this.names[index]
+        throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
+      }
+    }
+  }
+}

@@ -1,0 +1,132 @@
+#include "binding_async.h"
+
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "background.h"
+#include "kvm.h"
+
+namespace kvm_ppc {
+
+namespace {
+
+struct Job {
+  Job(Napi::TypedArray typed_array, const Batch& original)
+      : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
+        memory(Napi::Persistent(typed_array.As<Napi::Object>())),
+        target(original),
+        copy(original.data, original.data + original.count * kEntrySize) {}
+
+  // On the JavaScript thread.
+  void Finish() {
+    const size_t values = target.count * kMaxRegisterSize;
+    const size_t results = target.count * (kEntrySize - sizeof(int32_t));
+    std::memcpy(target.data, copy.data(), values);
+    std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
+    deferred.Resolve(Napi::Number::New(deferred.Env(), 0));
+  }
+
+  Napi::Promise::Deferred deferred;
+  Napi::ObjectReference memory;
+  Batch target;
+  std::vector<uint8_t> copy;
+};
+
+}  // namespace
+
+class Background : public std::enable_shared_from_this<Background> {
+ public:
+  explicit Background(Napi::Env env) {
+    const auto name = Napi::String::New(env, "kvm-ppc-onereg");
+    napi_status status = napi_create_threadsafe_function(
+        env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
+        [](napi_env env, napi_value, void* self, void*) {
+          // Without an environment there is nobody to tell.
+          if (env != nullptr) static_cast<Background*>(self)->FinishDone(env);
+        },
+        &wake_);
+    if (status == napi_ok) status = napi_unref_threadsafe_function(env, wake_);
+    NAPI_THROW_IF_FAILED_VOID(env, status);
+  }
+
+  // From here on no thread may touch what belongs to the environment.
+  void End() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ended_ = true;
+    // Jobs that are done or in flight keep JavaScript's objects, which go down with it.
+    for (Job* job : done_) Abandon(job);
+    done_.clear();
+  }
+
+  void Start(Napi::Env env, std::unique_ptr<Job> job, void (*call)(const Batch&)) {
+    Job* started = job.get();
+    const int result = RunInBackground([self = shared_from_this(), started, call] {
+      call({started->copy.data(), started->target.count});
+      self->Done(started);
+    });
+    if (result < 0) {
+      job->deferred.Resolve(Napi::Number::New(env, result));
+      return;
+    }
+    job.release();
+    // As long as a call is in flight the process waits for it.
+    if (in_flight_++ == 0) napi_ref_threadsafe_function(env, wake_);
+  }
+
+ private:
+  // On the thread that made the calls.
+  void Done(Job* job) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (ended_) {
+      Abandon(job);
+      return;
+    }
+    done_.push_back(job);
+    napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+  }
+
+  void FinishDone(Napi::Env env) {
+    std::vector<Job*> done;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      done.swap(done_);
+    }
+    const Napi::HandleScope scope(env);
+    for (Job* job : done) {
+      const std::unique_ptr<Job> owned(job);
+      owned->Finish();
+      if (--in_flight_ == 0) napi_unref_threadsafe_function(env, wake_);
+    }
+  }
+
+  // Its references belong to an environment that is gone: they are left as they are.
+  static void Abandon(Job* job) {
+    job->memory.SuppressDestruct();
+    delete job;
+  }
+
+  std::mutex mutex_;
+  bool ended_ = false;
+  std::vector<Job*> done_;
+  size_t in_flight_ = 0;
+  napi_threadsafe_function wake_ = nullptr;
+};
+
+std::shared_ptr<Background> MakeBackground(Napi::Env env) {
+  auto background = std::make_shared<Background>(env);
+  // After the thread-safe function, so that it runs before that function's own.
+  env.AddCleanupHook([background] { background->End(); });
+  return background;
+}
+
+Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
+                         const Batch& batch, void (*call)(const Batch&)) {
+  auto job = std::make_unique<Job>(memory, batch);
+  const Napi::Promise promise = job->deferred.Promise();
+  background->Start(memory.Env(), std::move(job), call);
+  return promise;
+}
+
+}  // namespace kvm_ppc
