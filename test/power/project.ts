@@ -8,8 +8,8 @@ import { pack } from './image.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
 
-/** What the command line needs, all that the test suite needs, or what test/power/move needs. */
-export type Extent = 'command' | 'suite' | 'move'
+/** What the command line needs, all that the test suite needs, or what test/power/move or bench needs. */
+export type Extent = 'command' | 'suite' | 'move' | 'bench'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
@@ -19,12 +19,15 @@ const placeOnHost = 'kvm-ppc-onereg'
 /** Made from the rest, and here for the processor of this machine. */
 const made = new Set(['build', 'coverage', 'dist', 'node_modules'])
 
+/** Where the host finds the C program of bench/, from the project's folder. */
+export const baselineOnHost = 'build/bench/baseline'
+
 /** Brought by the cross compiler. A test compares the register table with it. */
 const kernelHeader = '/usr/powerpc64le-linux-gnu/include/asm/kvm.h'
 
 /** The archives with this project as it is now, in the order in which to unpack them. */
 export async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
-  const forTests = extent === 'suite'
+  const forTests = extent === 'suite' || extent === 'bench'
   const guest = 'test/power/guest/build/Release'
   const dependencies = await dependenciesArchive(root, placeOnHost, { forTests })
   const staged = path.join(directory, 'project')
@@ -42,6 +45,7 @@ export async function projectArchives(extent: Extent, directory: string): Promis
     await copyBuilt(await guestAddon(root), path.join(project, guest))
     await compileMove(project)
   }
+  if (extent === 'bench') await compileBaseline(path.join(project, baselineOnHost))
   // Two runs at once must not compile into what the other is copying.
   await exclusively('dist', async () => {
     await buildIfOutdated()
@@ -57,6 +61,13 @@ async function compileMove(into: string): Promise<void> {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
   const args = ['--project', 'test/power/move/tsconfig.json', '--outDir', into]
   await stage('compiling the move', () => run(process.execPath, [tsc, ...args], { cwd: root }))
+}
+
+/** The C program beside which bench/ shows the library. */
+async function compileBaseline(file: string): Promise<void> {
+  const source = path.join(root, 'bench/baseline.c')
+  await mkdir(path.dirname(file), { recursive: true })
+  await run('powerpc64le-linux-gnu-gcc', ['-O2', '-Wall', '-Wextra', '-static', '-o', file, source])
 }
 
 async function copyBuilt(file: string, into: string): Promise<void> {

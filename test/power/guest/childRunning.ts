@@ -1,0 +1,75 @@
+import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Worker, isMainThread, workerData } from 'node:worker_threads'
+import { Host } from '../../../lib/host.ts'
+import { NativeKernel } from '../../../lib/native.ts'
+import { TestGuest } from './index.ts'
+
+// A process with a vCPU in KVM_RUN, which it never leaves by itself, and what may happen then.
+
+const host = new Host(new NativeKernel())
+
+if (isMainThread) await main(process.argv[2] ?? '')
+else await inWorker()
+
+async function main(mode: string): Promise<void> {
+  const guest = new TestGuest(host, 'watch', 1)
+  const [vcpu] = guest.vcpus
+  guest.start()
+  await wait(200)
+  if (mode === 'get' || mode === 'getAsync') {
+    setTimeout(() => {
+      console.log('a timer fired')
+    }, 200)
+  }
+  console.log('waiting')
+  switch (mode) {
+    case 'get':
+      vcpu?.get('TB_OFFSET')
+      break
+    case 'getAsync':
+      await vcpu?.getAsync('TB_OFFSET')
+      break
+    case 'exit':
+      void vcpu?.getAsync('TB_OFFSET')
+      await wait(200)
+      process.exit(0)
+      break
+    case 'throw':
+      void vcpu?.getAsync('TB_OFFSET')
+      process.on('exit', () => {
+        process.exitCode = 7
+      })
+      process.on('uncaughtException', () => {
+        process.exit()
+      })
+      await wait(200)
+      throw new Error('Something else went wrong')
+    case 'worker':
+      await terminateWorker(vcpu?.fd ?? -1)
+      console.log('terminated')
+      guest.stop()
+      // The worker's call ends now, and it has nobody to tell.
+      await wait(200)
+      console.log(String(vcpu?.get('TB_OFFSET')))
+      guest.close()
+      break
+  }
+}
+
+async function terminateWorker(fd: number): Promise<void> {
+  // In a worker of Node 20, `--import tsx` does nothing.
+  const url = JSON.stringify(import.meta.url)
+  const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${url}, ${url}))`
+  const worker = new Worker(code, { eval: true, workerData: { fd } })
+  await once(worker, 'message')
+  await worker.terminate()
+}
+
+async function inWorker(): Promise<void> {
+  const { parentPort } = await import('node:worker_threads')
+  const { fd } = workerData as { fd: number }
+  void host.vcpu(fd, 0).getAsync('TB_OFFSET')
+  await wait(200)
+  parentPort?.postMessage('in flight')
+}

@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import path from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Host } from '../../../lib/host.ts'
+import { NativeKernel } from '../../../lib/native.ts'
+import { TestGuest } from './index.ts'
+
+const NS_PER_MS = 1e6
+
+const host = new Host(new NativeKernel())
+
+afterAll(() => {
+  host.close()
+})
+
+/** One of one vCPU, in KVM_RUN, which it does not leave. */
+function runningGuest(): TestGuest {
+  const guest = new TestGuest(host, 'watch', 1)
+  guest.start()
+  return guest
+}
+
+function threads(): number {
+  return readdirSync('/proc/self/task').length
+}
+
+describe('a vCPU that runs', () => {
+  it('lets the event loop live while getAsync waits, and answers when it is kicked', async () => {
+    using guest = runningGuest()
+    const [vcpu] = guest.vcpus
+    await wait(100)
+    let answer: bigint | undefined
+    const call = vcpu?.getAsync('TB_OFFSET').then((value) => (answer = value))
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    await wait(3_000)
+    delay.disable()
+    expect(answer).toBeUndefined()
+    const late = (percentile: number): number => delay.percentile(percentile) / NS_PER_MS - 1
+    console.log(
+      `timers while a call waits: late by ${late(50).toFixed(1)} ms in the median, ` +
+        `${late(99).toFixed(1)} ms at the 99th percentile, ${(delay.max / NS_PER_MS - 1).toFixed(1)} ms at worst`,
+    )
+    // Of a thousand and more; what is above it is the emulation of two processors on two.
+    expect(late(90)).toBeLessThan(5)
+    guest.stop()
+    expect(await call).toBe(0n)
+  })
+
+  it('takes one thread for 64 calls, and none from others’ work', async () => {
+    using guest = runningGuest()
+    const [vcpu] = guest.vcpus
+    await wait(100)
+    await readFile('/proc/self/stat')
+    const before = threads()
+    const calls = Array.from({ length: 64 }, async () => vcpu?.getAsync('TB_OFFSET'))
+    await wait(200)
+    expect(threads()).toBe(before + 1)
+    // libuv's threads are four: with a call on each, this would wait for the guest.
+    expect(await readFile('/proc/self/stat', 'utf8')).toMatch(/^\d+ /)
+    guest.stop()
+    expect(new Set(await Promise.all(calls))).toEqual(new Set([0n]))
+  })
+
+  it('is written once it is stopped, and by no call that was aborted before its turn', async () => {
+    using guest = runningGuest()
+    const [vcpu] = guest.vcpus
+    await wait(100)
+    const controller = new AbortController()
+    const first = vcpu?.setAsync('DAR', 1n)
+    const second = vcpu?.setAsync('DAR', 2n, { signal: controller.signal })
+    await wait(100)
+    controller.abort()
+    await expect(second).rejects.toMatchObject({ name: 'AbortError' })
+    guest.stop()
+    await first
+    expect(vcpu?.get('DAR')).toBe(1n)
+  })
+
+  it('may be closed with a call in flight: its descriptor stays until that ends', async () => {
+    using guest = runningGuest()
+    await wait(100)
+    // An owner of its own: the guest's are borrowed.
+    const borrowed = host.vcpu(guest.vcpus[0]?.fd ?? -1, 0)
+    const call = borrowed.getAsync('TB_OFFSET')
+    await wait(100)
+    borrowed.close()
+    guest.stop()
+    expect(await call).toBe(0n)
+  })
+})
+
+describe('a process with a vCPU that runs', () => {
+  /** How it ended, and what it printed until then. */
+  async function run(mode: string, killAfterMs?: number): Promise<string> {
+    const program = path.join(import.meta.dirname, 'childRunning.ts')
+    const child = spawn(process.execPath, ['--import', 'tsx', program, mode], {
+      env: { ...process.env, NODE_OPTIONS: '' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let printed = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      printed += text
+      if (text.includes('waiting') && killAfterMs !== undefined) {
+        setTimeout(() => child.kill('SIGTERM'), killAfterMs)
+        setTimeout(() => child.kill('SIGKILL'), 2 * killAfterMs)
+      }
+    })
+    const [status, signal] = (await once(child, 'close')) as [number | null, string | null]
+    return `${printed}${signal ?? status ?? ''}`
+  }
+
+  it('is blocked by a synchronous get: no timer fires, and SIGTERM does nothing', async () => {
+    expect(await run('get', 5_000)).toBe('waiting\nSIGKILL')
+  })
+
+  it('goes on during getAsync', async () => {
+    expect(await run('getAsync', 2_000)).toBe('waiting\na timer fired\nSIGKILL')
+  })
+
+  it('can exit with a call in flight', async () => {
+    expect(await run('exit')).toBe('waiting\n0')
+  })
+
+  it('can end by an uncaught exception with a call in flight', async () => {
+    expect(await run('throw')).toBe('waiting\n7')
+  })
+
+  it('can terminate a worker with a call in flight, and use the vCPU afterwards', async () => {
+    expect(await run('worker')).toBe('waiting\nterminated\n0\n0')
+  })
+})
