@@ -35,6 +35,18 @@ export type { VmstateReader } from './reader.ts'
 
 export { cpu, cpuTimebase } from './cpu.ts'
 export { spapr, timebase } from './spapr.ts'
+export {
+  cpuTimebaseToState,
+  qemuTimebaseToState,
+  stateToCpuTimebase,
+  stateToQemuTimebase,
+} from './timebase-state.ts'
+export type {
+  BeyondCpuTimebase,
+  BeyondQemuTimebase,
+  CpuTimebase,
+  QemuTimebaseFields,
+} from './timebase-state.ts'
 
 export { VmstateError } from '../errors.ts'
 export type { VmstateErrorCode } from '../errors.ts'
