@@ -1,6 +1,6 @@
 import { checkInteger, checkObject, checkOptionNames, shown, wrongType } from '../checks.ts'
 import { checkDescription } from './description.ts'
-import type { DestinationOf, StateOf, VmstateDescription } from './description.ts'
+import type { VmstateDescription } from './description.ts'
 import type {
   ArrayKind,
   Count,
@@ -13,6 +13,7 @@ import type {
 import { VmstateReader } from './reader.ts'
 import { checkScalar } from './scalars.ts'
 import { SUBSECTION_MARK } from './subsection.ts'
+import type { DestinationOf, StateOf } from './types.ts'
 
 /** How {@link decode} reads. */
 export interface DecodeOptions<Destination = unknown> {

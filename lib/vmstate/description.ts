@@ -1,6 +1,7 @@
-import { checkInteger, checkObject, wrongType, wrongValue } from '../checks.ts'
-import type { Count, DestinationOfKind, FieldKind, StateOfKind } from './kinds.ts'
+import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
+import type { Count, FieldKind } from './kinds.ts'
 import type { VmstateReader } from './reader.ts'
+import type { DestinationOfFields, StateOfFields, Typed } from './types.ts'
 
 /** Versions are an int in QEMU. */
 const MAX_VERSION = 0x7fff_ffff
@@ -8,48 +9,24 @@ const MAX_VERSION = 0x7fff_ffff
 /** The name of a subsection has one byte for its length. */
 const MAX_NAME_LENGTH = 255
 
+const hooks = ['loadStateOld', 'preSave', 'postLoad', 'needed'] as const
+
+const optionNames = [
+  ...['name', 'versionId', 'minimumVersionId', 'minimumVersionIdOld', 'fields', 'subsections'],
+  ...hooks,
+]
+
 /** A description's fields by name, in the order in which they stand on the wire. */
 export type Fields = Readonly<Record<string, FieldKind>>
 
 /** A description's subsections by the name that their state has in the description's own. */
 export type Subsections = Readonly<Record<string, VmstateDescription>>
 
-type Flat<T> = { [K in keyof T]: T[K] }
-type Held<F> = { [K in keyof F as [StateOfKind<F[K]>] extends [never] ? never : K]: F[K] }
-type Needed<F> = { [K in keyof F as [DestinationOfKind<F[K]>] extends [never] ? never : K]: F[K] }
-type Certain<F> = { [K in keyof F as F[K] extends Uncertain ? never : K]: F[K] }
-type Possible<F> = { [K in keyof F as F[K] extends Uncertain ? K : never]: F[K] }
-interface Uncertain {
-  readonly kind: 'since' | 'when'
-}
-
-type StateOfFields<F, S> = Flat<
-  { readonly [K in keyof Certain<Held<F>>]: StateOfKind<F[K & keyof F]> } & {
-    readonly [K in keyof Possible<Held<F>>]?: StateOfKind<F[K & keyof F]>
-  } & { readonly [K in keyof Named<S>]?: StateOf<S[K & keyof S]> }
->
-
-/** Without the names that a description without subsections is taken to have. */
-type Named<S> = { [K in keyof S as string extends K ? never : K]: S[K] }
-
-type NeededSubsections<S> = {
-  [K in keyof Named<S> as [DestinationOf<S[K & keyof S]>] extends [never] ? never : K]: S[K &
-    keyof S]
-}
-
-type DestinationOfFields<F, S> = [keyof Needed<F> | keyof NeededSubsections<S>] extends [never]
-  ? never
-  : Flat<
-      { readonly [K in keyof Certain<Needed<F>>]: DestinationOfKind<F[K & keyof F]> } & {
-        readonly [K in keyof Possible<Needed<F>>]?: DestinationOfKind<F[K & keyof F]>
-      } & { readonly [K in keyof NeededSubsections<S>]?: DestinationOf<S[K & keyof S]> }
-    >
-
-declare const types: unique symbol
-
 /** A description that {@link vmstate} has checked. */
-export interface VmstateDescription<State = unknown, Destination = unknown> {
-  readonly [types]?: { readonly state: State; readonly destination: Destination }
+export interface VmstateDescription<State = unknown, Destination = unknown> extends Typed<
+  State,
+  Destination
+> {
   readonly name: string
   readonly versionId: number
   readonly minimumVersionId: number
@@ -71,13 +48,6 @@ export function checkDescription(description: unknown): void {
     throw wrongType('description', 'made by vmstate()', description)
   }
 }
-
-/** What a description's bytes are in JavaScript. */
-export type StateOf<D> = D extends VmstateDescription<infer State> ? State : never
-
-/** What the destination has to have for a description's bytes to be loaded; `never` if nothing. */
-export type DestinationOf<D> =
-  D extends VmstateDescription<unknown, infer Destination> ? Destination : never
 
 /** What {@link vmstate} is told: the names are those of QEMU's VMStateDescription. */
 export interface VmstateSource<F, S, State> {
@@ -126,19 +96,30 @@ export function vmstate<const F extends Fields, const S extends Subsections>(
   source: VmstateSource<F, S, NoInfer<StateOfFields<F, S>>>,
 ): VmstateDescription<StateOfFields<F, S>, DestinationOfFields<F, S>> {
   checkObject('the description', source)
+  checkOptionNames('the description', source, optionNames)
   const { name, versionId, minimumVersionId } = source
   checkName(name)
   checkInteger('versionId', versionId, MAX_VERSION)
   checkInteger('minimumVersionId', minimumVersionId, versionId)
   const description = { subsections: {}, minimumVersionIdOld: minimumVersionId, ...source }
   checkInteger('minimumVersionIdOld', description.minimumVersionIdOld, minimumVersionId)
-  if (description.minimumVersionIdOld < minimumVersionId && source.loadStateOld === undefined) {
-    throw wrongType('loadStateOld', 'a function, for minimumVersionIdOld', source.loadStateOld)
-  }
+  checkHooks(description)
   checkFields(description.fields)
   checkSubsections(description)
   checked.add(description)
   return description
+}
+
+function checkHooks(description: VmstateDescription): void {
+  for (const hook of hooks) {
+    const given: unknown = Reflect.get(description, hook)
+    if (given !== undefined && typeof given !== 'function')
+      throw wrongType(hook, 'a function', given)
+  }
+  const { minimumVersionId, minimumVersionIdOld } = description
+  if (minimumVersionIdOld < minimumVersionId && !Object.hasOwn(description, 'loadStateOld')) {
+    throw wrongType('loadStateOld', 'a function, for minimumVersionIdOld', undefined)
+  }
 }
 
 function checkName(name: unknown): void {

@@ -8,7 +8,7 @@ import {
 } from '../checks.ts'
 import { VmstateError } from '../errors.ts'
 import { checkDescription } from './description.ts'
-import type { StateOf, VmstateDescription } from './description.ts'
+import type { VmstateDescription } from './description.ts'
 import { uint32, uint8 } from './kinds.ts'
 import type {
   ArrayKind,
@@ -22,6 +22,7 @@ import { Path } from './path.ts'
 import { checkScalar } from './scalars.ts'
 import { SUBSECTION_MARK } from './subsection.ts'
 import { VmstateWriter } from './writer.ts'
+import type { StateOf } from './types.ts'
 
 /** How {@link encode} writes. */
 export interface EncodeOptions {

@@ -1,12 +1,6 @@
 export { vmstate } from './description.ts'
-export type {
-  DestinationOf,
-  Fields,
-  StateOf,
-  Subsections,
-  VmstateDescription,
-  VmstateSource,
-} from './description.ts'
+export type { Fields, Subsections, VmstateDescription, VmstateSource } from './description.ts'
+export type { DestinationOf, StateOf } from './types.ts'
 export {
   array,
   bool,

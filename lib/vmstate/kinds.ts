@@ -1,18 +1,12 @@
 import { checkInteger, checkObject, shown, wrongType, wrongValue } from '../checks.ts'
 import { checkDescription } from './description.ts'
 import type { VmstateDescription } from './description.ts'
+import type { DestinationOf, EachOf, ObjectOf, StateOf, Typed } from './types.ts'
 
 /**
  * The kinds of a description's fields. Those of QEMU are macros (include/migration/vmstate.h); beside
  * each constructor stands the one that it is the like of. All integers are big-endian on the wire.
  */
-
-declare const types: unique symbol
-
-/** What a field holds, and what a destination has to have for it: known to the compiler only. */
-interface Typed<State, Destination = never> {
-  readonly [types]?: { readonly state: State; readonly destination: Destination }
-}
 
 export interface IntegerKind {
   readonly kind: 'integer'
@@ -86,15 +80,6 @@ export type ElementKind = ScalarKind | BufferKind | ArrayKind | StructKind
 export type FieldKind =
   ElementKind | EqualKind | UnusedKind | StructPointerKind | SinceKind | WhenKind
 
-/** What a field of this kind is in JavaScript; `never` if it is nothing. */
-export type StateOfKind<K> =
-  K extends Typed<infer State, unknown> ? (unknown extends State ? unknown : State) : unknown
-
-/** What the destination must have for a field of this kind; `never` if nothing. */
-export type DestinationOfKind<K> = K extends Typed<unknown, infer Destination> ? Destination : never
-
-type Each<Destination> = [Destination] extends [never] ? never : readonly Destination[]
-
 function integer<T extends number | bigint>(
   bits: IntegerKind['bits'],
   signed: boolean,
@@ -126,9 +111,7 @@ export const bool: BoolKind & Typed<boolean> = { kind: 'bool' }
  * A value that must be the destination's own (VMSTATE_UINT32_EQUAL and its like): a host's frequency, a
  * processor's version. It is written as it is, and compared on load.
  */
-export function equal<K extends ScalarKind>(
-  of: K,
-): EqualKind & Typed<StateOfKind<K>, StateOfKind<K>> {
+export function equal<K extends ScalarKind>(of: K): EqualKind & Typed<StateOf<K>, StateOf<K>> {
   return { kind: 'equal', of: checkKind(of, ['integer', 'bool']) }
 }
 
@@ -142,7 +125,7 @@ export function equal<K extends ScalarKind>(
 export function array<K extends ElementKind>(
   of: K,
   count: Count,
-): ArrayKind & Typed<readonly StateOfKind<K>[], Each<DestinationOfKind<K>>> {
+): ArrayKind & Typed<readonly StateOf<K>[], EachOf<DestinationOf<K>>> {
   checkKind(of, ['integer', 'bool', 'buffer', 'array', 'struct'])
   const smallest = smallestSize(of)
   if (typeof checkCount('count', count) === 'string' && smallest === 0) {
@@ -180,7 +163,7 @@ export function struct<State, Destination>(
  */
 export function structPointer<State, Destination>(
   description: VmstateDescription<State, Destination>,
-): StructPointerKind & Typed<State, [Destination] extends [never] ? object : Destination> {
+): StructPointerKind & Typed<State, ObjectOf<Destination>> {
   checkDescription(description)
   return { kind: 'structPointer', description, versionId: description.versionId }
 }
@@ -189,7 +172,7 @@ export function structPointer<State, Destination>(
 export function since<K extends FieldKind>(
   versionId: number,
   of: K,
-): SinceKind & Typed<StateOfKind<K>, DestinationOfKind<K>> {
+): SinceKind & Typed<StateOf<K>, DestinationOf<K>> {
   return { kind: 'since', versionId: checkInteger('versionId', versionId), of }
 }
 
@@ -200,7 +183,7 @@ export function since<K extends FieldKind>(
 export function when<K extends FieldKind>(
   condition: Condition,
   of: K,
-): WhenKind & Typed<StateOfKind<K>, DestinationOfKind<K>> {
+): WhenKind & Typed<StateOf<K>, DestinationOf<K>> {
   if (typeof condition !== 'function') throw wrongType('condition', 'a function', condition)
   return { kind: 'when', condition, of }
 }

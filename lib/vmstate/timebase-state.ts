@@ -5,9 +5,9 @@ import type { TimebaseState } from '../state.ts'
 import { TIMEBASE_OFFSET_STEP } from '../timebase.ts'
 import type { TimebasePoint } from '../timebase.ts'
 import { cpuTimebase } from './cpu.ts'
-import type { StateOf } from './description.ts'
 import { encode } from './encode.ts'
 import type { timebase } from './spapr.ts'
+import type { StateOf } from './types.ts'
 
 const NS_PER_US = 1000n
 const U32_MAX = 0xffff_ffffn

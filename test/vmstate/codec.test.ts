@@ -613,6 +613,8 @@ describe('a description is refused', () => {
     ['with versions out of order', { minimumVersionId: 3 }],
     ['with old versions out of order', { minimumVersionIdOld: 2 }],
     ['with an old version and no way to load it', { minimumVersionIdOld: 0 }],
+    ['with a misspelt name of its own', { minimumVersionID: 1 }],
+    ['with a hook that is no function', { postLoad: true }],
     ['with a fraction of a version', { versionId: 1.5 }],
     ['with a field that JavaScript would move', { fields: { 1: v.uint8 } }],
     [
