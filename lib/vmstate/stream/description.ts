@@ -2,7 +2,7 @@ import { malformed, overLimit, truncated } from './errors.ts'
 import { parseJson } from './json.ts'
 import type { Json } from './json.ts'
 import { DESCRIPTION_LIMIT, HELD_LIMIT } from './limits.ts'
-import { PAGE_SIZE } from './ram.ts'
+import { PAGE_SIZE } from './ram-pages.ts'
 
 /** A field as the description has it. */
 export interface DescribedField {

@@ -1,5 +1,5 @@
 import type { QemuCommand } from './commands.ts'
-import type { QemuRamBlock } from './ram.ts'
+import type { QemuRamBlock } from './ram-blocks.ts'
 
 export type { QemuCommand, QemuRamBlock }
 
