@@ -11,7 +11,7 @@ import {
   uint8,
   unused,
   when,
-} from './kinds.ts'
+} from './fields.ts'
 
 /**
  * A guest's timebase in QEMU's format, 16 bytes (hw/ppc/ppc.c, vmstate_ppc_timebase). The state has

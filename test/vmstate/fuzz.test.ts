@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { VmstateError } from '../../lib/errors.ts'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import type { VmstateDescription } from '../../lib/vmstate/index.ts'
-import { describedStates, ownDescriptions } from './descriptions.ts'
-import { Dice, mutated } from './mutations.ts'
+import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
+import { Dice, mutated } from '../support/mutations.ts'
 
 const BLOBS = 120_000
 
