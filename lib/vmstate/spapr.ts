@@ -39,11 +39,11 @@ function capability(name: string) {
 
 /**
  * The section `spapr` of a pseries guest's stream (hw/ppc/spapr.c, vmstate_spapr), which has the
- * timebase as `tb` from version 2 on. Version 3 is what QEMU writes for every machine;
- * 1 and 2 come from QEMU 2.2 and before.
+ * timebase as `tb` from version 2 on. Version 3 is what QEMU writes for every machine; 1 and 2 come
+ * from QEMU 2.2 and before.
  *
- * The subsections are those that guests are found to have, in QEMU's order; others (of a hot plug under way, of nested
- * guests, of a persistent memory) are an error by name.
+ * The subsections are those that guests were found to have, in QEMU's order. Others, as of a hot plug
+ * under way or of nested guests, are an error by name.
  */
 export const spapr = vmstate({
   name: 'spapr',
