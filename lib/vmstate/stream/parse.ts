@@ -107,7 +107,7 @@ function undescribed(
   if (parts.length === 0) throw missing('There are no devices in the stream', end)
   if (!search) {
     throw missing(
-      'The stream has no description at its end: it was cut off, or it was made without one; in that case its timebase can be searched for',
+      'The stream has no description at its end: it was cut off, or made without one, in which case the option search looks for its timebase',
       end,
     )
   }
