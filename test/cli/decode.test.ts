@@ -169,11 +169,7 @@ describe('decode fails with 1 and a line on stderr', () => {
   it.each([
     ['nothing at all', Buffer.alloc(0), /neither/],
     ['half a stream', Buffer.from('QEVM\0\0\0\x03'), /byte 8, 0x8/],
-    [
-      'half of what gzip made',
-      gzipSync(Buffer.alloc(99, 'QEVM')).subarray(0, 20),
-      /unexpected end/,
-    ],
+    ['half of what gzip made', readFileSync(mini).subarray(0, 1000), /unexpected end/],
     ['what only begins like gzip', Buffer.from([0x1f, 0x8b, 0xff, 0xff]), /compression method/],
     ['what xz packed', Buffer.from('fd377a585a0000', 'hex'), /unxz/],
     ['other JSON', Buffer.from('{"format": "other"}'), /no saved timebase/],

@@ -54,10 +54,10 @@ describe('docs/formats.md', () => {
   it('has examples that run', () => {
     if (!existsSync(`${root}/dist/vmstate`)) throw new Error('not built: npm run build:lib')
     const folder = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-'))
-    const stream = path.join(folder, 'guest.stream')
+    const stream = path.join(folder, 'guest.migration')
     writeFileSync(stream, gunzipSync(readFileSync(`${root}/test/streams/good/f-mini.bin.gz`)))
     const printed = examples.map((example) => {
-      const code = example.replace('guest.stream', stream)
+      const code = example.replace('guest.migration', stream)
       const { stdout, stderr } = spawnSync(
         process.execPath,
         ['--input-type=module', '--eval', `${code}\nconsole.log(state.guestTimebase)`],

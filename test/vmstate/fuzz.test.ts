@@ -4,7 +4,7 @@ import { VmstateError } from '../../lib/errors.ts'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import type { VmstateDescription } from '../../lib/vmstate/index.ts'
 import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
-import { mutate, random } from './streams/mutate.ts'
+import { Dice, mutated } from './mutations.ts'
 
 const BLOBS = 120_000
 
@@ -16,7 +16,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? 1)
 
 interface Blob {
   readonly description: VmstateDescription
-  readonly bytes: Buffer
+  readonly bytes: Uint8Array
   readonly state: unknown
 }
 
@@ -24,11 +24,11 @@ function blobs(): { cpus: Blob[]; others: Blob[] } {
   const own = ownDescriptions.flatMap(({ description, states }) =>
     fc.sample(states, { numRuns: 10, seed }).map((state) => ({ description, state })),
   )
-  const others = fc.sample(describedStates, { numRuns: 200, seed })
-  const all = [...own, ...others].map(({ description, state }) => ({
+  const random = fc.sample(describedStates, { numRuns: 200, seed })
+  const all = [...own, ...random].map(({ description, state }) => ({
     description,
     state,
-    bytes: Buffer.from(encode(description, state)),
+    bytes: encode(description, state),
   }))
   return {
     cpus: all.filter(({ description }) => description.name === 'cpu'),
@@ -36,20 +36,10 @@ function blobs(): { cpus: Blob[]; others: Blob[] } {
   }
 }
 
-function pick<T>(list: readonly T[], below: (limit: number) => number): T {
-  const picked = list[below(list.length)]
-  if (picked === undefined) throw new Error('there is nothing to pick from')
-  return picked
-}
-
 /** Whether it was read. Throws what is neither a value nor an error of ours. */
-function isRead(
-  { description, state }: Blob,
-  bytes: Uint8Array,
-  below: (limit: number) => number,
-): boolean {
-  const versionId = below(8) === 0 ? below(8) : description.versionId
-  const destination = below(2) === 0 ? 'unknown' : state
+function isRead({ description, state }: Blob, bytes: Uint8Array, dice: Dice): boolean {
+  const versionId = dice.below(8) === 0 ? dice.below(8) : description.versionId
+  const destination = dice.below(2) === 0 ? 'unknown' : state
   try {
     const read = decode(description, bytes, { versionId, destination })
     // Had anything been made that the bytes do not have, it would be longer.
@@ -73,17 +63,17 @@ describe('mutated blobs', () => {
     `end in a value or an error of ours, each at once: ${BLOBS} of them`,
     { timeout: 120_000 },
     () => {
-      const below = random(seed)
+      const dice = new Dice(seed)
       const { cpus, others } = blobs()
       const all = others.map(({ bytes }) => bytes)
       const outcomes = { read: 0, refused: 0 }
       let slowest = 0
       for (let index = 0; index < BLOBS; index++) {
-        const blob = pick(below(CPU_SHARE) === 0 ? cpus : others, below)
-        const bytes = mutate(blob.bytes, pick(all, below), below)
+        const blob = dice.pick(dice.below(CPU_SHARE) === 0 ? cpus : others)
+        const bytes = mutated(blob.bytes, dice, all)
         const start = cpuMilliseconds()
         try {
-          outcomes[isRead(blob, bytes, below) ? 'read' : 'refused']++
+          outcomes[isRead(blob, bytes, dice) ? 'read' : 'refused']++
         } catch (error) {
           const what = `FUZZ_SEED=${seed}, blob ${index} of ${blob.description.name}: ${bytes.toString('hex')}`
           throw new Error(what, { cause: error })

@@ -34,8 +34,8 @@ import {
   u64,
   BLOCK,
 } from './streams/build.ts'
+import { Dice, mutated } from './mutations.ts'
 import { readStreamFile } from './streams/expected.ts'
-import { mutate, random } from './streams/mutate.ts'
 import { read } from './streams/read.ts'
 
 const MUTANTS = 110_000
@@ -107,12 +107,11 @@ function readOrError(bytes: Buffer, search: boolean): QemuStream | VmstateError 
 }
 
 function readMutants(bases: readonly Buffer[], count: number, seed: number) {
-  const below = random(seed)
+  const dice = new Dice(seed)
   const outcomes = { read: 0, refused: 0 }
   for (let done = 0; done < count; done++) {
-    const base = bases[below(bases.length)] ?? ordinary
-    const other = bases[below(bases.length)] ?? ordinary
-    const outcome = attempt(mutate(base, other, below), below(2) === 1)
+    const mutant = mutated(dice.pick(bases), dice, bases)
+    const outcome = attempt(mutant, dice.below(2) === 1)
     outcomes[outcome instanceof VmstateError ? 'refused' : 'read']++
   }
   return outcomes
@@ -159,7 +158,7 @@ describe('one wrong byte', () => {
 
   it('never gives a wrong time, unless it is a byte of the time itself', () => {
     const page = ordinary.indexOf(Buffer.alloc(4096, 'page'))
-    const below = random(3)
+    const dice = new Dice(3)
     let accepted = 0
     for (let spot = 0; spot < spots; spot++) {
       const at = spot < page ? spot : spot + 4096 - 20
@@ -168,7 +167,7 @@ describe('one wrong byte', () => {
         0xff,
         (ordinary[at] ?? 0) ^ 1,
         (ordinary[at] ?? 0) ^ 0x80,
-        below(256),
+        dice.below(256),
       ]) {
         const bytes = Buffer.from(ordinary)
         bytes[at] = value
