@@ -10,7 +10,7 @@ import {
   structPointer,
   uint32,
   uint64,
-} from './kinds.ts'
+} from './fields.ts'
 
 /**
  * The descriptions of the QEMU patch "spapr: support time base offset migration" (A. Kardashevskiy,

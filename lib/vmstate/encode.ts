@@ -9,7 +9,7 @@ import {
 import { VmstateError } from '../errors.ts'
 import { checkDescription } from './description.ts'
 import type { VmstateDescription } from './description.ts'
-import { uint32, uint8 } from './kinds.ts'
+import { uint32, uint8 } from './fields.ts'
 import type {
   ArrayKind,
   Count,

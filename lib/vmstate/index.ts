@@ -19,7 +19,7 @@ export {
   uint8,
   unused,
   when,
-} from './kinds.ts'
+} from './fields.ts'
 export type { Condition, Count, ElementKind, FieldKind } from './kinds.ts'
 export { decode } from './decode.ts'
 export type { DecodeOptions } from './decode.ts'

@@ -11,7 +11,7 @@ import {
   uint8,
   unused,
   when,
-} from './kinds.ts'
+} from './fields.ts'
 
 /**
  * A guest's timebase in QEMU's format, 16 bytes (hw/ppc/ppc.c, vmstate_ppc_timebase). The state has
@@ -39,11 +39,11 @@ function capability(name: string) {
 
 /**
  * The section `spapr` of a pseries guest's stream (hw/ppc/spapr.c, vmstate_spapr), which has the
- * timebase as `tb` from version 2 on. Version 3 is what QEMU writes for every machine;
- * 1 and 2 come from QEMU 2.2 and before.
+ * timebase as `tb` from version 2 on. Version 3 is what QEMU writes for every machine; 1 and 2 come
+ * from QEMU 2.2 and before.
  *
- * The subsections are those that guests are found to have; others (of a hot plug under way, of nested
- * guests, of a persistent memory) are an error by name.
+ * The subsections are those that guests were found to have, in QEMU's order. Others, as of a hot plug
+ * under way or of nested guests, are an error by name.
  */
 export const spapr = vmstate({
   name: 'spapr',
@@ -75,16 +75,15 @@ export const spapr = vmstate({
     cap_ibs: capability('ibs'),
     cap_hpt_maxpagesize: capability('hpt_maxpagesize'),
     cap_nested_kvm_hv: capability('nested_kvm_hv'),
-    cap_large_decr: capability('large_decr'),
-    cap_ccf_assist: capability('ccf_assist'),
-    cap_fwnmi: capability('fwnmi'),
-    cap_rpt_invalidate: capability('rpt_invalidate'),
     dtb: vmstate({
       name: 'spapr_dtb',
       versionId: 1,
       minimumVersionId: 1,
       fields: { fdt_initial_size: uint32, fdt_size: uint32, fdt_blob: buffer('fdt_size') },
     }),
+    cap_large_decr: capability('large_decr'),
+    cap_ccf_assist: capability('ccf_assist'),
+    cap_fwnmi: capability('fwnmi'),
     fwnmi: vmstate({
       name: 'spapr_fwnmi',
       versionId: 1,
@@ -95,5 +94,6 @@ export const spapr = vmstate({
         fwnmi_machine_check_interlock: int32,
       },
     }),
+    cap_rpt_invalidate: capability('rpt_invalidate'),
   },
 })

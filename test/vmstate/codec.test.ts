@@ -150,6 +150,7 @@ describe('an array', () => {
       "dev.entries must be 2 elements long, not '1 elements'",
     )
     expect(() => v.encode(table, { n: 0, entries: [], pair: [0] })).toThrow(RangeError)
+    expect(() => v.encode(table, { n: 0, entries: [1], pair: [0, 0] })).toThrow(RangeError)
   })
 
   it('says which element is wrong', () => {
@@ -184,6 +185,12 @@ describe('a buffer', () => {
     wire.fill(0)
     expect(state.data).toStrictEqual(Uint8Array.of(0xaa))
     expect(hex(v.encode(blob, state))).toBe('00000001aabbcc')
+  })
+
+  it('may be long', () => {
+    const data = new Uint8Array(100_000).map((_, index) => index)
+    const state = { n: data.length, data, id: new Uint8Array(2) }
+    expect(Buffer.compare(v.decode(blob, v.encode(blob, state)).data, data)).toBe(0)
   })
 
   it('is not made for a length that lies', () => {

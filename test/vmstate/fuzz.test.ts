@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { VmstateError } from '../../lib/errors.ts'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import type { VmstateDescription } from '../../lib/vmstate/index.ts'
-import { describedStates, ownDescriptions } from './descriptions.ts'
+import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
 import { Dice, mutated } from './mutations.ts'
 
 const BLOBS = 120_000

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import { VmstateError } from '../../lib/errors.ts'
 import { caught } from '../support/caught.ts'
-import { describedStates, ownDescriptions } from './descriptions.ts'
+import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
 
 describe('what is encoded decodes to the same', () => {
   it.each(ownDescriptions)('with $name', { timeout: 60_000 }, ({ description, states }) => {

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { decode, encode, spapr } from '../../lib/vmstate/index.ts'
+import { decode, encode, readQemuStream, spapr } from '../../lib/vmstate/index.ts'
 import type { StateOf, timebase } from '../../lib/vmstate/index.ts'
 
 const tb: StateOf<typeof timebase> = {
@@ -65,5 +67,30 @@ describe("QEMU's spapr", () => {
     expect(() => decode(spapr, Buffer.from(wire, 'hex'))).toThrow(
       `spapr has no subsection '${name}' (at byte 16, 0x10)`,
     )
+  })
+
+  it.each([
+    'f-mini',
+    'f-mini-q10',
+    'f-mini-radix',
+    'f-devices',
+    'f-ps2.3',
+    'kvm-running',
+    'l-linux-hash-p9-ignoreshared',
+    't-q10-radix',
+  ])('is read from a stream of QEMU, and written to the byte: %s', async (name) => {
+    const file = new URL(`../streams/good/${name}.bin.gz`, import.meta.url)
+    const bytes = gunzipSync(readFileSync(file))
+    const { devices, timebase: found } = await readQemuStream(bytes)
+    const section = devices.find((device) => device.name === 'spapr')
+    if (section === undefined) throw new Error('there is no section spapr')
+    const { offset, length, version: versionId } = section
+    const blob = bytes.subarray(offset, offset + length)
+    const state = decode(spapr, blob, { versionId })
+    expect(state.tb).toStrictEqual({
+      guest_timebase: found.guestTimebase,
+      time_of_the_day_ns: found.timeOfDayNs,
+    })
+    expect(blob.equals(encode(spapr, state, { versionId }))).toBe(true)
   })
 })
