@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { createRequire } from 'node:module'
+import { decodeFile, formatNames } from './decode.ts'
+import type { DecodeCommandOptions } from './decode.ts'
 import { demo } from './demo.ts'
 import { info } from './info.ts'
 import { listRegisters } from './registers.ts'
@@ -50,6 +52,20 @@ program
   .option(...asJson)
   .action(async (options: { json?: boolean }) => {
     process.exitCode = await demo(options)
+  })
+
+program
+  .command('decode')
+  .description("what a file holds: QEMU's migration stream, a VMState, or a saved timebase")
+  .argument('<file>', 'its path, or - for standard input; what gzip packed is unpacked')
+  .addOption(
+    new Option('--format <name>', 'the file is the bytes of this VMState').choices(formatNames),
+  )
+  .option('--all', 'every field of every device in a migration stream')
+  .option('--search', 'look for the timebase in a stream that does not say where it is')
+  .option(...asJson)
+  .action(async (file: string, options: DecodeCommandOptions) => {
+    process.exitCode = await decodeFile(file, options)
   })
 
 try {

@@ -24,8 +24,10 @@ export function milliseconds(ticks: bigint, frequency: bigint): string {
 
 /** ns since the epoch as ISO 8601, to the nanosecond. */
 export function timeOfDay(ns: bigint): string {
-  const wholeSeconds = ns / 1_000_000_000n
-  const fraction = (ns % 1_000_000_000n).toString().padStart(9, '0')
+  // Rounded down, before 1970 too.
+  const fractionNs = ((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
+  const wholeSeconds = (ns - fractionNs) / 1_000_000_000n
+  const fraction = fractionNs.toString().padStart(9, '0')
   return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
 }
 
@@ -44,14 +46,16 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n')
 }
 
-/** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal. */
+/** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal, other typed arrays are arrays. */
 export function json(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, held: unknown) => {
-      if (typeof held === 'bigint') return held.toString()
-      return held instanceof Uint8Array ? Buffer.from(held).toString('hex') : held
-    },
-    2,
-  )
+  return JSON.stringify(value, replacer, 2)
+}
+
+function replacer(this: Readonly<Record<string, unknown>>, key: string, held: unknown): unknown {
+  if (typeof held === 'bigint') return held.toString()
+  // A Buffer has been made into another object at this point.
+  const original = this[key]
+  if (original instanceof Uint8Array) return Buffer.from(original).toString('hex')
+  if (ArrayBuffer.isView(original)) return [...(original as unknown as Iterable<number | bigint>)]
+  return held
 }

@@ -1,0 +1,100 @@
+import { OneRegError } from '../errors.ts'
+import { parseTimebase } from '../state.ts'
+import { cpu, cpuTimebase, decode, readQemuStream, spapr, timebase } from '../vmstate/index.ts'
+import { wrapperHint } from '../vmstate/stream/wrappers.ts'
+import { streamText } from './decode-stream.ts'
+import { openInput, readAll } from './input.ts'
+import type { Input } from './input.ts'
+import { grouped, json, timeOfDay } from './print.ts'
+import { indent, stateLines } from './tree.ts'
+
+/** The largest blob and the largest saved timebase that are read. */
+const BLOB_LIMIT = 64 * 1024 * 1024
+const JSON_LIMIT = 1024 * 1024
+
+/** What `--format` can name, and the versions to try: nothing in the bytes says which it is. */
+const formats = {
+  'seed-timebase': { description: cpuTimebase, versions: [1] },
+  cpu: { description: cpu, versions: [6, 5] },
+  'qemu-timebase': { description: timebase, versions: [1] },
+  spapr: { description: spapr, versions: [3, 2, 1] },
+} as const
+
+type Format = keyof typeof formats
+
+export const formatNames = Object.keys(formats) as Format[]
+
+export interface DecodeCommandOptions {
+  readonly json?: boolean
+  readonly all?: boolean
+  readonly search?: boolean
+  readonly format?: Format
+}
+
+/** `decode`: what a file holds, which may be a migration stream, the bytes of one VMState, or a saved timebase. */
+export async function decodeFile(file: string, options: DecodeCommandOptions): Promise<number> {
+  const input = await openInput(file)
+  console.log(await decoded(input, options))
+  return 0
+}
+
+async function decoded(input: Input, options: DecodeCommandOptions): Promise<string> {
+  const { format, all = false, search = false } = options
+  if (format !== undefined) return decodedBlob(await readAll(input, BLOB_LIMIT), format, options)
+  const start = input.start.toString('latin1')
+  if (start.startsWith('QEVM')) {
+    const stream = await readQemuStream(input.chunks, { search })
+    return options.json
+      ? json({ format: 'qemu-stream', ...stream, devices: all ? stream.devices : undefined })
+      : streamText(stream, all)
+  }
+  if (start.trimStart().startsWith('{')) {
+    return decodedState((await readAll(input, JSON_LIMIT)).toString(), options)
+  }
+  throw new OneRegError(
+    'ERR_VMSTATE_FORMAT',
+    `This is neither a migration stream of QEMU nor a saved timebase${wrapperHint([...input.start])}; if it is the bytes of one VMState, name it with --format`,
+  )
+}
+
+function decodedBlob(bytes: Buffer, format: Format, options: DecodeCommandOptions): string {
+  const { versionId, state } = decodeNewest(bytes, format)
+  if (options.json) return json({ format, versionId, state })
+  return [`${format}, version ${versionId}`, ...indent(stateLines(state))].join('\n')
+}
+
+/** By the newest version that the bytes fit; the error is that of the newest. */
+function decodeNewest(
+  bytes: Buffer,
+  format: Format,
+): { versionId: number; state: Readonly<Record<string, unknown>> } {
+  const { description, versions } = formats[format]
+  let newest: unknown
+  for (const versionId of versions) {
+    try {
+      return { versionId, state: decode(description, bytes, { versionId, destination: 'unknown' }) }
+    } catch (error) {
+      newest ??= error
+    }
+  }
+  throw newest
+}
+
+function decodedState(text: string, options: DecodeCommandOptions): string {
+  const state = parseTimebase(text)
+  if (options.json) return json({ format: 'kvm-ppc-onereg/timebase', ...state })
+  return [
+    'A saved timebase',
+    ...indent(
+      stateLines({
+        guestTimebase: `${grouped(state.guestTimebase)} ticks at ${grouped(state.timebaseFrequency)} Hz`,
+        timeOfDayNs: `${timeOfDay(state.timeOfDayNs)}, to ${grouped(state.uncertaintyNs)} ns`,
+        offset: `${grouped(BigInt.asIntN(64, state.offset))} ticks`,
+        ...(state.roundingTicks === undefined
+          ? {}
+          : { roundingTicks: `${grouped(state.roundingTicks)} ticks` }),
+        vcpus: state.vcpus,
+      }),
+    ),
+  ].join('\n')
+}

@@ -1,0 +1,43 @@
+/** Files from this many bytes on take long enough for a bar. */
+const LARGE = 100_000_000
+
+const WIDTH = 40
+const INTERVAL_MS = 100
+const CLEAR = '\r\x1b[K'
+
+/** The same chunks; with a bar on the terminal while they come in, if there are many. */
+export function withProgress(
+  chunks: AsyncIterable<Buffer>,
+  size: number,
+  terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr,
+): AsyncIterable<Buffer> {
+  return size > LARGE && terminal.isTTY ? shown(chunks, size, terminal) : chunks
+}
+
+async function* shown(
+  chunks: AsyncIterable<Buffer>,
+  size: number,
+  terminal: Pick<NodeJS.WriteStream, 'write'>,
+): AsyncGenerator<Buffer> {
+  let done = 0
+  let last = -Infinity
+  try {
+    for await (const chunk of chunks) {
+      done += chunk.length
+      const now = performance.now()
+      if (now - last >= INTERVAL_MS) {
+        terminal.write(`\r${bar(done / size)}`)
+        last = now
+      }
+      yield chunk
+    }
+  } finally {
+    terminal.write(CLEAR)
+  }
+}
+
+function bar(share: number): string {
+  const part = Math.min(share, 1)
+  const filled = Math.floor(part * WIDTH)
+  return `[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}] ${(100 * part).toFixed(0).padStart(3)} %`
+}

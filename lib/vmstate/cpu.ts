@@ -1,0 +1,110 @@
+import { vmstate } from './description.ts'
+import {
+  array,
+  buffer,
+  equal,
+  int32,
+  int64,
+  since,
+  struct,
+  structPointer,
+  uint32,
+  uint64,
+} from './fields.ts'
+
+/**
+ * The descriptions of the QEMU patch "spapr: support time base offset migration" (A. Kardashevskiy,
+ * September 2013) as it stood after its review. It did not become part of QEMU, which has a
+ * {@link timebase} of its own.
+ */
+
+/**
+ * A guest's timebase in the patch's format, 28 bytes. What the guest read at `time_of_the_day` is
+ * `timebase + tb_offset`, modulo 2^64.
+ *
+ * The state has `timebase`, the source host's own in ticks, u64; `tb_offset`, TB_OFFSET of the vCPU in
+ * ticks, i64; `time_of_the_day` in µs since the epoch, u64; and `tb_freq` in Hz, u32, which must be the
+ * destination's.
+ */
+export const cpuTimebase = vmstate({
+  name: 'cpu/timebase',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: {
+    timebase: uint64,
+    tb_offset: int64,
+    time_of_the_day: uint64,
+    tb_freq: equal(uint32),
+  },
+})
+
+const fpu = vmstate({
+  name: 'cpu/fpu',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { fpr: array(uint64, 32), fpscr: uint64 },
+})
+
+const altivec = vmstate({
+  name: 'cpu/altivec',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { avr: array(buffer(16), 32), vscr: uint32 },
+})
+
+const vsx = vmstate({
+  name: 'cpu/vsx',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { vsr: array(uint64, 32) },
+})
+
+const sr = vmstate({
+  name: 'cpu/sr',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { sr: array(uint64, 32) },
+})
+
+const slbEntry = vmstate({
+  name: 'slb_entry',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { esid: uint64, vsid: uint64 },
+})
+
+const slb = vmstate({
+  name: 'cpu/slb',
+  versionId: 1,
+  minimumVersionId: 1,
+  fields: { slb_nr: equal(int32), slb: array(struct(slbEntry), 64) },
+})
+
+/**
+ * A vCPU of a 64-bit POWER guest (target-ppc/machine.c), with the timebase from version 6 on: that is
+ * how the patch's review had it, since a field that is just added breaks the format. Version 5 has all
+ * but the timebase, and is what QEMU wrote for machines up to pseries-2.7. Version 4 is older than
+ * descriptions and has no timebase; it is refused, as are the subsections of embedded processors.
+ */
+export const cpu = vmstate({
+  name: 'cpu',
+  versionId: 6,
+  minimumVersionId: 5,
+  fields: {
+    pvr: equal(uint64),
+    gpr: array(uint64, 32),
+    crf: array(uint32, 8),
+    nip: uint64,
+    spr: array(uint64, 1024),
+    spe_acc: uint64,
+    reserve_addr: uint64,
+    msr: uint64,
+    hflags_nmsr: uint64,
+    msr_mask: equal(uint64),
+    insns_flags: equal(uint64),
+    insns_flags2: equal(uint64),
+    nb_BATs: equal(uint32),
+    timebase: since(6, structPointer(cpuTimebase)),
+  },
+  subsections: { fpu, altivec, vsx, sr, slb },
+})

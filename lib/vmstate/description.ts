@@ -1,0 +1,190 @@
+import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
+import type { Count, FieldKind } from './kinds.ts'
+import type { VmstateReader } from './reader.ts'
+import type { DestinationOfFields, StateOfFields, Typed } from './types.ts'
+
+/** Versions are an int in QEMU. */
+const MAX_VERSION = 0x7fff_ffff
+
+/** The name of a subsection has one byte for its length. */
+const MAX_NAME_LENGTH = 255
+
+const hooks = ['loadStateOld', 'preSave', 'postLoad', 'needed'] as const
+
+const optionNames = [
+  ...['name', 'versionId', 'minimumVersionId', 'minimumVersionIdOld', 'fields', 'subsections'],
+  ...hooks,
+]
+
+/** A description's fields by name, in the order in which they stand on the wire. */
+export type Fields = Readonly<Record<string, FieldKind>>
+
+/** A description's subsections by the name that their state has in the description's own. */
+export type Subsections = Readonly<Record<string, VmstateDescription>>
+
+/** A description that {@link vmstate} has checked. */
+export interface VmstateDescription<State = unknown, Destination = unknown> extends Typed<
+  State,
+  Destination
+> {
+  readonly name: string
+  readonly versionId: number
+  readonly minimumVersionId: number
+  readonly fields: Fields
+  readonly subsections: Subsections
+  readonly minimumVersionIdOld: number
+  loadStateOld?(reader: VmstateReader, versionId: number): State
+  preSave?(state: State, versionId: number): State
+  postLoad?(state: State, versionId: number): State
+  needed?(whole: Readonly<Record<string, unknown>>): boolean
+}
+
+/** Those that were checked. */
+const checked = new WeakSet()
+
+/** @throws TypeError for what {@link vmstate} has not made */
+export function checkDescription(description: unknown): void {
+  if (!checked.has(checkObject('description', description))) {
+    throw wrongType('description', 'made by vmstate()', description)
+  }
+}
+
+/** What {@link vmstate} is told: the names are those of QEMU's VMStateDescription. */
+export interface VmstateSource<F, S, State> {
+  /** As it stands in a stream, before a section or a subsection. */
+  readonly name: string
+  /** The newest version, which is the one that is written unless the caller says another. */
+  readonly versionId: number
+  /** The oldest version that these fields can read and write. */
+  readonly minimumVersionId: number
+  /** In the order of the wire. A name is for the state and for errors; the wire has none. */
+  readonly fields: F
+  /**
+   * What follows the fields, each with a name and a version of its own, where it is needed. The name of
+   * each must begin with the name of this description, by which QEMU tells whose it is.
+   */
+  readonly subsections?: S
+  /** The oldest version that `loadStateOld` reads; it is called for those below `minimumVersionId`. */
+  readonly minimumVersionIdOld?: number
+  /** Reads the fields of an older version, which ends where it stops reading. */
+  readonly loadStateOld?: (reader: VmstateReader, versionId: number) => State
+  /** Gives the state to write for the state at hand, before any of it is written. */
+  readonly preSave?: (state: State, versionId: number) => State
+  /** Gives the state at hand for the state that was read, subsections and all; or throws. */
+  readonly postLoad?: (state: State, versionId: number) => State
+  /**
+   * For a subsection: whether it is written, by the whole state of the description that it belongs to.
+   * Without it, it is written if the state has it.
+   */
+  readonly needed?: (whole: Readonly<Record<string, unknown>>) => boolean
+}
+
+/**
+ * A description of a device's state in QEMU's VMState format, to {@link encode} and {@link decode} with:
+ *
+ *     const timer = vmstate({
+ *       name: 'timer',
+ *       versionId: 2,
+ *       minimumVersionId: 1,
+ *       fields: { cpu_ticks_offset: int64, unused: unused(8), cpu_clock_offset: since(2, int64) },
+ *     })
+ *
+ * @throws TypeError, RangeError for a description that cannot work: a name that JavaScript or the wire
+ *   has no room for, versions out of order, a count that is no earlier integer
+ */
+export function vmstate<const F extends Fields, const S extends Subsections>(
+  source: VmstateSource<F, S, NoInfer<StateOfFields<F, S>>>,
+): VmstateDescription<StateOfFields<F, S>, DestinationOfFields<F, S>> {
+  checkObject('the description', source)
+  checkOptionNames('the description', source, optionNames)
+  const { name, versionId, minimumVersionId } = source
+  checkName(name)
+  checkInteger('versionId', versionId, MAX_VERSION)
+  checkInteger('minimumVersionId', minimumVersionId, versionId)
+  const description = { subsections: {}, minimumVersionIdOld: minimumVersionId, ...source }
+  checkInteger('minimumVersionIdOld', description.minimumVersionIdOld, minimumVersionId)
+  checkHooks(description)
+  checkFields(description.fields)
+  checkSubsections(description)
+  checked.add(description)
+  return description
+}
+
+function checkHooks(description: VmstateDescription): void {
+  for (const hook of hooks) {
+    const given: unknown = Reflect.get(description, hook)
+    if (given !== undefined && typeof given !== 'function')
+      throw wrongType(hook, 'a function', given)
+  }
+  const { minimumVersionId, minimumVersionIdOld } = description
+  if (minimumVersionIdOld < minimumVersionId && !Object.hasOwn(description, 'loadStateOld')) {
+    throw wrongType('loadStateOld', 'a function, for minimumVersionIdOld', undefined)
+  }
+}
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string') throw wrongType('name', 'a string', name)
+  if (!/^[\x21-\x7e]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
+    throw wrongValue('name', `1 to ${MAX_NAME_LENGTH} characters of ASCII, no spaces`, name)
+  }
+}
+
+/** Also keeps out numbers, which JavaScript would move to the front, and `__proto__`. */
+function checkFieldName(name: string): void {
+  if (!/^[A-Za-z_]\w*$/.test(name) || name === '__proto__') {
+    throw wrongValue("a field's name", 'of letters, digits and _, and no number first', name)
+  }
+}
+
+function checkFields(fields: Fields): void {
+  checkObject('fields', fields)
+  const integers = new Set<string>()
+  for (const [name, field] of Object.entries(fields)) {
+    checkFieldName(name)
+    if (!isKind(field)) throw wrongType(`fields.${name}`, 'a kind of field, as uint32', field)
+    for (const count of countsOf(field)) {
+      if (typeof count === 'string' && !integers.has(count)) {
+        throw wrongValue(`the count of ${name}`, 'an earlier integer of at most 32 bits', count)
+      }
+    }
+    if (isCount(field)) integers.add(name)
+  }
+}
+
+function isKind(field: unknown): boolean {
+  return typeof field === 'object' && field !== null && 'kind' in field
+}
+
+function isCount(field: FieldKind): boolean {
+  if (field.kind === 'since' || field.kind === 'when') return isCount(field.of)
+  return field.kind === 'integer' && field.bits < 64
+}
+
+function countsOf(field: FieldKind): Count[] {
+  switch (field.kind) {
+    case 'array':
+      return [field.count, ...countsOf(field.of)]
+    case 'buffer':
+      return [field.length]
+    case 'since':
+    case 'when':
+      return countsOf(field.of)
+    default:
+      return []
+  }
+}
+
+function checkSubsections({ name, fields, subsections }: VmstateDescription): void {
+  checkObject('subsections', subsections)
+  const names = new Set<string>()
+  for (const [key, subsection] of Object.entries(subsections)) {
+    checkFieldName(key)
+    checkDescription(subsection)
+    if (Object.hasOwn(fields, key)) throw wrongValue('a subsection', 'no field as well', key)
+    const its = subsection.name
+    if (!its.startsWith(name) || its === name || names.has(its)) {
+      throw wrongValue("a subsection's name", `new, and begin with '${name}'`, its)
+    }
+    names.add(its)
+  }
+}

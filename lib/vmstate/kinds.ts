@@ -1,0 +1,75 @@
+import type { VmstateDescription } from './description.ts'
+
+/** The kinds of fields that a description has, as encode and decode see them; fields.ts makes them. */
+
+export interface IntegerKind {
+  readonly kind: 'integer'
+  readonly bits: 8 | 16 | 32 | 64
+  readonly signed: boolean
+}
+
+export interface BoolKind {
+  readonly kind: 'bool'
+}
+
+export type ScalarKind = IntegerKind | BoolKind
+
+export interface EqualKind {
+  readonly kind: 'equal'
+  readonly of: ScalarKind
+}
+
+/** A length: the description's own, or the name of the earlier field that holds it. */
+export type Count = number | string
+
+export interface BufferKind {
+  readonly kind: 'buffer'
+  readonly length: Count
+}
+
+export interface ArrayKind {
+  readonly kind: 'array'
+  readonly of: ElementKind
+  readonly count: Count
+  /** No element is shorter than this many bytes. */
+  readonly smallest: number
+}
+
+export interface UnusedKind {
+  readonly kind: 'unused'
+  readonly length: number
+}
+
+export interface StructKind {
+  readonly kind: 'struct'
+  readonly description: VmstateDescription
+  readonly versionId: number
+}
+
+export interface StructPointerKind {
+  readonly kind: 'structPointer'
+  readonly description: VmstateDescription
+  readonly versionId: number
+}
+
+export interface SinceKind {
+  readonly kind: 'since'
+  readonly versionId: number
+  readonly of: FieldKind
+}
+
+/** The state so far: the fields before this one. */
+export type Condition = (earlier: Readonly<Record<string, unknown>>, versionId: number) => boolean
+
+export interface WhenKind {
+  readonly kind: 'when'
+  readonly condition: Condition
+  readonly of: FieldKind
+}
+
+/** What an array can be made of. */
+export type ElementKind = ScalarKind | BufferKind | ArrayKind | StructKind
+
+/** Anything that a field can be. */
+export type FieldKind =
+  ElementKind | EqualKind | UnusedKind | StructPointerKind | SinceKind | WhenKind

@@ -1,0 +1,126 @@
+import { VmstateError } from '../errors.ts'
+import type { VmstateErrorCode } from '../errors.ts'
+import type { IntegerKind } from './kinds.ts'
+import { Path } from './path.ts'
+
+/**
+ * Takes big-endian values out of bytes, one after another. What `loadStateOld` of a description reads
+ * with; every method throws VmstateError ERR_VMSTATE_TRUNCATED if the bytes do not reach.
+ */
+export class VmstateReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #offset = 0
+
+  /** @internal */
+  readonly path = new Path()
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Bytes read so far. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /** Bytes left. */
+  get remaining(): number {
+    return this.#view.byteLength - this.#offset
+  }
+
+  uint8(): number {
+    return this.#view.getUint8(this.#take(1))
+  }
+
+  uint16(): number {
+    return this.#view.getUint16(this.#take(2))
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#take(4))
+  }
+
+  uint64(): bigint {
+    return this.#view.getBigUint64(this.#take(8))
+  }
+
+  int8(): number {
+    return this.#view.getInt8(this.#take(1))
+  }
+
+  int16(): number {
+    return this.#view.getInt16(this.#take(2))
+  }
+
+  int32(): number {
+    return this.#view.getInt32(this.#take(4))
+  }
+
+  int64(): bigint {
+    return this.#view.getBigInt64(this.#take(8))
+  }
+
+  /** @internal */
+  integer({ bits, signed }: IntegerKind): number | bigint {
+    switch (bits) {
+      case 8:
+        return signed ? this.int8() : this.uint8()
+      case 16:
+        return signed ? this.int16() : this.uint16()
+      case 32:
+        return signed ? this.int32() : this.uint32()
+      case 64:
+        return signed ? this.int64() : this.uint64()
+    }
+  }
+
+  /** A copy of the next bytes. */
+  bytes(length: number): Uint8Array {
+    const start = this.#take(length)
+    // Not slice, which makes a Buffer of a Buffer.
+    return new Uint8Array(this.#bytes.subarray(start, start + length))
+  }
+
+  /** Passes over bytes. */
+  skip(length: number): void {
+    this.#take(length)
+  }
+
+  /**
+   * Says whether so many bytes are left, before anything is made for them.
+   *
+   * @internal
+   */
+  expect(length: number): void {
+    if (length <= this.remaining) return
+    this.fail(
+      'ERR_VMSTATE_TRUNCATED',
+      `${this.path.toString()} needs ${length} bytes, and ${this.remaining} are left`,
+    )
+  }
+
+  /** @internal */
+  peek(ahead: number): number | undefined {
+    return this.#bytes[this.#offset + ahead]
+  }
+
+  /** @internal */
+  peekAscii(ahead: number, length: number): string {
+    const start = this.#offset + ahead
+    return Buffer.from(this.#bytes.subarray(start, start + length)).toString('latin1')
+  }
+
+  /** @internal */
+  fail(code: VmstateErrorCode, problem: string, offset: number = this.#offset): never {
+    throw new VmstateError(code, problem, offset)
+  }
+
+  #take(length: number): number {
+    this.expect(length)
+    const start = this.#offset
+    this.#offset += length
+    return start
+  }
+}

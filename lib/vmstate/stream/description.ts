@@ -1,0 +1,207 @@
+import { malformed, overLimit, truncated } from './errors.ts'
+import { parseJson } from './json.ts'
+import type { Json } from './json.ts'
+import { DESCRIPTION_LIMIT, HELD_LIMIT } from './limits.ts'
+import { PAGE_SIZE } from './ram-pages.ts'
+
+/** A field as the description has it. */
+export interface DescribedField {
+  readonly name: string
+  readonly type: string
+  /** Of one element, in bytes, all that is inside it included. */
+  readonly size: number
+  /** How many there are, if it is an array of which only the first element is described. */
+  readonly arrayLength: number | undefined
+  /** Which element of an array it is, if they are described one by one. */
+  readonly index: number | undefined
+  readonly struct: DescribedStruct | undefined
+}
+
+export interface DescribedStruct {
+  /** `vmsd_name`: devices of an old kind have none. */
+  readonly name: string | undefined
+  readonly version: number | undefined
+  readonly fields: readonly DescribedField[]
+  readonly subsections: readonly DescribedStruct[]
+  /** Of fields and subsections together, in bytes. */
+  readonly size: number
+}
+
+export interface DescribedDevice extends DescribedStruct {
+  /** The section's name. */
+  readonly section: string
+  readonly instance: number
+}
+
+/** The description of the devices at the end of a stream (QEMU, migration/savevm.c: vmdesc). */
+export interface Description {
+  /** Where its mark is, counted from the beginning of the bytes that it was found in. */
+  readonly start: number
+  readonly devices: readonly DescribedDevice[]
+}
+
+const MARK = 0x06
+const END_MARK = 0x00
+const BRACE = 0x7b
+/** The mark, and the length of the JSON, u32. */
+const HEADER_BYTES = 5
+
+/**
+ * Finds the description at the end of `bytes`, which are at `offset` in the stream.
+ *
+ * The JSON has no NUL, so the last one is the end mark in front of it or one of the bytes of its
+ * length. Looking for the first brace is not enough: a byte of the length can be one.
+ *
+ * @returns undefined if there is none
+ */
+export function findDescription(bytes: Buffer, offset: number): Description | undefined {
+  const lastNul = bytes.lastIndexOf(0)
+  for (let start = Math.max(1, lastNul - 4); start <= lastNul + 1; start++) {
+    const json = start + HEADER_BYTES
+    const isOne = bytes[start] === MARK && bytes[start - 1] === END_MARK && bytes[json] === BRACE
+    if (!isOne) continue
+    const length = bytes.readUInt32BE(start + 1)
+    checkLength(length, bytes.length - json, offset + start)
+    return { start, devices: parseDescription(bytes.subarray(json), offset + json) }
+  }
+  return undefined
+}
+
+function checkLength(length: number, found: number, at: number): void {
+  if (length > found) {
+    throw truncated(`The description has ${length} bytes, of which ${found} are there`, at)
+  }
+  if (length < found) {
+    throw malformed(`The description has ${length} bytes, and ${found} follow`, at)
+  }
+  if (length > DESCRIPTION_LIMIT) {
+    throw overLimit(`The description has ${length} bytes, more than ${DESCRIPTION_LIMIT}`, at)
+  }
+}
+
+function parseDescription(bytes: Buffer, offset: number): DescribedDevice[] {
+  const at = new Place(offset)
+  const json = at.object(parseJson(bytes, offset), 'it')
+  const pageSize = at.size(json['page_size'], 'page_size')
+  if (pageSize !== PAGE_SIZE) throw at.wrong('page_size', `${PAGE_SIZE}`, pageSize)
+  return at.array(json['devices'], 'devices').map((device, index) => {
+    const path = `devices[${index}]`
+    const held = at.object(device, path)
+    const section = at.string(held['name'], `${path}.name`)
+    const instance = at.integer(held['instance_id'], `${path}.instance_id`)
+    return { section, instance, ...parseStruct(held, path, at) }
+  })
+}
+
+function parseStruct(json: Record<string, Json>, path: string, at: Place): DescribedStruct {
+  const { vmsd_name: name, version, subsections = [] } = json
+  const fields = at
+    .array(json['fields'], `${path}.fields`)
+    .map((field, index) => parseField(field, `${path}.fields[${index}]`, at))
+  const parts = at
+    .array(subsections, `${path}.subsections`)
+    .map((subsection, index) => parseSubsection(subsection, `${path}.subsections[${index}]`, at))
+  let size = 0
+  for (const field of fields) size += field.size * (field.arrayLength ?? 1)
+  for (const part of parts) size += subsectionHeader(part.name) + part.size
+  return {
+    name: name === undefined ? undefined : at.string(name, `${path}.vmsd_name`),
+    version: version === undefined ? undefined : at.integer(version, `${path}.version`),
+    fields,
+    subsections: parts,
+    size: at.sum(size, path),
+  }
+}
+
+/** A subsection's mark, name and version, in bytes. */
+export function subsectionHeader(name = ''): number {
+  return 1 + 1 + name.length + 4
+}
+
+function parseSubsection(json: Json, path: string, at: Place): DescribedStruct {
+  const described = parseStruct(at.object(json, path), path, at)
+  if (described.name === undefined) throw at.wrong(`${path}.vmsd_name`, 'a string', undefined)
+  if (described.version === undefined) throw at.wrong(`${path}.version`, 'a number', undefined)
+  return described
+}
+
+function parseField(json: Json, path: string, at: Place): DescribedField {
+  const { name, type, size: held, index, array_len: length, struct } = at.object(json, path)
+  const size = at.size(held, `${path}.size`)
+  const field = {
+    name: at.string(name, `${path}.name`),
+    type: at.string(type, `${path}.type`),
+    size,
+    arrayLength: length === undefined ? undefined : at.size(length, `${path}.array_len`),
+    index: index === undefined ? undefined : at.integer(index, `${path}.index`),
+    struct:
+      struct === undefined
+        ? undefined
+        : parseStruct(at.object(struct, `${path}.struct`), `${path}.struct`, at),
+  }
+  at.sum(size * (field.arrayLength ?? 1), path)
+  if (field.struct !== undefined && field.struct.size !== size) {
+    throw at.wrong(`${path}.size`, `${field.struct.size}, as much as what is in it`, size)
+  }
+  return field
+}
+
+/** The checks of what is in the JSON, whose errors name the path in it. */
+class Place {
+  readonly #offset: number
+
+  constructor(offset: number) {
+    this.#offset = offset
+  }
+
+  wrong(path: string, expected: string, found: Json | undefined): Error {
+    const shown = found === undefined ? 'missing' : JSON.stringify(found).slice(0, 40)
+    return malformed(
+      `In the description, ${path} must be ${expected}, and is ${shown}`,
+      this.#offset,
+    )
+  }
+
+  object(value: Json | undefined, path: string): Record<string, Json> {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw this.wrong(path, 'an object', value)
+    }
+    return value
+  }
+
+  array(value: Json | undefined, path: string): Json[] {
+    if (!Array.isArray(value)) throw this.wrong(path, 'an array', value)
+    return value
+  }
+
+  string(value: Json | undefined, path: string): string {
+    if (typeof value !== 'string') throw this.wrong(path, 'a string', value)
+    return value
+  }
+
+  /** u32. */
+  integer(value: Json | undefined, path: string): number {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
+      throw this.wrong(path, 'an integer from 0 to 2^32 - 1', value)
+    }
+    return value
+  }
+
+  /** A number of bytes or elements. */
+  size(value: Json | undefined, path: string): number {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > HELD_LIMIT) {
+      throw this.wrong(path, `an integer from 0 to ${HELD_LIMIT}`, value)
+    }
+    return value
+  }
+
+  sum(size: number, path: string): number {
+    if (size > HELD_LIMIT) {
+      throw overLimit(
+        `In the description, ${path} has ${size} bytes, more than ${HELD_LIMIT}`,
+        this.#offset,
+      )
+    }
+    return size
+  }
+}

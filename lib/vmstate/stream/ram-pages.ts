@@ -1,0 +1,87 @@
+import type { ByteReader, Parser } from './bytes.ts'
+import { malformed } from './errors.ts'
+
+/** A target page, whatever the guest and the host use: 4 KiB on every pseries machine. */
+export const PAGE_SIZE = 4096
+
+/** The lower bits of a record's address (QEMU, migration/ram.c: RAM_SAVE_FLAG_). */
+export const Flag = {
+  ZERO: 0x002,
+  MEM_SIZE: 0x004,
+  PAGE: 0x008,
+  EOS: 0x010,
+  CONTINUE: 0x020,
+  XBZRLE: 0x040,
+  COMPRESS: 0x100,
+  MULTIFD_FLUSH: 0x200,
+} as const
+
+/** Address and flags, which every record begins with. */
+export const RECORD_BYTES = 8
+
+/** What zlib needs at most for a page, compressBound(4096): QEMU refuses more. */
+const COMPRESSED_PAGE_LIMIT = PAGE_SIZE + 14
+
+const ENCODING_XBZRLE = 1
+
+/**
+ * How many bytes from `start` on are whole pages, full or zero, of the block of the page before: next
+ * to everything in a large stream, so it is all that has to be fast. What is special in any way, it
+ * leaves to those who look closer.
+ */
+export function plainPages(bytes: Uint8Array, start: number, blockBytes: number): number {
+  let at = start
+  for (;;) {
+    const contents = at + RECORD_BYTES
+    if (contents > bytes.length) break
+    const flags = (((bytes[at + 6] ?? 0) & 0x0f) << 8) | (bytes[at + 7] ?? 0)
+    const isFull = flags === (Flag.PAGE | Flag.CONTINUE)
+    if (!isFull && flags !== (Flag.ZERO | Flag.CONTINUE)) break
+    const end = contents + (isFull ? PAGE_SIZE : 1)
+    if (end > bytes.length || u64(bytes, at) >= blockBytes + flags) break
+    at = end
+  }
+  return at - start
+}
+
+/** To the nearest double, as which it is compared with what is below 2^53. */
+function u64(bytes: Uint8Array, at: number): number {
+  return u32(bytes, at) * 2 ** 32 + u32(bytes, at + 4)
+}
+
+function u32(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] ?? 0) << 24) |
+      ((bytes[at + 1] ?? 0) << 16) |
+      ((bytes[at + 2] ?? 0) << 8) |
+      (bytes[at + 3] ?? 0)) >>>
+    0
+  )
+}
+
+export function* skipXbzrle(reader: ByteReader): Parser<void> {
+  yield* reader.need(3, 'an XBZRLE page')
+  const at = reader.offset
+  const encoding = reader.u8()
+  const length = reader.u16()
+  if (encoding !== ENCODING_XBZRLE) {
+    throw malformed(`An XBZRLE page has the encoding ${encoding}, which must be 1`, at)
+  }
+  if (length > PAGE_SIZE) {
+    throw malformed(`An XBZRLE page of ${length} bytes, more than a page has`, at)
+  }
+  yield* reader.skip(length, 'an XBZRLE page')
+}
+
+export function* skipCompressed(reader: ByteReader): Parser<void> {
+  yield* reader.need(4, 'a compressed page')
+  const at = reader.offset
+  const length = reader.u32()
+  if (length === 0 || length > COMPRESSED_PAGE_LIMIT) {
+    throw malformed(
+      `A compressed page of ${length} bytes; it has from 1 to ${COMPRESSED_PAGE_LIMIT}`,
+      at,
+    )
+  }
+  yield* reader.skip(length, 'a compressed page')
+}

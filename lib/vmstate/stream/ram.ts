@@ -1,0 +1,118 @@
+import type { ByteReader, Parser } from './bytes.ts'
+import { hex, malformed, unsupported } from './errors.ts'
+import { readBlocks } from './ram-blocks.ts'
+import type { Block, BlockFormat, QemuRamBlock } from './ram-blocks.ts'
+import {
+  Flag,
+  PAGE_SIZE,
+  plainPages,
+  RECORD_BYTES,
+  skipCompressed,
+  skipXbzrle,
+} from './ram-pages.ts'
+
+/** The section `ram`, version 4: its records are checked and their pages passed over. */
+export class RamReader {
+  #blocks = new Map<string, Block>()
+  /** The block of the page record before, in whatever section that was. */
+  #last: Block | undefined
+  readonly #format: BlockFormat
+
+  constructor(capabilities: readonly string[]) {
+    this.#format = {
+      ignoresShared: capabilities.includes('x-ignore-shared'),
+      isMapped: capabilities.includes('mapped-ram'),
+    }
+  }
+
+  get blocks(): QemuRamBlock[] {
+    return [...this.#blocks.values()].map(({ name, length, guestAddress }) =>
+      guestAddress === undefined ? { name, length } : { name, length, guestAddress },
+    )
+  }
+
+  /** The start section: the list of blocks comes first. */
+  *start(reader: ByteReader): Parser<void> {
+    yield* reader.need(RECORD_BYTES, 'the list of RAM blocks')
+    const at = reader.offset
+    const record = reader.u64()
+    if ((record & 0xfffn) !== BigInt(Flag.MEM_SIZE)) {
+      throw malformed('The first RAM record must be the list of blocks', at)
+    }
+    const total = record - BigInt(Flag.MEM_SIZE)
+    this.#blocks = yield* readBlocks(reader, total, at, this.#format)
+    yield* this.records(reader)
+  }
+
+  /** The records of one section, up to the one that ends it. */
+  *records(reader: ByteReader): Parser<void> {
+    for (;;) {
+      if (this.#last !== undefined) {
+        reader.pass(plainPages(reader.window, reader.position, this.#last.bytes))
+      }
+      yield* reader.need(RECORD_BYTES, 'a RAM record')
+      const at = reader.offset
+      const high = reader.u32()
+      const low = reader.u32()
+      const flags = low & (PAGE_SIZE - 1)
+      const address = high * 2 ** 32 + (low - flags)
+      switch (flags & ~Flag.CONTINUE) {
+        case Flag.PAGE:
+          yield* this.#page(reader, flags, address, at)
+          yield* reader.skip(PAGE_SIZE, 'a page')
+          break
+        case Flag.ZERO:
+          yield* this.#page(reader, flags, address, at)
+          yield* reader.skip(1, 'a zero page')
+          break
+        case Flag.XBZRLE:
+          yield* this.#page(reader, flags, address, at)
+          yield* skipXbzrle(reader)
+          break
+        case Flag.COMPRESS:
+          yield* this.#page(reader, flags, address, at)
+          yield* skipCompressed(reader)
+          break
+        default:
+          checkPlain(flags, address, at)
+          if (flags === Flag.EOS) return
+      }
+    }
+  }
+
+  /** Finds the block of a page record, and checks the address in it. */
+  *#page(reader: ByteReader, flags: number, address: number, at: number): Parser<void> {
+    if (this.#format.isMapped) throw malformed('A page record in a stream with mapped-ram', at)
+    if (!(flags & Flag.CONTINUE)) {
+      const name = yield* reader.name('the name of a RAM block')
+      this.#last = this.#blocks.get(name)
+      if (this.#last === undefined) {
+        throw malformed(`A page of the RAM block ${name}, which is not in the list`, at)
+      }
+    }
+    const block = this.#last
+    if (block === undefined) {
+      throw malformed('The first page record says that its block is that of the one before', at)
+    }
+    if (address >= block.bytes) {
+      const page = hex(address)
+      throw malformed(
+        `A page at ${page} of the RAM block ${block.name}, which has ${block.bytes} bytes`,
+        at,
+      )
+    }
+  }
+}
+
+/** A record without a page. */
+function checkPlain(flags: number, address: number, at: number): void {
+  if (flags === Flag.MEM_SIZE) {
+    throw malformed('A second list of RAM blocks; it belongs at the start', at)
+  }
+  if (flags !== Flag.EOS && flags !== Flag.MULTIFD_FLUSH) {
+    throw unsupported(`A RAM record with the flags ${hex(flags)}, which are not known`, at)
+  }
+  if (address !== 0) {
+    throw malformed(`A RAM record with the flags ${hex(flags)} has the address ${hex(address)}`, at)
+  }
+}

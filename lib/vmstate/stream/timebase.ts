@@ -1,0 +1,143 @@
+import type { DescribedDevice, DescribedField, DescribedStruct } from './description.ts'
+import { malformed, missing, unknownVersion } from './errors.ts'
+import type { QemuDevice, QemuTimebase } from './types.ts'
+
+/** The section that holds a pseries guest's timebase (QEMU, hw/ppc/spapr.c: vmstate_spapr). */
+export const SPAPR = 'spapr'
+
+/** Where its field `tb` begins, by version: in version 2 behind 4 unused bytes and the u64 rtc_offset. */
+export const TB_OFFSETS: Readonly<Record<number, number>> = { 2: 12, 3: 0 }
+
+/** guest_timebase, u64, and time_of_the_day_ns, i64 (QEMU, hw/ppc/ppc.c: vmstate_ppc_timebase). */
+export const TIMEBASE_BYTES = 16
+
+/** Where section `timer` has cpu_clock_offset, i64, ns (QEMU, softmmu/cpu-timers.c: vmstate_timers). */
+const CLOCK_OFFSET = 16
+
+/** A pseries guest's timebase has 512 ticks in 1000 ns. */
+const TICKS = 512n
+const TICKS_NS = 1000n
+
+/** The devices of a stream, and where they come from. */
+export interface DecodedDevices {
+  readonly machine: string | undefined
+  readonly devices: readonly QemuDevice[]
+  /** Of the same devices in the same order. */
+  readonly described: readonly DescribedDevice[]
+  /** What they were decoded from, and where in the stream it begins. */
+  readonly bytes: Buffer
+  readonly base: number
+}
+
+/** The timebase of the guest whose devices these are. */
+export function describedTimebase(decoded: DecodedDevices): QemuTimebase {
+  const { machine, devices, described, bytes, base } = decoded
+  const found = devices.flatMap((device, index) => (device.name === SPAPR ? [index] : []))
+  const [index = -1] = found
+  const device = devices[index]
+  const description = described[index]
+  if (device === undefined || description === undefined) {
+    const of = machine === undefined ? '' : ` of a ${machine} guest`
+    throw missing(
+      `This stream${of} has no section ${SPAPR}, where the timebase of a pseries guest is`,
+      base + bytes.length,
+    )
+  }
+  if (found.length > 1 || device.instance !== 0) {
+    throw malformed(`The section ${SPAPR} must be there once, as instance 0`, device.offset)
+  }
+  const offset = timebaseOffset(device, description)
+  const virtualClockTimebase = virtualClock(decoded)
+  return {
+    ...readTimebase(bytes, offset - base),
+    ...(virtualClockTimebase === undefined ? {} : { virtualClockTimebase }),
+    offset,
+    searched: false,
+  }
+}
+
+/** The two fields of a timebase. */
+export function readTimebase(
+  bytes: Buffer,
+  at: number,
+): Pick<QemuTimebase, 'guestTimebase' | 'timeOfDayNs'> {
+  return {
+    guestTimebase: bytes.readBigUInt64BE(at),
+    timeOfDayNs: bytes.readBigInt64BE(at + 8),
+  }
+}
+
+/** Where in the stream the timebase is: where it must be, and described as what it must be. */
+function timebaseOffset({ version, offset }: QemuDevice, description: DescribedDevice): number {
+  if (version === 1) {
+    throw missing(`The section ${SPAPR} has version 1, in which there is no timebase`, offset)
+  }
+  const expected = TB_OFFSETS[version]
+  if (expected === undefined) {
+    throw unknownVersion(
+      `The section ${SPAPR} has version ${version}; this release reads versions 2 and 3`,
+      offset,
+    )
+  }
+  const tb = place(description, 'tb')
+  const isTimebase =
+    tb?.start === expected &&
+    tb.field.arrayLength === undefined &&
+    tb.field.size === TIMEBASE_BYTES &&
+    isInteger(tb.field.struct, 'guest_timebase', 'uint64', 0) &&
+    isInteger(tb.field.struct, 'time_of_the_day_ns', 'int64', 8)
+  if (!isTimebase) {
+    throw malformed(
+      `In the description, the section ${SPAPR} must have at byte ${expected} the field tb, of guest_timebase (uint64) and time_of_the_day_ns (int64)`,
+      offset,
+    )
+  }
+  return offset + expected
+}
+
+function virtualClock({ devices, described, bytes, base }: DecodedDevices): bigint | undefined {
+  const index = devices.findIndex(({ name, instance }) => name === 'timer' && instance === 0)
+  const device = devices[index]
+  if (device === undefined) return undefined
+  if (!isInteger(described[index], 'cpu_clock_offset', 'int64', CLOCK_OFFSET)) {
+    throw malformed(
+      `In the description, the section timer must have at byte ${CLOCK_OFFSET} the field cpu_clock_offset (int64)`,
+      device.offset,
+    )
+  }
+  const ns = bytes.readBigInt64BE(device.offset - base + CLOCK_OFFSET)
+  return BigInt.asUintN(64, floorDivide(ns * TICKS, TICKS_NS))
+}
+
+function floorDivide(dividend: bigint, divisor: bigint): bigint {
+  const quotient = dividend / divisor
+  return dividend < 0n && dividend % divisor !== 0n ? quotient - 1n : quotient
+}
+
+function isInteger(
+  struct: DescribedStruct | undefined,
+  name: string,
+  type: `${'u' | ''}int64`,
+  start: number,
+): boolean {
+  const found = struct && place(struct, name)
+  return (
+    found?.start === start &&
+    found.field.type === type &&
+    found.field.size === 8 &&
+    found.field.arrayLength === undefined
+  )
+}
+
+/** A field, and how many bytes of the structure come before it. */
+function place(
+  { fields }: DescribedStruct,
+  name: string,
+): { readonly field: DescribedField; readonly start: number } | undefined {
+  let start = 0
+  for (const field of fields) {
+    if (field.name === name) return { field, start }
+    start += field.size * (field.arrayLength ?? 1)
+  }
+  return undefined
+}

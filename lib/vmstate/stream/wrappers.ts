@@ -1,0 +1,30 @@
+/** The beginnings of files in which a stream may be wrapped, and what to do about it. */
+const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
+  { magic: '\x1f\x8b', what: 'It is compressed with gzip: unpack it first, with gunzip' },
+  { magic: '\xfd7zXZ\0', what: 'It is compressed with xz: unpack it first, with unxz' },
+  { magic: '\x28\xb5\x2f\xfd', what: 'It is compressed with zstd: unpack it first, with unzstd' },
+  { magic: 'BZh', what: 'It is compressed with bzip2: unpack it first, with bunzip2' },
+  { magic: '\x89LZO', what: 'It is compressed with lzop: unpack it first, with lzop -d' },
+  {
+    magic: 'LibvirtQemudSave',
+    what: "It is a save image of libvirt: QEMU's stream begins at the first QEVM after the XML",
+  },
+  {
+    magic: 'LibvirtQemudPart',
+    what: 'It is a save image that libvirt has not finished',
+  },
+  {
+    magic: 'QFI\xfb',
+    what: 'It is a qcow2 image; a snapshot in it has its stream behind the disk',
+  },
+]
+
+/** As many bytes as any of them has. */
+export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.length))
+
+/** What these first bytes of a file are, if they are known, as a sentence for the end of an error's message. */
+export function wrapperHint(bytes: readonly number[]): string {
+  const text = String.fromCharCode(...bytes)
+  const found = wrappers.find(({ magic }) => text.startsWith(magic))
+  return found === undefined ? '' : `. ${found.what}`
+}

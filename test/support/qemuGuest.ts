@@ -1,0 +1,81 @@
+/**
+ * A program for a pseries guest that says what time it has: it counts nothing and calls nobody, but
+ * reads its timebase into r30 without end. r31 tells that it runs.
+ */
+
+/** What r31 holds once the program runs. */
+export const RUNNING = 0x600d_600dn
+
+/** H_REGISTER_PROC_TBL, by which a guest chooses radix page tables, and what it is asked (PAPR). */
+const H_REGISTER_PROC_TBL = 0x37c
+const REGISTER_RADIX = 0x1c
+const TABLE_SIZE = 4
+
+const TBL = 268
+
+const li = (register: number, value: number): number => 0x38000000 | (register << 21) | value
+const lis = (register: number, value: number): number => 0x3c000000 | (register << 21) | value
+const ori = (register: number, value: number): number =>
+  0x60000000 | (register << 21) | (register << 16) | value
+const mr = (to: number, from: number): number =>
+  0x7c000378 | (from << 21) | (to << 16) | (from << 11)
+const mfspr = (register: number, spr: number): number =>
+  0x7c0002a6 | (register << 21) | ((spr & 0x1f) << 16) | ((spr >> 5) << 11)
+const sc1 = 0x44000022
+const branchBack = 0x4bfffffc
+
+/** r29 is what the hypervisor said: 0 for yes. */
+const chooseRadix = [
+  li(3, H_REGISTER_PROC_TBL),
+  li(4, REGISTER_RADIX),
+  lis(5, 0x100),
+  li(6, 0),
+  li(7, TABLE_SIZE),
+  sc1,
+  mr(29, 3),
+]
+
+const keepHash = [li(29, 0)]
+
+/** Such as QEMU's `-kernel` takes it: an ELF file with one segment, which begins with its first instruction. */
+export function guestProgram(mmu: 'hash' | 'radix'): Buffer {
+  const words = [
+    ...(mmu === 'radix' ? chooseRadix : keepHash),
+    lis(31, Number(RUNNING >> 16n)),
+    ori(31, Number(RUNNING & 0xffffn)),
+    mfspr(30, TBL),
+    branchBack,
+  ]
+  const code = Buffer.alloc(words.length * 4)
+  words.forEach((word, index) => code.writeUInt32BE(word >>> 0, index * 4))
+  return Buffer.concat([elfHeader(), programHeader(code.length), code])
+}
+
+const ELF_HEADER_SIZE = 64
+const PROGRAM_HEADER_SIZE = 56
+
+/** 64 bits, big-endian, an executable for PPC64. */
+function elfHeader(): Buffer {
+  const header = Buffer.alloc(ELF_HEADER_SIZE)
+  header.write('\x7fELF\x02\x02\x01', 'latin1')
+  header.writeUInt16BE(2, 16)
+  header.writeUInt16BE(21, 18)
+  header.writeUInt32BE(1, 20)
+  header.writeBigUInt64BE(BigInt(ELF_HEADER_SIZE), 32)
+  header.writeUInt16BE(ELF_HEADER_SIZE, 52)
+  header.writeUInt16BE(PROGRAM_HEADER_SIZE, 54)
+  header.writeUInt16BE(1, 56)
+  return header
+}
+
+/** One segment at address 0, which QEMU moves to where kernels go. */
+function programHeader(size: number): Buffer {
+  const header = Buffer.alloc(PROGRAM_HEADER_SIZE)
+  header.writeUInt32BE(1, 0)
+  header.writeUInt32BE(7, 4)
+  header.writeBigUInt64BE(BigInt(ELF_HEADER_SIZE + PROGRAM_HEADER_SIZE), 8)
+  header.writeBigUInt64BE(BigInt(size), 32)
+  header.writeBigUInt64BE(BigInt(size), 40)
+  header.writeBigUInt64BE(4n, 48)
+  return header
+}

@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+interface Reply {
+  readonly return?: unknown
+  readonly error?: { readonly desc: string }
+}
+
+/** A QEMU with its monitor (QMP) on standard input and output. */
+export class Qmp {
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #replies: AsyncIterator<string, undefined>
+  #said = ''
+
+  constructor(program: string, args: readonly string[]) {
+    this.#child = spawn(program, [...args, '-qmp', 'stdio'])
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text))
+    // One that has ended takes no more commands; the missing reply tells.
+    this.#child.stdin.on('error', () => undefined)
+    this.#child.on('error', (error) => (this.#said += error.message))
+    this.#replies = createInterface(this.#child.stdout)[Symbol.asyncIterator]()
+  }
+
+  /** What QEMU answers to a command; events are passed over. */
+  async execute(command: string, parameters: object = {}): Promise<unknown> {
+    this.#child.stdin.write(`${JSON.stringify({ execute: command, arguments: parameters })}\n`)
+    for (;;) {
+      const { value: line } = await this.#replies.next()
+      if (line === undefined) throw new Error(`QEMU ended at ${command}: ${this.#said}`)
+      const reply = JSON.parse(line) as Reply
+      if (reply.error !== undefined) throw new Error(`${command}: ${reply.error.desc}`)
+      if ('return' in reply) return reply.return
+    }
+  }
+
+  /** What the monitor for people answers. */
+  async ask(line: string, cpu = 0): Promise<string> {
+    const parameters = { 'command-line': line, 'cpu-index': cpu }
+    return (await this.execute('human-monitor-command', parameters)) as string
+  }
+
+  /** Ends QEMU, whatever it is doing. */
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
