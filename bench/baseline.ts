@@ -2,11 +2,20 @@ import { execFileSync } from 'node:child_process'
 
 /** What bench/baseline.c needs for one call, in ns, by row and number of vCPUs. */
 export class Baseline {
+  readonly #program: string
+  readonly #threads: number
   readonly #ns = new Map<string, number>()
 
+  constructor(program: string, threads: number) {
+    this.#program = program
+    this.#threads = threads
+  }
+
   /** Runs it once more; the shorter time counts. */
-  run(program: string, args: readonly string[]): void {
-    const output = execFileSync(program, args, { encoding: 'utf8' })
+  run(args: readonly number[]): void {
+    const output = execFileSync(this.#program, [this.#threads, ...args].map(String), {
+      encoding: 'utf8',
+    })
     for (const line of output.trimEnd().split('\n')) {
       const { row, vcpus, ns } = JSON.parse(line) as { row: string; vcpus: number; ns: number }
       const key = `${row} ${vcpus}`

@@ -20,10 +20,3 @@ export function nsOfOne(calls: number, round: () => void, rounds = 20, warmUp = 
   if (result?.state !== 'completed') throw new Error('The round failed', { cause: result })
   return (result.latency.min * 1e6) / calls
 }
-
-/** A round of so many calls. */
-export function times(calls: number, call: () => void): () => void {
-  return () => {
-    for (let count = 0; count < calls; count++) call()
-  }
-}

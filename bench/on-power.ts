@@ -3,7 +3,7 @@ import path from 'node:path'
 import { Host, loadTimebase, NativeKernel, OneRegBatch, saveTimebase } from 'kvm-ppc-onereg'
 import { tell } from '../test/power/host/tell.ts'
 import { Baseline } from './baseline.ts'
-import { nsOfOne, times } from './measure.ts'
+import { nsOfOne } from './measure.ts'
 import { table, type Row } from './table.ts'
 
 // Runs on a POWER host with KVM, beside the C program. Under -icount an instruction takes 1 ns.
@@ -18,33 +18,53 @@ const ten = [
 const [counts = '1,16,256,1024'] = process.argv.slice(2)
 const vcpuCounts = counts.split(',').map(Number)
 
-const baseline = new Baseline()
 const program = path.join(root, 'build/bench/baseline')
-const runBaseline = (): void => {
-  baseline.run(program, [String(CALLS), ...vcpuCounts.map(String)])
+const baseline = new Baseline(program, 1)
+/** As a monitor is: with more than one thread. */
+const threaded = new Baseline(program, 2)
+
+function runBaselines(): void {
+  for (const each of [baseline, threaded]) each.run([CALLS, ...vcpuCounts])
 }
 
-runBaseline()
+runBaselines()
 using host = new Host(new NativeKernel())
 const vcpu = host.createVm().createVcpu(0)
 const rows: Row[] = []
 
+/** A row, beside what the C program needs for the rows of these names together. */
 function add(
   what: string,
   ns: number,
-  against?: { row: string; vcpus?: number },
-  goal?: string,
+  {
+    against = [],
+    vcpus = 1,
+    each = 1,
+    goal,
+  }: {
+    against?: readonly string[]
+    vcpus?: number
+    each?: number
+    goal?: string
+  } = {},
 ): void {
-  const beside = against && baseline.ns(against.row, against.vcpus)
-  rows.push({ what, ns, baseline: beside, goal })
+  const of = (program: Baseline): number | undefined =>
+    against.length === 0
+      ? undefined
+      : against.reduce((sum, row) => sum + program.ns(row, vcpus), 0) / each
+  rows.push({ what, ns, baseline: of(baseline), threaded: of(threaded), goal })
 }
 
 /** A call into C++ in raw Node-API that does nothing: the floor of every row. */
 function emptyCall(): number {
   const batch = new OneRegBatch(0)
   host.kernel.getOneRegs(batch)
-  const empty = batch.bound?.get ?? (() => undefined)
-  return nsOfOne(CALLS, times(CALLS, empty))
+  const { bound } = batch
+  if (bound === undefined) throw new Error('The batch was not bound')
+  const empty = bound.get
+  return nsOfOne(CALLS, () => {
+    for (let call = 0; call < CALLS; call++) empty()
+  })
 }
 
 const measured: (() => void)[] = []
@@ -52,67 +72,52 @@ function row(measure: () => void): void {
   measured.push(measure)
 }
 
+// Each row has a loop of its own: the compiler remembers for a loop what it calls.
 row(() => {
-  add(
-    'get of 64 bits',
-    nsOfOne(
-      CALLS,
-      times(CALLS, () => void vcpu.get('DAR')),
-    ),
-    { row: 'get' },
-    '1.25',
-  )
+  const get = nsOfOne(CALLS, () => {
+    for (let call = 0; call < CALLS; call++) vcpu.get('DAR')
+  })
+  add('get of 64 bits', get, { against: ['get'], goal: '1.25' })
 })
 row(() => {
-  const set = times(CALLS, () => {
-    vcpu.set('DAR', 5n)
+  const set = nsOfOne(CALLS, () => {
+    for (let call = 0; call < CALLS; call++) vcpu.set('DAR', 5n)
   })
-  add('set of 64 bits', nsOfOne(CALLS, set), { row: 'set' })
+  add('set of 64 bits', set, { against: ['set'] })
 })
 row(() => {
   const bound = vcpu.bind(ten)
-  const read = times(CALLS / 10, () => {
-    bound.read()
+  const read = nsOfOne(CALLS * 10, () => {
+    for (let call = 0; call < CALLS; call++) bound.read()
   })
-  add('read of 10 bound registers, each', nsOfOne(CALLS, read), { row: 'read of 10, each' }, '1.03')
+  add('read of 10 bound registers, each', read, { against: ['read of 10, each'], goal: '1.03' })
 })
 row(() => {
-  const read = times(CALLS / 10, () => {
-    vcpu.read(ten)
+  const read = nsOfOne(CALLS * 10, () => {
+    for (let call = 0; call < CALLS; call++) vcpu.read(ten)
   })
-  add('read of 10 into an object, each', nsOfOne(CALLS, read), { row: 'read of 10, each' })
+  add('read of 10 into an object, each', read, { against: ['read of 10, each'] })
 })
 row(() => {
   const names = Object.keys(vcpu.snapshot()).length
-  const snapshot = times(5, () => void vcpu.snapshot())
-  add(`snapshot of ${names} registers, each`, nsOfOne(5 * names, snapshot, 10, 20), { row: 'get' })
+  const snapshot = nsOfOne(names, () => void vcpu.snapshot(), 10, 100)
+  add(`snapshot of ${names} registers, each`, snapshot, { against: ['get'] })
 })
 row(() => {
   const empty = emptyCall()
-  add('empty call of raw Node-API', empty)
-  const timebase = nsOfOne(
-    CALLS,
-    times(CALLS, () => void host.timebase()),
-  )
-  rows.push({
-    what: 'timebase(), against the empty call',
-    ns: timebase,
-    baseline: empty,
-    goal: '1.50',
+  const timebase = nsOfOne(CALLS, () => {
+    for (let call = 0; call < CALLS; call++) host.timebase()
   })
+  add('empty call of raw Node-API', empty)
+  rows.push({ what: 'timebase(), against it', ns: timebase, baseline: empty, goal: '1.50' })
 })
 row(() => {
-  add(
-    'sample()',
-    nsOfOne(
-      CALLS,
-      times(CALLS, () => void host.sample()),
-    ),
-    { row: 'sample' },
-  )
+  const sample = nsOfOne(CALLS, () => {
+    for (let call = 0; call < CALLS; call++) host.sample()
+  })
+  add('sample()', sample, { against: ['sample'] })
   const uncertainties = Array.from({ length: 1001 }, () => Number(host.sample().uncertaintyNs))
-  const median = uncertainties.sort((a, b) => a - b)[500] ?? NaN
-  add('its uncertainty, median', median)
+  add('its uncertainty, median', uncertainties.sort((a, b) => a - b)[500] ?? NaN)
 })
 for (const count of vcpuCounts) {
   row(() => {
@@ -123,21 +128,20 @@ for (const count of vcpuCounts) {
     const warmUp = Math.ceil(3000 / count)
     const state = saveTimebase(vcpus)
     const save = nsOfOne(1, () => void saveTimebase(vcpus), rounds, warmUp)
-    add(`save, ${count} vCPUs`, save, { row: 'save', vcpus: count })
+    add(`save, ${count} vCPUs`, save, { against: ['save'], vcpus: count })
     const load = nsOfOne(1, () => void loadTimebase(vcpus, state), rounds, warmUp)
-    add(`load, ${count} vCPUs`, load, { row: 'load', vcpus: count })
-    const both = baseline.ns('save', count) + baseline.ns('load', count)
-    rows.push({
-      what: `both, ${count} vCPUs, for each vCPU`,
-      ns: (save + load) / count,
-      baseline: both / count,
-      goal: count === 1024 ? '1.10' : undefined,
+    add(`load, ${count} vCPUs`, load, { against: ['load'], vcpus: count })
+    add(`both, ${count} vCPUs, for each vCPU`, (save + load) / count, {
+      against: ['save', 'load'],
+      vcpus: count,
+      each: count,
+      ...(count === 1024 && { goal: '1.10' }),
     })
   })
 }
 
 // Once more: a host that has run for longer is faster.
-runBaseline()
+runBaselines()
 for (const measure of measured) measure()
 
 function importTime(specifier: string): number {

@@ -5,7 +5,9 @@ export interface Row {
   readonly ns: number
   /** What the C program needs for the same. */
   readonly baseline?: number | undefined
-  /** The ratio that it should not exceed. */
+  /** And if it has two threads. */
+  readonly threaded?: number | undefined
+  /** The ratio to `baseline` that it should not exceed. */
   readonly goal?: string | undefined
   readonly unit?: 'ms'
 }
@@ -13,28 +15,33 @@ export interface Row {
 /** The rows as text. */
 export function table(rows: readonly Row[]): string {
   const lines = [
-    ['', 'this library', 'C', 'ratio', 'goal'],
-    ...rows.map(({ what, ns, baseline, goal = '', unit }) => [
+    ['', 'this library', 'C', 'ratio', 'goal', 'C, 2 threads', 'ratio'],
+    ...rows.map(({ what, ns, baseline, threaded, goal = '', unit }) => [
       what,
       unit === 'ms' ? `${(ns / 1e6).toFixed(1)} ms` : figure(ns),
-      baseline === undefined ? '' : figure(baseline),
-      baseline === undefined ? '' : (ns / baseline).toFixed(3),
+      ...beside(ns, baseline),
       goal,
+      ...beside(ns, threaded),
     ]),
   ]
-  const widths = [0, 1, 2, 3, 4].map((column) =>
+  const widths = (lines[0] ?? []).map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),
   )
   return lines
     .map((line) =>
       line
-        .map((text, column) =>
-          column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0),
-        )
+        .map((text, column) => {
+          const width = widths[column] ?? 0
+          return column === 0 ? text.padEnd(width) : text.padStart(width)
+        })
         .join('  ')
         .trimEnd(),
     )
     .join('\n')
+}
+
+function beside(ns: number, other: number | undefined): [string, string] {
+  return other === undefined ? ['', ''] : [figure(other), (ns / other).toFixed(3)]
 }
 
 function figure(ns: number): string {

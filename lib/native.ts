@@ -118,12 +118,14 @@ export class NativeKernel implements Kernel {
   }
 
   getOneRegs(batch: OneRegBatch): number {
-    this.#bound(batch).get()
+    const { bound = this.#bind(batch) } = batch
+    bound.get()
     return 0
   }
 
   setOneRegs(batch: OneRegBatch): number {
-    this.#bound(batch).set()
+    const { bound = this.#bind(batch) } = batch
+    bound.set()
     return 0
   }
 
@@ -152,7 +154,7 @@ export class NativeKernel implements Kernel {
     return this.#clockResult[0] ?? 0
   }
 
-  #bound(batch: OneRegBatch): BoundCalls {
-    return (checkBatch(batch).bound ??= this.#addon.bindBatch(batch.memory))
+  #bind(batch: OneRegBatch): BoundCalls {
+    return (checkBatch(batch).bound = this.#addon.bindBatch(batch.memory))
   }
 }

@@ -184,7 +184,8 @@ export class SoftwareKernel implements Kernel {
     if (typeof file === 'number') return file
     if (file.kind !== 'vm') return -errnos.EINVAL
     const { vm } = file
-    if (id >= MAX_VCPU_ID || vm.vcpuIds.has(id)) return -errnos.EINVAL
+    if (id >= MAX_VCPU_ID) return -errnos.EINVAL
+    if (vm.vcpuIds.has(id)) return this.#rules.idTaken
     // Closing the vCPU does not free its id: the VM keeps it to its end.
     vm.vcpuIds.add(id)
     const core = Math.floor(id / this.#threadsPerCore)

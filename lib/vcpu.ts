@@ -6,7 +6,7 @@ import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
 import { registerSize } from './registers.ts'
-import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import {
@@ -80,8 +80,13 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const register = lookUp(name)
-    this.#check(this.#getOne(register), 'KVM_GET_ONE_REG', name)
-    return takeValue(this.host.one, 0, register) as RegisterValue<N>
+    const { one, kernel } = this.host
+    one.fds[0] = this.fd
+    one.ids[0] = register.id
+    kernel.getOneRegs(one)
+    const result = one.results[0] ?? 0
+    if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
+    return takeValue(one, 0, register) as RegisterValue<N>
   }
 
   /**
@@ -96,7 +101,8 @@ export class Vcpu {
     one.fds[0] = this.fd
     putValue(one, 0, name, value)
     kernel.setOneRegs(one)
-    this.#check(one.results[0] ?? 0, 'KVM_SET_ONE_REG', name)
+    const result = one.results[0] ?? 0
+    if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
   }
 
   /**
@@ -105,10 +111,14 @@ export class Vcpu {
    * @throws KvmError for an error that does not say that the register is absent
    */
   has(name: RegisterName): boolean {
-    const result = this.#getOne(lookUp(name))
-    if (result < 0 && meansAbsent(result)) return false
-    this.#check(result, 'KVM_GET_ONE_REG', name)
-    return true
+    const { one, kernel } = this.host
+    one.fds[0] = this.fd
+    one.ids[0] = lookUp(name).id
+    kernel.getOneRegs(one)
+    const result = one.results[0] ?? 0
+    if (result >= 0) return true
+    if (meansAbsent(result)) return false
+    throw this.#failed(result, 'KVM_GET_ONE_REG', name)
   }
 
   /**
@@ -122,7 +132,8 @@ export class Vcpu {
   getRaw(id: bigint): Uint8Array {
     const fd = this.fd
     const value = new Uint8Array(registerSize(checkU64('id', id)))
-    this.#check(this.host.kernel.getOneReg(fd, id, value), 'KVM_GET_ONE_REG', hexadecimal(id))
+    const result = this.host.kernel.getOneReg(fd, id, value)
+    if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', hexadecimal(id))
     return value
   }
 
@@ -136,7 +147,8 @@ export class Vcpu {
   setRaw(id: bigint, bytes: Uint8Array): void {
     const fd = this.fd
     checkBytes('bytes', bytes, registerSize(checkU64('id', id)))
-    this.#check(this.host.kernel.setOneReg(fd, id, bytes), 'KVM_SET_ONE_REG', hexadecimal(id))
+    const result = this.host.kernel.setOneReg(fd, id, bytes)
+    if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', hexadecimal(id))
   }
 
   /**
@@ -260,14 +272,6 @@ export class Vcpu {
     this.close()
   }
 
-  #getOne({ id }: Register): number {
-    const { one, kernel } = this.host
-    one.fds[0] = this.fd
-    one.ids[0] = id
-    kernel.getOneRegs(one)
-    return one.results[0] ?? 0
-  }
-
   async #offThread(
     batch: OneRegBatch,
     operation: 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG',
@@ -287,12 +291,13 @@ export class Vcpu {
 
   #checkAll(batch: OneRegBatch, operation: string, names: readonly string[]): void {
     names.forEach((name, index) => {
-      this.#check(batch.results[index] ?? 0, operation, name)
+      const result = batch.results[index] ?? 0
+      if (result < 0) throw this.#failed(result, operation, name)
     })
   }
 
-  #check(result: number, operation: string, register: string): void {
-    if (result < 0) throw new KvmError(result, { operation, register, vcpu: this.id })
+  #failed(result: number, operation: string, register: string): KvmError {
+    return new KvmError(result, { operation, register, vcpu: this.id })
   }
 }
 

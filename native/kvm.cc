@@ -32,10 +32,6 @@ int OneReg(int fd, unsigned long request, uint64_t id, uint64_t address) {
 
 }  // namespace
 
-size_t RegisterSize(uint64_t id) {
-  return size_t{1} << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
-}
-
 int Open(const char* path) {
   return Result(open(path, O_RDWR | O_CLOEXEC));
 }

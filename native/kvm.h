@@ -2,6 +2,8 @@
 // -errno.
 #pragma once
 
+#include <linux/kvm.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -11,7 +13,9 @@ namespace kvm_ppc {
 constexpr size_t kMaxRegisterSize = 16;
 
 // How many bytes the kernel copies for this register id: its size bits say so.
-size_t RegisterSize(uint64_t id);
+constexpr size_t RegisterSize(uint64_t id) {
+  return size_t{1} << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
+}
 
 int Open(const char* path);
 int Close(int fd);

@@ -20,6 +20,8 @@ export type ModelledMachine = (typeof machines)[number]
 
 /** What KVM-HV does on one machine with one Linux that it does not do on every other. */
 export interface MachineRules {
+  /** What making a vCPU of an id that the VM has already gives: `-errno`. */
+  readonly idTaken: number
   /** EINVAL on reading and on writing. */
   readonly missing: ReadonlySet<RegisterName>
   /** What a new vCPU holds other than 0. */
@@ -79,6 +81,7 @@ export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): Machine
   const isMissing = (name: RegisterName): boolean =>
     nowhere.test(name) || (linux === '6.1' && sinceLinux612.test(name))
   return {
+    idTaken: machine.endsWith('POWER8') ? -errnos.EEXIST : -errnos.EINVAL,
     missing: new Set(registerNames.filter(isMissing)),
     initial: {
       DEBUG_INST: 0x00dd_dd00n,

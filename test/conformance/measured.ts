@@ -45,6 +45,8 @@ type Outcomes = readonly [
 ]
 
 export interface Measured {
+  /** What a vCPU id gives that the VM has already. */
+  readonly idTaken: 'EINVAL' | 'EEXIST'
   /** EINVAL on reading and on writing. */
   readonly absent: readonly RegisterName[]
   /** The others but for {@link withoutDevice} can be read. */
@@ -220,6 +222,7 @@ export function measured({ linux, machine }: Kind): Measured {
   const processor = machine.slice(machine.indexOf(' ') + 1) as keyof typeof then.archCompat
   return {
     ...there,
+    idTaken: processor === 'POWER8' ? 'EEXIST' : 'EINVAL',
     absent,
     readable: registerNames.filter(
       (name) => !absent.includes(name) && !withoutDevice.includes(name),

@@ -1,7 +1,7 @@
 import { describe } from 'vitest'
 import { SoftwareKernel } from '../../lib/software.ts'
 import { linuxVersions, machines } from '../../lib/software/machine.ts'
-import { describeKernel, describeRegisters } from './suite.ts'
+import { describeKernel, describeMachine } from './suite.ts'
 
 const unlessTold = { linux: '6.12', machine: 'pseries POWER9' } as const
 
@@ -13,7 +13,7 @@ describe('SoftwareKernel', () => {
 for (const machine of process.arch === 'ppc64' ? [] : machines) {
   for (const linux of linuxVersions) {
     describe(`SoftwareKernel of Linux ${linux} on ${machine}`, () => {
-      describeRegisters(() => new SoftwareKernel({ linux, machine }), { linux, machine })
+      describeMachine(() => new SoftwareKernel({ linux, machine }), { linux, machine })
     })
   }
 }

@@ -16,10 +16,7 @@ import { checkTimebaseOffset } from './timebaseOffset.ts'
  */
 export function describeKernel(makeKernel: () => Kernel, kind: Kind): void {
   const check = checkOn(makeKernel)
-  describe('its files', () => {
-    checkFiles(check)
-  })
-  describeRegisters(makeKernel, kind)
+  describeMachine(makeKernel, kind)
   describe('TB_OFFSET and DEC_EXPIRY', () => {
     checkTimebaseOffset(check)
   })
@@ -35,8 +32,12 @@ export function describeKernel(makeKernel: () => Kernel, kind: Kind): void {
 }
 
 /** Of that, what differs from one kind of host to another. */
-export function describeRegisters(makeKernel: () => Kernel, kind: Kind): void {
+export function describeMachine(makeKernel: () => Kernel, kind: Kind): void {
+  const check = checkOn(makeKernel)
+  describe('its files', () => {
+    checkFiles(check, kind)
+  })
   describe('its registers', () => {
-    checkRegisters(checkOn(makeKernel), kind)
+    checkRegisters(check, kind)
   })
 }
