@@ -3,6 +3,7 @@ import { checkInteger, wrongType } from './checks.ts'
 /** Room for one register: the widest that POWER has is 128 bits. */
 const VALUE_BYTES = 16
 const ENTRY_BYTES = VALUE_BYTES + 8 + 4 + 4
+const TRAILER_BYTES = 8
 
 const MAX_COUNT = 1 << 20
 
@@ -20,8 +21,9 @@ export interface BoundCalls {
  * A batch can be used again and again: a kernel makes its way to the memory once.
  */
 export class OneRegBatch {
+  /** How many entries there is room for. */
   readonly count: number
-  /** All of it: the values, the ids, the file descriptors, the results. */
+  /** All of it: the values, the ids, the file descriptors, the results, and `used`. */
   readonly memory: Uint8Array
   readonly values: Uint8Array
   readonly ids: BigUint64Array
@@ -29,6 +31,7 @@ export class OneRegBatch {
   readonly results: Int32Array
   /** @internal How {@link NativeKernel} gets to the memory. */
   bound: BoundCalls | undefined
+  readonly #trailer: Uint32Array
   readonly #words32: Uint32Array
   readonly #words64: BigUint64Array
 
@@ -36,14 +39,31 @@ export class OneRegBatch {
   constructor(count: number) {
     this.count = checkInteger('count', count, MAX_COUNT)
     // Shared, since only such memory stays where it is whatever is done with it.
-    const buffer = new SharedArrayBuffer(count * ENTRY_BYTES)
+    const buffer = new SharedArrayBuffer(count * ENTRY_BYTES + TRAILER_BYTES)
     this.memory = new Uint8Array(buffer)
     this.values = new Uint8Array(buffer, 0, count * VALUE_BYTES)
     this.ids = new BigUint64Array(buffer, count * VALUE_BYTES, count)
     this.fds = new Int32Array(buffer, count * (VALUE_BYTES + 8), count)
     this.results = new Int32Array(buffer, count * (VALUE_BYTES + 12), count)
+    this.#trailer = new Uint32Array(buffer, count * ENTRY_BYTES, 1)
     this.#words32 = new Uint32Array(buffer, 0, count * 4)
     this.#words64 = new BigUint64Array(buffer, 0, count * 2)
+    this.used = count
+  }
+
+  /** How many entries, from the first on, a call is made for: all unless told. */
+  get used(): number {
+    return this.#trailer[0] ?? 0
+  }
+
+  set used(count: number) {
+    this.#trailer[0] = checkInteger('used', count, this.count)
+  }
+
+  /** Whether every call gave 0, seen at a glance. */
+  get succeeded(): boolean {
+    const results = Buffer.from(this.results.buffer, this.results.byteOffset, this.used * 4)
+    return results.equals(Buffer.alloc(results.length))
   }
 
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.

@@ -6,8 +6,27 @@ import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
 import { Vcpu } from './vcpu.ts'
 
-/** The host of all these vCPUs, which must be one guest's as far as can be seen. */
-export function hostOf(vcpus: unknown): Host {
+/** The vCPUs of one guest, with what the calls for them need. */
+export interface Guest {
+  readonly host: Host
+  readonly vcpus: readonly Vcpu[]
+  readonly fds: Int32Array
+}
+
+/**
+ * The guest of these vCPUs, which must be one's as far as can be seen.
+ *
+ * @throws TypeError
+ * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
+ */
+export function guestOf(vcpus: readonly Vcpu[]): Guest {
+  const host = hostOf(vcpus)
+  const fds = new Int32Array(vcpus.length)
+  for (const [index, { fd }] of vcpus.entries()) fds[index] = fd
+  return { host, vcpus, fds }
+}
+
+function hostOf(vcpus: unknown): Host {
   if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
   let host: Host | undefined
   const ids = new Set<number>()
@@ -42,15 +61,16 @@ export function offsetOf(timers: Timers, vcpu: number): bigint {
   const offset = timers.get(TB_OFFSET, vcpu)
   if (offset !== undefined) return offset
   throw unavailable(
-    `vCPU ${timers.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
+    `vCPU ${timers.guest.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }
 
 /** @throws TimebaseDivergedError */
 export function commonOffset(timers: Timers): bigint {
+  const { vcpus } = timers.guest
   const first = offsetOf(timers, 0)
-  if (timers.vcpus.every((_, vcpu) => offsetOf(timers, vcpu) === first)) return first
+  if (vcpus.every((_, vcpu) => offsetOf(timers, vcpu) === first)) return first
   throw new TimebaseDivergedError(
-    timers.vcpus.map(({ id }, vcpu) => ({ vcpu: id, offset: offsetOf(timers, vcpu) })),
+    vcpus.map(({ id }, vcpu) => ({ vcpu: id, offset: offsetOf(timers, vcpu) })),
   )
 }

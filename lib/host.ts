@@ -1,12 +1,13 @@
 import { actualBackend, chosenBackend } from './backend.ts'
 import type { Backend } from './backend.ts'
-import { OneRegBatch } from './batch.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
 import { closed, KvmError, unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { NativeKernel } from './native.ts'
+import { OneRegister } from './one-register.ts'
 import type { RegisterName } from './registers.ts'
+import { Scratch } from './scratch.ts'
 import { SoftwareKernel } from './software.ts'
 import type { TimebaseSample } from './timebase.ts'
 import { Vcpu } from './vcpu.ts'
@@ -16,8 +17,6 @@ import { Vm } from './vm.ts'
 const KVM_CAP_ONE_REG = 70
 const NS_PER_SECOND = 1_000_000_000n
 const DEFAULT_DEVICE = '/dev/kvm'
-/** Each for another number of registers: a program has few such numbers. */
-const MAX_BATCHES = 32
 
 export interface HostOptions {
   /**
@@ -76,9 +75,12 @@ export class Host {
   readonly kernel: Kernel
   /** @internal Registers that this kernel said it does not know: snapshots do not ask again. */
   readonly unknownRegisters = new Set<RegisterName>()
-  /** @internal Room for one register, of a call that keeps nothing there. */
-  readonly one = new OneRegBatch(1)
-  readonly #batches = new Map<number, OneRegBatch>()
+  /** @internal */
+  readonly one = new OneRegister()
+  /** @internal For the registers of one call, */
+  readonly scratch = new Scratch()
+  /** @internal and for those that are kept while others are written. */
+  readonly timers = new Scratch()
   readonly #vms = new Set<Vm>()
   readonly #sample = new BigUint64Array(3)
   #fd: number | undefined
@@ -225,23 +227,13 @@ export class Host {
     return new Vcpu(this, fd, id)
   }
 
-  /** @internal Room for so many registers, of a call that keeps nothing there. */
-  batch(count: number): OneRegBatch {
-    let batch = this.#batches.get(count)
-    if (batch === undefined) {
-      if (this.#batches.size === MAX_BATCHES) this.#batches.clear()
-      batch = new OneRegBatch(count)
-      this.#batches.set(count, batch)
-    }
-    return batch
-  }
-
   /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */
   close(): void {
     for (const vm of this.#vms) vm.close()
     const fd = this.#fd
     if (fd === undefined) return
     this.#fd = undefined
+    this.one.forget()
     this.kernel.close(fd)
   }
 

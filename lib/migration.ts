@@ -1,19 +1,12 @@
 import { channel } from 'node:diagnostics_channel'
 import { checkObject, wrongType, wrongValue } from './checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
-import { checkAllThere, commonOffset, hostOf, offsetOf } from './guest.ts'
+import { checkAllThere, commonOffset, guestOf, offsetOf } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
 import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
-import {
-  applyTimers,
-  DEC_EXPIRY,
-  readTimers,
-  TB_OFFSET,
-  TimerEntries,
-  timerNames,
-} from './timers.ts'
+import { applyTimers, DEC_EXPIRY, readTimers, TimerEntries, timerNames } from './timers.ts'
 import type { TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -79,11 +72,11 @@ const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTic
  * @throws KvmError
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
-  const host = hostOf(vcpus)
-  const timers = readTimers(vcpus, host)
+  const guest = guestOf(vcpus)
+  const timers = readTimers(guest)
   // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
   // until the sample is not lost.
-  const sample = host.sample()
+  const sample = guest.host.sample()
   const offset = commonOffset(timers)
   const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
   const roundingTicks = roundingOf(vcpus, offset)
@@ -164,7 +157,8 @@ function load(
   options: PlanOptions,
   atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
-  const host = hostOf(vcpus)
+  const guest = guestOf(vcpus)
+  const { host } = guest
   checkTimebaseState(state)
   checkPlanOptions(options)
   checkAllThere(vcpus, state)
@@ -172,13 +166,13 @@ function load(
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
   const { before, sample } = beforeWriting(() => {
-    const before = readTimers(vcpus, host)
+    const before = readTimers(guest)
     vcpus.forEach((_, vcpu) => offsetOf(before, vcpu))
     return { before, sample: host.sample() }
   })
   const plan = planTimebase(state, atInstant(sample), options)
   const { wanted, skipped } = wantedTimers(plan, state, before)
-  applyTimers(host, before, wanted)
+  applyTimers(before, plan.offset, wanted)
   for (const vcpu of vcpus) loaded.set(vcpu, plan)
   publish(state, plan)
   return { ...plan, skipped }
@@ -192,19 +186,18 @@ function load(
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
  */
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
-  const host = hostOf([from, to])
+  // Not only for the check: both are to be open before either is read.
+  const { host } = guestOf([from, to])
   const { offset, before, sample } = beforeWriting(() => {
-    to.checkOpen()
-    const offset = offsetOf(readTimers([from], host), 0)
-    const before = readTimers([to], host)
+    const offset = offsetOf(readTimers(guestOf([from])), 0)
+    const before = readTimers(guestOf([to]))
     offsetOf(before, 0)
     return { offset, before, sample: host.sample() }
   })
   const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-  const wanted = new TimerEntries([to])
-  wanted.add(TB_OFFSET, 0, offset)
+  const wanted = new TimerEntries(1)
   if (before.get(DEC_EXPIRY, 0) !== undefined) wanted.add(DEC_EXPIRY, 0, guestTimebase)
-  applyTimers(host, before, wanted)
+  applyTimers(before, offset, wanted)
   return { offset, guestTimebase }
 }
 
@@ -213,39 +206,43 @@ function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
   return first?.roundingTicks ?? 0n
 }
 
-/** The fields of a saved vCPU, in the order of {@link timerNames}; the offset is the whole guest's. */
-const fields = [undefined, 'decExpiry', 'vtb', 'purr', 'spurr'] as const
+/** The fields of a saved vCPU, and which of {@link timerNames} each is; the offset is the whole guest's. */
+const fields = [
+  [timerNames.indexOf('DEC_EXPIRY'), 'decExpiry'],
+  [timerNames.indexOf('VTB'), 'vtb'],
+  [timerNames.indexOf('PURR'), 'purr'],
+  [timerNames.indexOf('SPURR'), 'spurr'],
+] as const
 
 function savedTimers(id: number, timers: Timers, vcpu: number): VcpuTimers {
   const saved: { -readonly [F in keyof VcpuTimers]: VcpuTimers[F] } = { id }
-  for (let register = DEC_EXPIRY; register < fields.length; register++) {
-    const field = fields[register]
+  for (const [register, field] of fields) {
     const value = timers.get(register, vcpu)
-    if (field !== undefined && value !== undefined) saved[field] = value
+    if (value !== undefined) saved[field] = value
   }
   return saved
 }
 
-/** What to write to which vCPU, and what that vCPU does not have: it could not be read before. */
+/** What to write to which vCPU besides the offset, and what a vCPU lacks: it could not be read before. */
 function wantedTimers(
-  { offset, guestTimebase }: TimebasePlan,
+  { guestTimebase }: TimebasePlan,
   state: TimebaseState,
   before: Timers,
 ): { wanted: TimerEntries; skipped: LoadOutcome['skipped'] } {
-  const { vcpus } = before
+  const { vcpus } = before.guest
   const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
   const savedOf = vcpus.map(({ id }) => saved.get(id))
-  const wanted = new TimerEntries(vcpus)
+  const wanted = new TimerEntries(fields.length * vcpus.length)
   const skipped: { vcpu: number; register: TimerName }[] = []
-  fields.forEach((field, register) => {
-    vcpus.forEach(({ id }, vcpu) => {
-      const asked = field === undefined ? offset : savedOf[vcpu]?.[field]
+  for (const [register, field] of fields) {
+    for (let vcpu = 0; vcpu < vcpus.length; vcpu++) {
+      const asked = savedOf[vcpu]?.[field]
       const value = register === DEC_EXPIRY ? (asked ?? guestTimebase) : asked
-      if (value === undefined) return
+      if (value === undefined) continue
       if (before.get(register, vcpu) !== undefined) wanted.add(register, vcpu, value)
-      else skipped.push({ vcpu: id, register: timerNames[register] ?? 'TB_OFFSET' })
-    })
-  })
+      else skipped.push({ vcpu: vcpus[vcpu]?.id ?? -1, register: timerNames[register] ?? 'VTB' })
+    }
+  }
   return { wanted, skipped }
 }
 

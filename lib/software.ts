@@ -296,8 +296,8 @@ function forEachEntry(
   batch: OneRegBatch,
   call: (fd: number, id: bigint, value: Uint8Array) => number,
 ): number {
-  const { count, fds, ids, results } = checkBatch(batch)
-  for (let index = 0; index < count; index++) {
+  const { used, fds, ids, results } = checkBatch(batch)
+  for (let index = 0; index < used; index++) {
     const id = ids[index] ?? 0n
     const size = registerSize(id)
     results[index] =

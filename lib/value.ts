@@ -9,21 +9,9 @@ export type AnyRegisterValue = number | bigint | Uint8Array
 /** The table once more: a Map is looked up faster than an object of hundreds of names. */
 const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
 
-/** The name that was looked up last: whoever watches a register asks for it again and again. */
-let last: { readonly name: unknown; readonly register: Register } = {
-  name: 'TB_OFFSET',
-  register: registers.TB_OFFSET,
-}
-
 /** @throws TypeError ERR_INVALID_ARG_VALUE for a name that the table lacks */
 export function lookUp(name: unknown): Register {
-  return name === last.name ? last.register : lookUpAnother(name)
-}
-
-function lookUpAnother(name: unknown): Register {
-  const register = byName.get(name) ?? unknownRegister(name)
-  last = { name, register }
-  return register
+  return byName.get(name) ?? unknownRegister(name)
 }
 
 function unknownRegister(name: unknown): never {

@@ -5,8 +5,9 @@ import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from '
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
+import type { OneRegister } from './one-register.ts'
 import { registerSize } from './registers.ts'
-import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import {
@@ -79,14 +80,12 @@ export class Vcpu {
    * @throws KvmError EINVAL where this kernel or processor lacks the register
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
-    const register = lookUp(name)
     const { one, kernel } = this.host
-    one.fds[0] = this.fd
-    one.ids[0] = register.id
-    kernel.getOneRegs(one)
-    const result = one.results[0] ?? 0
+    const register = this.#select(one, name)
+    kernel.getOneRegs(one.batch)
+    const result = one.batch.results[0] ?? 0
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
-    return takeValue(one, 0, register) as RegisterValue<N>
+    return takeValue(one.batch, 0, register) as RegisterValue<N>
   }
 
   /**
@@ -98,10 +97,10 @@ export class Vcpu {
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { one, kernel } = this.host
-    one.fds[0] = this.fd
-    putValue(one, 0, name, value)
-    kernel.setOneRegs(one)
-    const result = one.results[0] ?? 0
+    this.#select(one, name)
+    putValue(one.batch, 0, name, value)
+    kernel.setOneRegs(one.batch)
+    const result = one.batch.results[0] ?? 0
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
   }
 
@@ -112,10 +111,9 @@ export class Vcpu {
    */
   has(name: RegisterName): boolean {
     const { one, kernel } = this.host
-    one.fds[0] = this.fd
-    one.ids[0] = lookUp(name).id
-    kernel.getOneRegs(one)
-    const result = one.results[0] ?? 0
+    this.#select(one, name)
+    kernel.getOneRegs(one.batch)
+    const result = one.batch.results[0] ?? 0
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
@@ -157,7 +155,7 @@ export class Vcpu {
    * @throws KvmError for the first that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
-    const batch = this.host.batch(checkNames(names).length)
+    const batch = this.host.scratch.batch(checkNames(names).length)
     putNames(batch, names)
     batch.fds.fill(this.fd)
     this.host.kernel.getOneRegs(batch)
@@ -173,7 +171,7 @@ export class Vcpu {
    */
   write(values: RegisterValues): void {
     const entries = checkValues(values)
-    const batch = this.host.batch(entries.length)
+    const batch = this.host.scratch.batch(entries.length)
     putEntries(batch, entries)
     batch.fds.fill(this.fd)
     this.host.kernel.setOneRegs(batch)
@@ -265,11 +263,17 @@ export class Vcpu {
     if (this.#fd === undefined) return
     // Forgotten before it is closed: the number may be another file's the moment after.
     this.#fd = undefined
+    this.host.one.forget()
     this.#calls.whenIdle(() => this.#release?.())
   }
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #select(one: OneRegister, name: RegisterName): Register {
+    const known = one.vcpu === this && one.name === name ? one.register : undefined
+    return known ?? one.select(this, name)
   }
 
   async #offThread(

@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "kvm.h"
@@ -16,7 +17,9 @@ void ForEachEntry(const Batch& batch, Call call) {
   auto* ids = reinterpret_cast<volatile uint64_t*>(values + batch.count * kMaxRegisterSize);
   auto* fds = reinterpret_cast<volatile int32_t*>(ids + batch.count);
   auto* results = fds + batch.count;
-  for (size_t i = 0; i < batch.count; i++) {
+  const auto* trailer = reinterpret_cast<volatile uint32_t*>(results + batch.count);
+  const size_t used = std::min<size_t>(*trailer, batch.count);
+  for (size_t i = 0; i < used; i++) {
     // Read once: another thread may share this memory, and the size that is checked must be the
     // size that the kernel copies.
     const uint64_t id = ids[i];
@@ -29,11 +32,12 @@ void ForEachEntry(const Batch& batch, Call call) {
 }  // namespace
 
 void GetOneRegs(const Batch& batch) {
-  ForEachEntry(batch, GetOneReg);
+  ForEachEntry(batch, [](int fd, uint64_t id, void* value) { return GetOneReg(fd, id, value); });
 }
 
 void SetOneRegs(const Batch& batch) {
-  ForEachEntry(batch, SetOneReg);
+  ForEachEntry(batch,
+               [](int fd, uint64_t id, const void* value) { return SetOneReg(fd, id, value); });
 }
 
 }  // namespace kvm_ppc

@@ -16,6 +16,7 @@
 namespace {
 
 using kvm_ppc::Batch;
+using kvm_ppc::BatchSize;
 using kvm_ppc::BoundBatch;
 using kvm_ppc::BoundClock;
 using kvm_ppc::kEntrySize;
@@ -160,13 +161,14 @@ void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name)
 Batch BatchIn(const Napi::CallbackInfo& info, size_t index) {
   const auto memory = Array<uint8_t>(info, index, "memory", napi_uint8_array, "Uint8Array");
   CheckShared(info, index, "memory");
-  if (memory.length % kEntrySize != 0 || memory.length / kEntrySize > kMaxEntries) {
-    throw OutOfRange(info.Env(), "memory must be of up to 2^20 entries of 32 bytes");
+  const size_t count = memory.length / kEntrySize;
+  if (memory.length != BatchSize(count) || count > kMaxEntries) {
+    throw OutOfRange(info.Env(), "memory must be of up to 2^20 entries of 32 bytes, and 8 bytes");
   }
   if (reinterpret_cast<uintptr_t>(memory.data) % alignof(uint64_t) != 0) {
     throw OutOfRange(info.Env(), "memory must be aligned to 8 bytes");
   }
-  return {memory.data, memory.length / kEntrySize};
+  return {memory.data, count};
 }
 
 napi_ref Reference(Napi::Value value) {

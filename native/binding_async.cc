@@ -17,7 +17,7 @@ struct Job {
       : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
         memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
-        copy(original.data, original.data + original.count * kEntrySize) {}
+        copy(original.data, original.data + BatchSize(original.count)) {}
 
   // On the JavaScript thread.
   void Finish() {

@@ -25,11 +25,6 @@ int Result(int returned) {
   return returned < 0 ? -errno : returned;
 }
 
-int OneReg(int fd, unsigned long request, uint64_t id, uint64_t address) {
-  kvm_one_reg reg = {id, address};
-  return Result(ioctl(fd, request, &reg));
-}
-
 }  // namespace
 
 int Open(const char* path) {
@@ -50,14 +45,6 @@ int CreateVm(int fd, unsigned long type) {
 
 int CreateVcpu(int fd, unsigned long id) {
   return Result(ioctl(fd, KVM_CREATE_VCPU, id));
-}
-
-int GetOneReg(int fd, uint64_t id, void* value) {
-  return OneReg(fd, KVM_GET_ONE_REG, id, reinterpret_cast<uintptr_t>(value));
-}
-
-int SetOneReg(int fd, uint64_t id, const void* value) {
-  return OneReg(fd, KVM_SET_ONE_REG, id, reinterpret_cast<uintptr_t>(value));
 }
 
 }  // namespace kvm_ppc

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <linux/kvm.h>
+#include <sys/ioctl.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,8 +25,21 @@ int CheckExtension(int fd, unsigned long extension);
 int CreateVm(int fd, unsigned long type);
 int CreateVcpu(int fd, unsigned long id);
 
+// Here, so that they become part of the loop over a batch.
+
+inline int OneReg(int fd, unsigned long request, uint64_t id, const void* value) {
+  kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
+  const int returned = ioctl(fd, request, &reg);
+  return returned < 0 ? -errno : returned;
+}
+
 // `value` must have room for RegisterSize(id) bytes.
-int GetOneReg(int fd, uint64_t id, void* value);
-int SetOneReg(int fd, uint64_t id, const void* value);
+inline int GetOneReg(int fd, uint64_t id, void* value) {
+  return OneReg(fd, KVM_GET_ONE_REG, id, value);
+}
+
+inline int SetOneReg(int fd, uint64_t id, const void* value) {
+  return OneReg(fd, KVM_SET_ONE_REG, id, value);
+}
 
 }  // namespace kvm_ppc

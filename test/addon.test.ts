@@ -224,12 +224,21 @@ describeUnless(addonLacks, 'the addon', () => {
 
     it('touches nothing beside its memory', () => {
       const shared = new SharedArrayBuffer(256)
+      // It says that many more entries are used than there is room for.
       const all = new Uint8Array(shared).fill(0xa5)
-      addon.bindBatch(all.subarray(64, 128))[name]()
+      addon.bindBatch(all.subarray(64, 136))[name]()
       const touched = [...all.entries()].filter(([, byte]) => byte !== 0xa5).map(([at]) => at)
-      // The two results, at the end of it.
+      // The two results.
       expect(touched.every((at) => at >= 120 && at < 128)).toBe(true)
       expect(touched.length).toBeGreaterThan(0)
+    })
+
+    it('leaves the entries alone that are not used', () => {
+      const batch = batchOf(Array.from({ length: 4 }, () => [devNull, TB_OFFSET] as const))
+      batch.results.fill(77)
+      batch.used = 2
+      addon.bindBatch(batch.memory)[name]()
+      expect([...batch.results]).toEqual([ENOTTY, ENOTTY, 77, 77])
     })
 
     it('outlives the memory’s last other holder', async () => {

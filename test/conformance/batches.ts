@@ -147,6 +147,28 @@ export function checkBatches(check: Check): void {
     expect(rig.get(vcpu, 'VPA_ADDR')).toBe(128n)
   })
 
+  check('make calls for the entries that are used', (rig) => {
+    const vcpu = rig.vcpu()
+    const batch = batchOf([
+      { fd: vcpu, register: 'DAR', value: 5n },
+      { fd: vcpu, register: 'DSCR', value: 6n },
+      { fd: vcpu, register: 'AMR', value: 7n },
+    ])
+    batch.results.fill(77)
+    batch.used = 2
+    expect(rig.kernel.setOneRegs(batch)).toBe(0)
+    expect([...batch.results]).toEqual([0, 0, 77])
+    expect([rig.get(vcpu, 'DAR'), rig.get(vcpu, 'DSCR'), rig.get(vcpu, 'AMR')]).toEqual([
+      5n,
+      6n,
+      0n,
+    ])
+    batch.used = 0
+    batch.results.fill(77)
+    expect(rig.kernel.getOneRegs(batch)).toBe(0)
+    expect([...batch.results]).toEqual([77, 77, 77])
+  })
+
   check('may be empty', ({ kernel }) => {
     expect(kernel.getOneRegs(new OneRegBatch(0))).toBe(0)
     expect(kernel.setOneRegs(new OneRegBatch(0))).toBe(0)

@@ -46,8 +46,8 @@ export class RecordingKernel extends SoftwareKernel {
     return result
   }
 
-  #recordBatch(operation: Operation, { fds, ids, results }: OneRegBatch): void {
-    ids.forEach((id, index) => {
+  #recordBatch(operation: Operation, { fds, ids, results, used }: OneRegBatch): void {
+    ids.subarray(0, used).forEach((id, index) => {
       const vcpu = this.#ids.get(fds[index] ?? -1)
       const register = nameOf.get(id)
       if (vcpu === undefined || register === undefined) throw new Error('An unknown entry')
@@ -79,9 +79,7 @@ export class DeafKernel extends SoftwareKernel {
 
   override setOneRegs(batch: OneRegBatch): number {
     const heard = new OneRegBatch(batch.count)
-    heard.fds.set(batch.fds)
-    heard.ids.set(batch.ids)
-    heard.values.set(batch.values)
+    heard.memory.set(batch.memory)
     batch.ids.forEach((id, index) => {
       if (id === this.#deafTo) heard.bytes(index, 16).fill(0)
     })
@@ -147,7 +145,7 @@ export class RelativeDecrementerKernel extends SoftwareKernel {
   }
 
   #eachDone(batch: OneRegBatch, then: (fd: number, id: bigint, value: Uint8Array) => void): void {
-    batch.ids.forEach((id, index) => {
+    batch.ids.subarray(0, batch.used).forEach((id, index) => {
       if (batch.results[index] !== 0) return
       then(batch.fds[index] ?? -1, id, batch.bytes(index, registerSize(id)))
     })

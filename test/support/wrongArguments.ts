@@ -102,28 +102,26 @@ export const threeWords: Kind = {
 const unshared: unknown[] = [
   undefined,
   null,
-  64,
+  72,
   [0],
   {},
-  { length: 64, byteLength: 64 },
-  new ArrayBuffer(64),
-  new SharedArrayBuffer(64),
-  new DataView(new SharedArrayBuffer(64)),
-  Buffer.alloc(64),
-  new Int32Array(new SharedArrayBuffer(64)),
+  { length: 72, byteLength: 72 },
+  new ArrayBuffer(72),
+  new SharedArrayBuffer(72),
+  new DataView(new SharedArrayBuffer(72)),
+  Buffer.alloc(72),
+  new Int32Array(new SharedArrayBuffer(72)),
 ]
 
 /** The memory of a batch of two entries. */
 export const batchMemory: Kind = {
-  right: () => new Uint8Array(new SharedArrayBuffer(64)),
-  wrongTypes: () => [...unshared, new Uint8Array(64), new Int8Array(new SharedArrayBuffer(64))],
+  right: () => new Uint8Array(new SharedArrayBuffer(72)),
+  wrongTypes: () => [...unshared, new Uint8Array(72), new Int8Array(new SharedArrayBuffer(72))],
   wrongRanges: () => [
-    new Uint8Array(new SharedArrayBuffer(1)),
-    new Uint8Array(new SharedArrayBuffer(63)),
-    new Uint8Array(new SharedArrayBuffer(65)),
+    ...[0, 1, 7, 9, 64, 71, 73].map((size) => new Uint8Array(new SharedArrayBuffer(size))),
     // Aligned to 4 bytes only.
-    new Uint8Array(new SharedArrayBuffer(68), 4, 64),
-    new Uint8Array(new SharedArrayBuffer(((1 << 20) + 1) * 32)),
+    new Uint8Array(new SharedArrayBuffer(76), 4, 72),
+    new Uint8Array(new SharedArrayBuffer(((1 << 20) + 1) * 32 + 8)),
   ],
 }
 

@@ -1,0 +1,37 @@
+import { OneRegBatch } from './batch.ts'
+import { lookUp } from './value.ts'
+import type { Register } from './registers.ts'
+import type { Vcpu } from './vcpu.ts'
+
+/**
+ * The register that was asked for last, and of which vCPU: whoever watches one asks for it again and
+ * again, and finds all of it in place.
+ */
+export class OneRegister {
+  readonly batch = new OneRegBatch(1)
+  vcpu: Vcpu | undefined
+  name: unknown
+  register: Register | undefined
+
+  /**
+   * Puts another one in place.
+   *
+   * @throws TypeError for an unknown name
+   * @throws OneRegError ERR_KVM_CLOSED
+   */
+  select(vcpu: Vcpu, name: unknown): Register {
+    this.forget()
+    const register = lookUp(name)
+    this.batch.fds[0] = vcpu.fd
+    this.batch.ids[0] = register.id
+    this.vcpu = vcpu
+    this.name = name
+    this.register = register
+    return register
+  }
+
+  /** Its descriptor is about to be closed. */
+  forget(): void {
+    this.vcpu = undefined
+  }
+}
