@@ -124,8 +124,8 @@ for (const count of vcpuCounts) {
     using vm = host.createVm()
     const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))
     // Of a large guest one round is as good as many of a small one.
-    const rounds = Math.max(4, Math.ceil(60 / count))
-    const warmUp = Math.ceil(3000 / count)
+    const rounds = Math.max(10, Math.ceil(60 / count))
+    const warmUp = Math.max(30, Math.ceil(3000 / count))
     const state = saveTimebase(vcpus)
     const save = nsOfOne(1, () => void saveTimebase(vcpus), rounds, warmUp)
     add(`save, ${count} vCPUs`, save, { against: ['save'], vcpus: count })

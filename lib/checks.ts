@@ -59,6 +59,29 @@ export function checkU64(name: string, value: unknown): bigint {
   return value
 }
 
+/** Whether it is an unsigned 64-bit value. */
+export function isU64(value: unknown): boolean {
+  return typeof value === 'bigint' && value >= 0n && value <= U64_MAX
+}
+
+/** Where a number stands for the second time, or -1. For a thousand ids a Set would take longer. */
+export function indexOfRepeated(numbers: Int32Array): number {
+  if (isRising(numbers)) return -1
+  const sorted = numbers.toSorted()
+  for (let index = 1; index < sorted.length; index++) {
+    const number = sorted[index] ?? 0
+    if (number === sorted[index - 1]) return numbers.indexOf(number, numbers.indexOf(number) + 1)
+  }
+  return -1
+}
+
+function isRising(numbers: Int32Array): boolean {
+  for (let index = 1; index < numbers.length; index++) {
+    if ((numbers[index] ?? 0) <= (numbers[index - 1] ?? 0)) return false
+  }
+  return true
+}
+
 /** A signed 64-bit value: a time since the epoch. */
 export function checkI64(name: string, value: unknown): bigint {
   if (typeof value !== 'bigint') throw wrongType(name, 'a bigint', value)

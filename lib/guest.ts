@@ -1,7 +1,7 @@
-import { wrongType } from './checks.ts'
+import { indexOfRepeated, wrongType } from './checks.ts'
 import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
 import type { Host } from './host.ts'
-import type { TimebaseState } from './state.ts'
+import type { TimebaseState, VcpuTimers } from './state.ts'
 import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
 import { Vcpu } from './vcpu.ts'
@@ -20,40 +20,56 @@ export interface Guest {
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
  */
 export function guestOf(vcpus: readonly Vcpu[]): Guest {
-  const host = hostOf(vcpus)
-  const fds = new Int32Array(vcpus.length)
-  for (const [index, { fd }] of vcpus.entries()) fds[index] = fd
-  return { host, vcpus, fds }
-}
-
-function hostOf(vcpus: unknown): Host {
   if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
-  let host: Host | undefined
-  const ids = new Set<number>()
-  for (const vcpu of vcpus as unknown[]) {
+  const [first] = vcpus as readonly Vcpu[]
+  const ids = new Int32Array(vcpus.length)
+  const fds = new Int32Array(vcpus.length)
+  for (let index = 0; index < vcpus.length; index++) {
+    const vcpu: unknown = vcpus[index]
     if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    host ??= vcpu.host
-    if (vcpu.host !== host) {
+    if (vcpu.host !== first?.host) {
       throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
     }
-    if (ids.has(vcpu.id)) {
-      throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${vcpu.id} was given twice`)
-    }
-    ids.add(vcpu.id)
+    ids[index] = vcpu.id
+    fds[index] = vcpu.fd
   }
-  if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
-  return host
+  if (first === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
+  const repeated = indexOfRepeated(ids)
+  if (repeated >= 0) {
+    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${ids[repeated] ?? ''} was given twice`)
+  }
+  return { host: first.host, vcpus, fds }
 }
 
-/** A vCPU that is left out would run on with another offset than its siblings. */
-export function checkAllThere(vcpus: readonly Vcpu[], state: TimebaseState): void {
+/**
+ * What was saved of each of these vCPUs; undefined of one that is new.
+ *
+ * @throws OneRegError ERR_VCPUS_MISMATCH if one is left out: it would run on with another offset
+ */
+export function savedOf(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+): readonly (VcpuTimers | undefined)[] {
+  if (inTheSameOrder(vcpus, state.vcpus)) return state.vcpus
   const given = new Set(vcpus.map(({ id }) => id))
   const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
-  if (absent.length === 0) return
-  throw new OneRegError(
-    'ERR_VCPUS_MISMATCH',
-    `The state was saved from vCPUs that were not given to load it: ${absent.join(', ')}`,
-  )
+  if (absent.length > 0) {
+    throw new OneRegError(
+      'ERR_VCPUS_MISMATCH',
+      `The state was saved from vCPUs that were not given to load it: ${absent.join(', ')}`,
+    )
+  }
+  const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
+  return vcpus.map(({ id }) => saved.get(id))
+}
+
+/** As nearly always. */
+function inTheSameOrder(vcpus: readonly Vcpu[], saved: readonly VcpuTimers[]): boolean {
+  if (vcpus.length !== saved.length) return false
+  for (let index = 0; index < vcpus.length; index++) {
+    if (vcpus[index]?.id !== saved[index]?.id) return false
+  }
+  return true
 }
 
 /** @throws OneRegError ERR_KVM_UNAVAILABLE */
@@ -67,10 +83,12 @@ export function offsetOf(timers: Timers, vcpu: number): bigint {
 
 /** @throws TimebaseDivergedError */
 export function commonOffset(timers: Timers): bigint {
-  const { vcpus } = timers.guest
   const first = offsetOf(timers, 0)
-  if (vcpus.every((_, vcpu) => offsetOf(timers, vcpu) === first)) return first
-  throw new TimebaseDivergedError(
-    vcpus.map(({ id }, vcpu) => ({ vcpu: id, offset: offsetOf(timers, vcpu) })),
-  )
+  if (timers.isCommon(TB_OFFSET)) return first
+  const offsets = timers.guest.vcpus.map(({ id }, vcpu) => ({
+    vcpu: id,
+    offset: offsetOf(timers, vcpu),
+  }))
+  if (offsets.every(({ offset }) => offset === first)) return first
+  throw new TimebaseDivergedError(offsets)
 }

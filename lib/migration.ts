@@ -1,12 +1,21 @@
 import { channel } from 'node:diagnostics_channel'
 import { checkObject, wrongType, wrongValue } from './checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
-import { checkAllThere, commonOffset, guestOf, offsetOf } from './guest.ts'
+import { commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
 import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
-import { applyTimers, DEC_EXPIRY, readTimers, TimerEntries, timerNames } from './timers.ts'
+import {
+  applyTimers,
+  DEC_EXPIRY,
+  PURR,
+  readTimers,
+  SPURR,
+  TimerEntries,
+  timerNames,
+  VTB,
+} from './timers.ts'
 import type { TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -50,12 +59,6 @@ export interface TimebaseAdjustMessage {
 export const TIMEBASE_ADJUST_CHANNEL = 'kvm-ppc-onereg:timebase-adjust'
 
 const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
-
-/**
- * By vCPU, the offset that a load wrote and the rounding error that the guest has had since. Saves use
- * the error, so that it does not add up over many moves, as long as the kernel holds that offset.
- */
-const loaded = new WeakMap<Vcpu, { readonly offset: bigint; readonly roundingTicks: bigint }>()
 
 /**
  * Takes a guest's timebase from its host. The guest's vCPUs must be stopped: a call waits for one that
@@ -161,7 +164,7 @@ function load(
   const { host } = guest
   checkTimebaseState(state)
   checkPlanOptions(options)
-  checkAllThere(vcpus, state)
+  const saved = savedOf(vcpus, state)
   if (state.timebaseFrequency !== host.timebaseFrequency) {
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
@@ -171,9 +174,9 @@ function load(
     return { before, sample: host.sample() }
   })
   const plan = planTimebase(state, atInstant(sample), options)
-  const { wanted, skipped } = wantedTimers(plan, state, before)
+  const { wanted, skipped } = wantedTimers(plan, saved, before)
   applyTimers(before, plan.offset, wanted)
-  for (const vcpu of vcpus) loaded.set(vcpu, plan)
+  for (const vcpu of vcpus) vcpu.lastLoad = plan
   publish(state, plan)
   return { ...plan, skipped }
 }
@@ -202,41 +205,43 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
 }
 
 function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
-  const [first] = vcpus.map((vcpu) => loaded.get(vcpu)).filter((plan) => plan?.offset === offset)
-  return first?.roundingTicks ?? 0n
+  for (const { lastLoad } of vcpus) if (lastLoad?.offset === offset) return lastLoad.roundingTicks
+  return 0n
+}
+
+function savedTimers(id: number, timers: Timers, vcpu: number): VcpuTimers {
+  const saved: { -readonly [F in keyof VcpuTimers]: VcpuTimers[F] } = { id }
+  const decExpiry = timers.get(DEC_EXPIRY, vcpu)
+  const vtb = timers.get(VTB, vcpu)
+  const purr = timers.get(PURR, vcpu)
+  const spurr = timers.get(SPURR, vcpu)
+  if (decExpiry !== undefined) saved.decExpiry = decExpiry
+  if (vtb !== undefined) saved.vtb = vtb
+  if (purr !== undefined) saved.purr = purr
+  if (spurr !== undefined) saved.spurr = spurr
+  return saved
 }
 
 /** The fields of a saved vCPU, and which of {@link timerNames} each is; the offset is the whole guest's. */
 const fields = [
-  [timerNames.indexOf('DEC_EXPIRY'), 'decExpiry'],
-  [timerNames.indexOf('VTB'), 'vtb'],
-  [timerNames.indexOf('PURR'), 'purr'],
-  [timerNames.indexOf('SPURR'), 'spurr'],
+  [DEC_EXPIRY, 'decExpiry'],
+  [VTB, 'vtb'],
+  [PURR, 'purr'],
+  [SPURR, 'spurr'],
 ] as const
-
-function savedTimers(id: number, timers: Timers, vcpu: number): VcpuTimers {
-  const saved: { -readonly [F in keyof VcpuTimers]: VcpuTimers[F] } = { id }
-  for (const [register, field] of fields) {
-    const value = timers.get(register, vcpu)
-    if (value !== undefined) saved[field] = value
-  }
-  return saved
-}
 
 /** What to write to which vCPU besides the offset, and what a vCPU lacks: it could not be read before. */
 function wantedTimers(
   { guestTimebase }: TimebasePlan,
-  state: TimebaseState,
+  saved: readonly (VcpuTimers | undefined)[],
   before: Timers,
 ): { wanted: TimerEntries; skipped: LoadOutcome['skipped'] } {
   const { vcpus } = before.guest
-  const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
-  const savedOf = vcpus.map(({ id }) => saved.get(id))
   const wanted = new TimerEntries(fields.length * vcpus.length)
   const skipped: { vcpu: number; register: TimerName }[] = []
   for (const [register, field] of fields) {
     for (let vcpu = 0; vcpu < vcpus.length; vcpu++) {
-      const asked = savedOf[vcpu]?.[field]
+      const asked = saved[vcpu]?.[field]
       const value = register === DEC_EXPIRY ? (asked ?? guestTimebase) : asked
       if (value === undefined) continue
       if (before.get(register, vcpu) !== undefined) wanted.add(register, vcpu, value)

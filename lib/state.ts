@@ -1,4 +1,13 @@
-import { checkInteger, checkObject, checkU64, outOfRange, shown, wrongType } from './checks.ts'
+import {
+  checkInteger,
+  checkObject,
+  checkU64,
+  indexOfRepeated,
+  isU64,
+  outOfRange,
+  shown,
+  wrongType,
+} from './checks.ts'
 import { stateFormat } from './errors.ts'
 import { checkTimebasePoint } from './timebase.ts'
 import type { TimebasePoint } from './timebase.ts'
@@ -47,18 +56,39 @@ export function checkTimebaseState(value: unknown): void {
   const { offset, vcpus } = value as Partial<TimebaseState>
   checkU64('state.offset', offset)
   if (!Array.isArray(vcpus)) throw wrongType('state.vcpus', 'an array', vcpus)
-  const ids = new Set<number>()
-  // Not forEach, which passes over the holes of an array.
-  for (const [index, vcpu] of vcpus.entries() as IterableIterator<[number, unknown]>) {
-    const name = `state.vcpus[${index}]`
-    const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
-    const id = checkInteger(`${name}.id`, timers.id)
-    if (ids.has(id)) throw outOfRange(`${name}.id`, 'unique', id)
-    ids.add(id)
-    for (const field of timerFields) {
-      if (timers[field] !== undefined) checkU64(`${name}.${field}`, timers[field])
-    }
+  const ids = new Int32Array(vcpus.length)
+  // By index: a hole of an array is none to forEach.
+  for (let index = 0; index < vcpus.length; index++) {
+    const vcpu: unknown = vcpus[index]
+    ids[index] = isRight(vcpu) ? vcpu.id : checkVcpu(`state.vcpus[${index}]`, vcpu)
   }
+  const repeated = indexOfRepeated(ids)
+  if (repeated >= 0) throw outOfRange(`state.vcpus[${repeated}].id`, 'unique', ids[repeated])
+}
+
+/** Looked at without a name in hand, which would have to be made for each of a thousand vCPUs. */
+function isRight(vcpu: unknown): vcpu is VcpuTimers {
+  if (typeof vcpu !== 'object' || vcpu === null) return false
+  const { id, decExpiry, vtb, purr, spurr } = vcpu as Partial<VcpuTimers>
+  return (
+    Number.isInteger(id) &&
+    (id ?? -1) >= 0 &&
+    (id ?? -1) < 2 ** 31 &&
+    (decExpiry === undefined || isU64(decExpiry)) &&
+    (vtb === undefined || isU64(vtb)) &&
+    (purr === undefined || isU64(purr)) &&
+    (spurr === undefined || isU64(spurr))
+  )
+}
+
+/** @returns the id */
+function checkVcpu(name: string, vcpu: unknown): number {
+  const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
+  const id = checkInteger(`${name}.id`, timers.id)
+  for (const field of timerFields) {
+    if (timers[field] !== undefined) checkU64(`${name}.${field}`, timers[field])
+  }
+  return id
 }
 
 /**

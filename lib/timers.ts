@@ -18,6 +18,9 @@ export type TimerIndex = number
 
 export const TB_OFFSET = timerNames.indexOf('TB_OFFSET')
 export const DEC_EXPIRY = timerNames.indexOf('DEC_EXPIRY')
+export const VTB = timerNames.indexOf('VTB')
+export const PURR = timerNames.indexOf('PURR')
+export const SPURR = timerNames.indexOf('SPURR')
 
 const ids = timerNames.map((name) => registers[name].id)
 
@@ -37,6 +40,16 @@ export class Timers {
     const index = register * this.guest.fds.length + vcpu
     return (this.#batch.results[index] ?? -1) < 0 ? undefined : this.#batch.get64(index)
   }
+
+  /** Whether all vCPUs have the register and hold the same, seen at a glance. */
+  isCommon(register: TimerIndex): boolean {
+    if (!this.#batch.succeeded) return false
+    const size = 16 * this.guest.fds.length
+    const { buffer, byteOffset } = this.#batch.values
+    const held = Buffer.from(buffer, byteOffset + register * size, size)
+    // Each like the one after it.
+    return held.subarray(16).equals(held.subarray(0, size - 16))
+  }
 }
 
 /**
@@ -48,6 +61,8 @@ export function readTimers(guest: Guest): Timers {
   const { host, vcpus, fds } = guest
   const count = fds.length
   const batch = host.timers.batch(ids.length * count)
+  // The upper halves too, so that whole blocks can be compared.
+  batch.values.fill(0, 0, 16 * batch.used)
   ids.forEach((id, register) => {
     batch.ids.fill(id, register * count, (register + 1) * count)
     batch.fds.set(fds, register * count)

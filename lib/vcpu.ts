@@ -42,6 +42,12 @@ export class Vcpu {
   readonly host: Host
   /** The id that was given to KVM_CREATE_VCPU. */
   readonly id: number
+  /**
+   * @internal The offset that the last load wrote and the rounding error that the guest has had since.
+   * Saves use the error, so that it does not add up over many moves, as long as the kernel holds that
+   * offset.
+   */
+  lastLoad: { readonly offset: bigint; readonly roundingTicks: bigint } | undefined
   readonly #calls = new CallQueue()
   readonly #release: (() => void) | undefined
   #fd: number | undefined
