@@ -1,7 +1,7 @@
 /** One line of the table. */
 export interface Row {
   readonly what: string
-  /** For one call, in ns. */
+  /** For one call, in ns unless `unit` says that it is bytes; `ms` only says how it is shown. */
   readonly ns: number
   /** What the C program needs for the same. */
   readonly baseline?: number | undefined
@@ -9,7 +9,7 @@ export interface Row {
   readonly threaded?: number | undefined
   /** The ratio to `baseline` that it should not exceed. */
   readonly goal?: string | undefined
-  readonly unit?: 'ms'
+  readonly unit?: 'ms' | 'bytes'
 }
 
 /** The rows as text. */
@@ -18,7 +18,7 @@ export function table(rows: readonly Row[]): string {
     ['', 'this library', 'C', 'ratio', 'goal', 'C, 2 threads', 'ratio'],
     ...rows.map(({ what, ns, baseline, threaded, goal = '', unit }) => [
       what,
-      unit === 'ms' ? `${(ns / 1e6).toFixed(1)} ms` : figure(ns),
+      shown(ns, unit),
       ...beside(ns, baseline),
       goal,
       ...beside(ns, threaded),
@@ -38,6 +38,11 @@ export function table(rows: readonly Row[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+function shown(ns: number, unit: Row['unit']): string {
+  if (unit === 'ms') return `${(ns / 1e6).toFixed(1)} ms`
+  return unit === 'bytes' ? `${ns.toFixed(1)} bytes` : figure(ns)
 }
 
 function beside(ns: number, other: number | undefined): [string, string] {
