@@ -120,7 +120,7 @@ describe('a process with a vCPU that runs', () => {
   })
 
   it('goes on during getAsync', async () => {
-    expect(await run('getAsync', 2_000)).toBe('waiting\na timer fired\nSIGKILL')
+    expect(await run('getAsync', 2_000)).toBe('waiting\na timer fired\nSIGTERM')
   })
 
   it('can exit with a call in flight', async () => {
