@@ -5,16 +5,14 @@ import type { NotRestored } from '../lib/errors.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../lib/migration.ts'
 import type { TimebaseState } from '../lib/state.ts'
 import { caught } from './support/caught.ts'
+import { emulated } from './support/emulated.ts'
 import { HandMovedTime, PERIOD, registerOn, Side } from './support/hostPair.ts'
 import { RecordingKernel, RelativeDecrementerKernel } from './support/kernels.ts'
 import type { Call } from './support/kernels.ts'
 
 const IDS = [0, 1, 2, 5]
 
-/** The model is the same on any processor; an emulated one has time for some of the cases. */
-const emulated = process.arch === 'ppc64'
-
-/** What goes wrong with a call, as against a register that is not there. */
+/** What goes wrong with a call, as against a register that is not there: the model is the same on any processor. */
 const errnos: readonly ErrnoName[] = emulated ? ['EIO'] : ['EIO', 'EINTR', 'ENOMEM', 'EBADF']
 
 /** What the vCPUs hold before. */

@@ -4,11 +4,10 @@ import { TimebaseDowntimeError, TimebaseFrequencyError } from '../lib/errors.ts'
 import { planTimebase, TIMEBASE_OFFSET_STEP } from '../lib/timebase.ts'
 import type { PlanOptions, TimebasePoint, TimebaseSample } from '../lib/timebase.ts'
 import { caught } from './support/caught.ts'
+import { cases } from './support/emulated.ts'
 
 const PERIOD = 16_777_216n
 const HALF = 8_388_608n
-/** Arithmetic is the same everywhere: a tenth of the cases will do on an emulated processor. */
-const cases = (number: number) => (process.arch === 'ppc64' ? number / 10 : number)
 
 const SECOND = 1_000_000_000n
 const MHZ_512 = 512_000_000n

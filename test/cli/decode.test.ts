@@ -4,15 +4,19 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { run } from '../../lib/cli/program.ts'
 import { withProgress } from '../../lib/cli/progress.ts'
 import { serializeTimebase } from '../../lib/index.ts'
 import { cpuTimebase, encode, spapr } from '../../lib/vmstate/index.ts'
+import { emulated } from '../support/emulated.ts'
 import { readExpected, readStreamFile } from '../vmstate/streams/expected.ts'
 
 const main = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
+const built = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = fileURLToPath(new URL('../streams', import.meta.url))
 const { good } = await readExpected(folder)
 const mini = join(folder, 'good/f-mini.bin.gz')
@@ -29,9 +33,26 @@ async function saved(name: string, bytes: Uint8Array | string): Promise<string> 
   return path
 }
 
-/** Runs the command line, with these bytes on its standard input. */
+/** Runs the command line in this process, with these bytes on its standard input. */
 async function decode(args: readonly string[], input: Uint8Array = Buffer.alloc(0)) {
-  const child = spawn(process.execPath, ['--import', 'tsx', main, 'decode', ...args])
+  const output = { stdout: '', stderr: '' }
+  vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([input]) as never)
+  vi.spyOn(console, 'log').mockImplementation((text: string) => (output.stdout += `${text}\n`))
+  vi.spyOn(console, 'error').mockImplementation((text: string) => (output.stderr += `${text}\n`))
+  vi.spyOn(process.stderr, 'write').mockImplementation(
+    (text) => (output.stderr += text as string) !== '',
+  )
+  try {
+    return { status: await run(['decode', ...args]), ...output }
+  } finally {
+    vi.restoreAllMocks()
+  }
+}
+
+/** The same as a program: on an emulated processor the built one, since tsx takes half a minute there. */
+async function decodeAsProgram(args: readonly string[], input: Uint8Array) {
+  const program = emulated ? [built] : ['--import', 'tsx', main]
+  const child = spawn(process.execPath, [...program, 'decode', ...args])
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (text: Buffer) => (output.stdout += text.toString()))
   child.stderr.on('data', (text: Buffer) => (output.stderr += text.toString()))
@@ -197,6 +218,21 @@ describe('decode fails with 2', () => {
     const { status, stderr } = await decode(args)
     expect(status).toBe(2)
     expect(stderr).toMatch(/^error: /)
+  })
+})
+
+describe('the program', () => {
+  it('prints on stdout and ends with 0, or on stderr and with another status', async () => {
+    const good = await decodeAsProgram(['-'], await readStreamFile(folder, 'good/f-mini.bin.gz'))
+    expect({ ...good, stdout: good.stdout.slice(0, 19) }).toEqual({
+      status: 0,
+      stdout: 'A migration stream ',
+      stderr: '',
+    })
+    const bad = await decodeAsProgram(['-'], Buffer.from('QEVM'))
+    expect(bad).toMatchObject({ status: 1, stdout: '' })
+    expect(bad.stderr).toMatch(/^kvm-ppc-onereg: .*at byte 4/)
+    expect(await decodeAsProgram([], Buffer.alloc(0))).toMatchObject({ status: 2, stdout: '' })
   })
 })
 

@@ -8,6 +8,7 @@ import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
 import { projectArchives, type Extent } from './project.ts'
+import { qemuArchive } from './qemu-archive.ts'
 import { userlandArchive } from './userland.ts'
 
 export interface Job {
@@ -31,6 +32,7 @@ export async function runOnHost(job: Job): Promise<Ended> {
     await joinArchives(
       [
         userland,
+        ...(job.extent === 'qemu' ? [await qemuArchive()] : []),
         modules,
         ...(await projectArchives(job.extent, directory)),
         await commandArchive(job.command, token, directory),

@@ -8,8 +8,8 @@ import { pack } from './image.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
 
-/** What the command line needs, all that the test suite needs, or what test/power/move or bench needs. */
-export type Extent = 'command' | 'suite' | 'move' | 'bench'
+/** What the command line needs, all that the test suite needs, or what test/power/move, test/power/qemu or bench needs. */
+export type Extent = 'command' | 'suite' | 'move' | 'qemu' | 'bench'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
@@ -41,9 +41,9 @@ export async function projectArchives(extent: Extent, directory: string): Promis
   } else {
     await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
   }
-  if (extent === 'move') {
+  if (extent === 'move' || extent === 'qemu') {
     await copyBuilt(await guestAddon(root), path.join(project, guest))
-    await compileMove(project)
+    await compilePrograms(`test/power/${extent}`, project)
   }
   if (extent === 'bench') await compileBaseline(path.join(project, baselineOnHost))
   // Two runs at once must not compile into what the other is copying.
@@ -57,10 +57,10 @@ export async function projectArchives(extent: Extent, directory: string): Promis
 }
 
 /** Node 20 does not run TypeScript: these programs go there as JavaScript, with the library. */
-async function compileMove(into: string): Promise<void> {
+async function compilePrograms(folder: string, into: string): Promise<void> {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
-  const args = ['--project', 'test/power/move/tsconfig.json', '--outDir', into]
-  await stage('compiling the move', () => run(process.execPath, [tsc, ...args], { cwd: root }))
+  const args = ['--project', `${folder}/tsconfig.json`, '--outDir', into]
+  await stage(`compiling ${folder}`, () => run(process.execPath, [tsc, ...args], { cwd: root }))
 }
 
 /** The C program beside which bench/ shows the library. */

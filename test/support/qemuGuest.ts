@@ -1,6 +1,6 @@
 /**
- * A program for a pseries guest that says what time it has: it counts nothing and calls nobody, but
- * reads its timebase into r30 without end. r31 tells that it runs.
+ * Programs for a pseries guest that say what time it has. One counts nothing and calls nobody, but
+ * reads its timebase into r30 without end; r31 tells that it runs. The other prints what it reads.
  */
 
 /** What r31 holds once the program runs. */
@@ -22,7 +22,8 @@ const mr = (to: number, from: number): number =>
 const mfspr = (register: number, spr: number): number =>
   0x7c0002a6 | (register << 21) | ((spr & 0x1f) << 16) | ((spr >> 5) << 11)
 const sc1 = 0x44000022
-const branchBack = 0x4bfffffc
+/** By so many instructions. */
+const branchBack = (count: number): number => 0x48000000 | ((-4 * count) & 0x03fffffc)
 
 /** r29 is what the hypervisor said: 0 for yes. */
 const chooseRadix = [
@@ -44,8 +45,33 @@ export function guestProgram(mmu: 'hash' | 'radix'): Buffer {
     lis(31, Number(RUNNING >> 16n)),
     ori(31, Number(RUNNING & 0xffffn)),
     mfspr(30, TBL),
-    branchBack,
+    branchBack(1),
   ]
+  return executable(words)
+}
+
+/** H_PUT_TERM_CHAR, by which a guest prints up to 16 bytes out of r6 and r7 (PAPR). */
+const H_PUT_TERM_CHAR = 0x58
+
+/** Where {@link printingProgram} expects its console, a spapr-vty. */
+export const CONSOLE_ADDRESS = 0x3000_0000
+
+/**
+ * Such as {@link guestProgram}, but it prints every timebase that it reads on its console, as 8 bytes,
+ * the highest first. It leaves its page tables as they are.
+ */
+export function printingProgram(): Buffer {
+  return executable([
+    lis(4, CONSOLE_ADDRESS >>> 16),
+    li(5, 8),
+    li(3, H_PUT_TERM_CHAR),
+    mfspr(6, TBL),
+    sc1,
+    branchBack(5),
+  ])
+}
+
+function executable(words: readonly number[]): Buffer {
   const code = Buffer.alloc(words.length * 4)
   words.forEach((word, index) => code.writeUInt32BE(word >>> 0, index * 4))
   return Buffer.concat([elfHeader(), programHeader(code.length), code])

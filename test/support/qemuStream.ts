@@ -50,8 +50,7 @@ export async function saveQemuGuest(options: QemuGuestOptions, file: string): Pr
     }
     const readByGuest = gpr(await qemu.ask('info registers'), 30)
     const before = BigInt(Date.now()) * 1_000_000n
-    await qemu.execute('migrate', { uri: `exec:cat > '${file}'` })
-    await untilMigrated(qemu)
+    await qemu.migrateInto(file)
     const after = BigInt(Date.now() + 1) * 1_000_000n
     await qemu.execute('quit')
     return { timebases, readByGuest, before, after }
@@ -77,15 +76,6 @@ async function runUntilItReads(qemu: Qmp): Promise<void> {
   await qemu.execute('stop')
   const answer = gpr(await qemu.ask('info registers'), 29)
   if (answer !== 0n) throw new Error(`the guest could not choose its page tables: ${answer}`)
-}
-
-async function untilMigrated(qemu: Qmp): Promise<void> {
-  for (;;) {
-    const { status } = (await qemu.execute('query-migrate')) as { status: string }
-    if (status === 'completed') return
-    if (status === 'failed') throw new Error('QEMU could not save the guest')
-    await sleep(10)
-  }
 }
 
 /** `GPR28 0000000000000000 0000000000000000 …`: four of them a line. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 interface Reply {
   readonly return?: unknown
@@ -11,14 +12,15 @@ interface Reply {
 export class Qmp {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #replies: AsyncIterator<string, undefined>
-  #said = ''
+  /** What QEMU has complained about. */
+  said = ''
 
   constructor(program: string, args: readonly string[]) {
     this.#child = spawn(program, [...args, '-qmp', 'stdio'])
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text))
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.said += text))
     // One that has ended takes no more commands; the missing reply tells.
     this.#child.stdin.on('error', () => undefined)
-    this.#child.on('error', (error) => (this.#said += error.message))
+    this.#child.on('error', (error) => (this.said += error.message))
     this.#replies = createInterface(this.#child.stdout)[Symbol.asyncIterator]()
   }
 
@@ -27,7 +29,7 @@ export class Qmp {
     this.#child.stdin.write(`${JSON.stringify({ execute: command, arguments: parameters })}\n`)
     for (;;) {
       const { value: line } = await this.#replies.next()
-      if (line === undefined) throw new Error(`QEMU ended at ${command}: ${this.#said}`)
+      if (line === undefined) throw new Error(`QEMU ended at ${command}: ${this.said}`)
       const reply = JSON.parse(line) as Reply
       if (reply.error !== undefined) throw new Error(`${command}: ${reply.error.desc}`)
       if ('return' in reply) return reply.return
@@ -38,6 +40,17 @@ export class Qmp {
   async ask(line: string, cpu = 0): Promise<string> {
     const parameters = { 'command-line': line, 'cpu-index': cpu }
     return (await this.execute('human-monitor-command', parameters)) as string
+  }
+
+  /** Has QEMU save its guest into a file; it does not run any more afterwards. */
+  async migrateInto(file: string): Promise<void> {
+    await this.execute('migrate', { uri: `exec:cat > '${file}'` })
+    for (;;) {
+      const { status } = (await this.execute('query-migrate')) as { status: string }
+      if (status === 'completed') return
+      if (status === 'failed') throw new Error('QEMU could not save the guest')
+      await sleep(10)
+    }
   }
 
   /** Ends QEMU, whatever it is doing. */

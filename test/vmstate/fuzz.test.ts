@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { VmstateError } from '../../lib/errors.ts'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import type { VmstateDescription } from '../../lib/vmstate/index.ts'
+import { cases } from '../support/emulated.ts'
 import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
 import { Dice, mutated } from './mutations.ts'
 
-const BLOBS = 120_000
+const BLOBS = cases(120_000, 1 / 40)
 
 /** One in so many is a `cpu`, which is two hundred times as long as the others. */
 const CPU_SHARE = 20

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import { VmstateError } from '../../lib/errors.ts'
 import { caught } from '../support/caught.ts'
+import { cases } from '../support/emulated.ts'
 import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
 
 describe('what is encoded decodes to the same', () => {
@@ -13,7 +14,7 @@ describe('what is encoded decodes to the same', () => {
         const back = decode(description, encode(description, state), { destination: state })
         expect(back).toStrictEqual(state)
       }),
-      { numRuns: description.name === 'cpu' ? 30 : 300 },
+      { numRuns: cases(description.name === 'cpu' ? 30 : 300) },
     )
   })
 
@@ -23,7 +24,7 @@ describe('what is encoded decodes to the same', () => {
         const back = decode(description, encode(description, state), { destination: state })
         expect(back).toStrictEqual(state)
       }),
-      { numRuns: 2_000 },
+      { numRuns: cases(2_000) },
     )
   })
 })
@@ -46,7 +47,7 @@ describe('what decodes encodes to the same bytes', () => {
         // Unused bytes alone can differ, and a second reading sees no difference.
         expect(decode(description, again, { destination: 'unknown' })).toStrictEqual(read)
       }),
-      { numRuns: 2_000 },
+      { numRuns: cases(2_000) },
     )
   })
 })
@@ -66,7 +67,7 @@ describe('bytes that are cut', () => {
             expect(error.offset).toBeLessThanOrEqual(length)
           }
         }),
-        { numRuns: 20 },
+        { numRuns: cases(20) },
       )
     },
   )

@@ -1,0 +1,45 @@
+import { Command } from 'commander'
+import { runOnHost } from './host.ts'
+import { machine } from './machine.ts'
+import {
+  addHostOptions,
+  cacheHelp,
+  exitStatusHelp,
+  machinesHelp,
+  type HostOptions,
+} from './options.ts'
+import { runProgram } from './program.ts'
+import { allPrograms, requirePrograms } from './requirements.ts'
+
+const description =
+  'Has a QEMU save a guest that it runs by KVM on an emulated POWER host, loads the timebase in the ' +
+  'stream onto new vCPUs there, and shows what happens and what the guest has seen.'
+
+const more = `
+What is run:
+  Debian's QEMU for ppc64el, on the emulated host and with its KVM. Its guest prints every timebase that
+  it reads. It is saved twice: while it runs, and stopped after it was stopped and continued three
+  times. Each stream's timebase is loaded onto a vCPU that reads its own. The program is load.ts in
+  test/power/qemu.
+${machinesHelp}
+${cacheHelp}
+  QEMU and what it needs is 35 MB more.
+${exitStatusHelp('0 if each time is what it must be, 1 if one is not')}`
+
+const program = addHostOptions(new Command('npm run power:qemu --'), 300)
+  .description(description)
+  .addHelpText('after', more)
+  .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
+    const chosen = machine(name, cpu, icount)
+    requirePrograms(allPrograms)
+    const { status } = await runOnHost({
+      machine: chosen,
+      kernel,
+      extent: 'qemu',
+      command: ['node', 'test/power/qemu/load.js'],
+      timeoutSeconds: timeout,
+    })
+    process.exitCode = status
+  })
+
+await runProgram(program)
