@@ -222,17 +222,18 @@ describe('decode fails with 2', () => {
 })
 
 describe('the program', () => {
-  it('prints on stdout and ends with 0, or on stderr and with another status', async () => {
-    const good = await decodeAsProgram(['-'], await readStreamFile(folder, 'good/f-mini.bin.gz'))
-    expect({ ...good, stdout: good.stdout.slice(0, 19) }).toEqual({
-      status: 0,
-      stdout: 'A migration stream ',
-      stderr: '',
-    })
-    const bad = await decodeAsProgram(['-'], Buffer.from('QEVM'))
-    expect(bad).toMatchObject({ status: 1, stdout: '' })
-    expect(bad.stderr).toMatch(/^kvm-ppc-onereg: .*at byte 4/)
-    expect(await decodeAsProgram([], Buffer.alloc(0))).toMatchObject({ status: 2, stdout: '' })
+  it('prints its errors on stderr and ends with 1', async () => {
+    const { status, stdout, stderr } = await decodeAsProgram(['-'], Buffer.from('QEVM'))
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toMatch(/^kvm-ppc-onereg: .*at byte 4/)
+  })
+
+  // The same on any processor, and an emulated one takes ten seconds to start a program.
+  if (emulated) return
+  it('prints the rest on stdout and ends with 0', async () => {
+    const { status, stdout, stderr } = await decodeAsProgram([mini], Buffer.alloc(0))
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^A migration stream /)
   })
 })
 

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { createGunzip } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readQemuStream } from '../../lib/vmstate/index.ts'
+import type { QemuStreamSource } from '../../lib/vmstate/index.ts'
+import { emulated } from '../support/emulated.ts'
 import {
   chunked,
   judge,
@@ -25,6 +27,10 @@ const { good, bad } = await readExpected(folder)
 const HUGE = 't-q10-mapped-ram'
 const SMALL = 60_000
 
+/** An emulated processor has time for one damaged stream in so many. */
+const DAMAGED_APART = emulated ? 4 : 1
+const damaged = Object.entries(bad).filter((_, index) => index % DAMAGED_APART === 0)
+
 let scratch = ''
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'streams-'))
@@ -39,8 +45,9 @@ describe('a stream of QEMU', () => {
       const bytes = await readStreamFile(folder, stream.file)
       const path = join(scratch, name)
       await writeFile(path, bytes)
-      const sources = [bytes, path, Readable.from(chunked(bytes, 65_521)), reused(bytes, 4099)]
-      if (bytes.length <= SMALL) sources.push(reused(bytes, 1))
+      const sources: QemuStreamSource[] = [bytes, path, reused(bytes, 4099)]
+      if (!emulated) sources.push(Readable.from(chunked(bytes, 65_521)))
+      if (!emulated && bytes.length <= SMALL) sources.push(reused(bytes, 1))
       for (const source of sources) {
         const found = await readQemuStream(source, { search })
         expect(seen(found, stream)).toEqual(known(stream))
@@ -51,7 +58,9 @@ describe('a stream of QEMU', () => {
   it('is read from a pipe when its RAM is an image of 256 MB', async () => {
     const stream = good[HUGE]
     if (stream === undefined) throw new Error(`${HUGE} is missing`)
-    const pipe = createReadStream(join(folder, stream.file)).pipe(createGunzip())
+    const pipe = createReadStream(join(folder, stream.file)).pipe(
+      createGunzip({ chunkSize: 1 << 20 }),
+    )
     expect(seen(await readQemuStream(pipe), stream)).toEqual(known(stream))
   })
 
@@ -68,7 +77,7 @@ describe('a stream of QEMU', () => {
 })
 
 describe('a damaged stream', () => {
-  it.each(Object.entries(bad))('is treated as it must be: %s', async (_, stream) => {
+  it.each(damaged)('is treated as it must be: %s', async (_, stream) => {
     const bytes = await readStreamFile(folder, stream.file)
     for (const search of [false, true]) {
       const fromMemory = await judge(stream, () => readQemuStream(bytes, { search }))
@@ -78,7 +87,7 @@ describe('a damaged stream', () => {
     }
   })
 
-  it.each(Object.entries(bad).filter(([, { must }]) => must === 'reject'))(
+  it.each(damaged.filter(([, { must }]) => must === 'reject'))(
     'is refused with the byte at which it was seen: %s',
     async (_, stream) => {
       const bytes = await readStreamFile(folder, stream.file)
