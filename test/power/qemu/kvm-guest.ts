@@ -21,6 +21,7 @@ const lacking = [
   'cap-ibs=broken',
   'cap-ccf-assist=off',
   'cap-ail-mode-3=off',
+  'cap-dawr1=off',
 ]
 
 /** What the guest has printed of its timebase, in ticks. */
