@@ -4,6 +4,7 @@ import { OneRegError } from '../lib/errors.ts'
 import { parseTimebase, serializeTimebase } from '../lib/state.ts'
 import type { TimebaseState } from '../lib/state.ts'
 import { caught } from './support/caught.ts'
+import { cases } from './support/emulated.ts'
 
 const state: TimebaseState = {
   guestTimebase: 18_446_744_073_709_551_615n,
@@ -105,7 +106,7 @@ describe('a saved timebase as text', () => {
       fc.property(states, (given) => {
         expect(parseTimebase(serializeTimebase(given))).toEqual(given)
       }),
-      { numRuns: 2_000 },
+      { numRuns: cases(2_000) },
     )
   })
 
@@ -371,7 +372,7 @@ describe('parseTimebase refuses', () => {
           expect(error).toMatchObject({ code: 'ERR_STATE_FORMAT' })
         }
       }),
-      { numRuns: 5_000 },
+      { numRuns: cases(5_000) },
     )
   })
 })

@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { SoftwareKernel } from '../../lib/software.ts'
 import { linuxVersions, machines } from '../../lib/software/machine.ts'
+import { emulated } from '../support/emulated.ts'
 import { describeKernel, describeMachine } from './suite.ts'
 
 const unlessTold = { linux: '6.12', machine: 'pseries POWER9' } as const
@@ -10,7 +11,7 @@ describe('SoftwareKernel', () => {
 })
 
 // The model is the same on any processor, and on an emulated one these would take minutes.
-for (const machine of process.arch === 'ppc64' ? [] : machines) {
+for (const machine of emulated ? [] : machines) {
   for (const linux of linuxVersions) {
     describe(`SoftwareKernel of Linux ${linux} on ${machine}`, () => {
       describeMachine(() => new SoftwareKernel({ linux, machine }), { linux, machine })
