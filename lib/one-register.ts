@@ -1,4 +1,5 @@
 import { OneRegBatch } from './batch.ts'
+import type { Descriptor } from './descriptor.ts'
 import { lookUp } from './value.ts'
 import type { Register } from './registers.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -9,7 +10,8 @@ import type { Vcpu } from './vcpu.ts'
  */
 export class OneRegister {
   readonly batch = new OneRegBatch(1)
-  vcpu: Vcpu | undefined
+  /** The vCPU's; the vCPU itself may become garbage. */
+  descriptor: Descriptor | undefined
   name: unknown
   register: Register | undefined
 
@@ -24,7 +26,7 @@ export class OneRegister {
     const register = lookUp(name)
     this.batch.fds[0] = vcpu.fd
     this.batch.ids[0] = register.id
-    this.vcpu = vcpu
+    this.descriptor = vcpu.descriptor
     this.name = name
     this.register = register
     return register
@@ -32,6 +34,6 @@ export class OneRegister {
 
   /** Its descriptor is about to be closed. */
   forget(): void {
-    this.vcpu = undefined
+    this.descriptor = undefined
   }
 }

@@ -37,6 +37,9 @@ function whatX86KvmLacks(): string | undefined {
     : 'a /dev/kvm with KVM_CAP_ONE_REG, which x86 has from Linux 6.18 on'
 }
 
+/** What the tests of real descriptors lack here, or undefined: KVM itself, on x86 or POWER. */
+export const kvmLacks = process.arch === 'ppc64' ? addonLacks : x86KvmLacks
+
 /** What keeps a test that is about other machines than POWER hosts from running here, or undefined. */
 export const otherMachineLacks = process.arch === 'ppc64' ? NO_POWER_HOST : undefined
 
