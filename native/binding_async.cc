@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "background.h"
@@ -38,7 +39,7 @@ struct Job {
 
 class Background : public std::enable_shared_from_this<Background> {
  public:
-  explicit Background(Napi::Env env) {
+  Background(Napi::Env env, std::shared_ptr<OpenFiles> files) : files_(std::move(files)) {
     const auto name = Napi::String::New(env, "kvm-ppc-onereg");
     napi_status status = napi_create_threadsafe_function(
         env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
@@ -107,6 +108,8 @@ class Background : public std::enable_shared_from_this<Background> {
     delete job;
   }
 
+  // Only kept: were they closed under a call, it could go on with another's file of that number.
+  const std::shared_ptr<OpenFiles> files_;
   std::mutex mutex_;
   bool ended_ = false;
   std::vector<Job*> done_;
@@ -114,8 +117,8 @@ class Background : public std::enable_shared_from_this<Background> {
   napi_threadsafe_function wake_ = nullptr;
 };
 
-std::shared_ptr<Background> MakeBackground(Napi::Env env) {
-  auto background = std::make_shared<Background>(env);
+std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files) {
+  auto background = std::make_shared<Background>(env, std::move(files));
   // After the thread-safe function, so that it runs before that function's own.
   env.AddCleanupHook([background] { background->End(); });
   return background;
