@@ -13,7 +13,8 @@
         "native/timebase.cc"
       ],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
-      "defines": ["NAPI_VERSION=9"],
+      # Swallowed: in a worker that is being terminated no exception can be thrown, and else the process dies.
+      "defines": ["NAPI_VERSION=9", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags": ["-Wall", "-Wextra"],
       # Hidden: a call from one of our files to another then needs no detour over the linker's table.
       "cflags_cc": ["-std=c++17", "-fvisibility=hidden"],

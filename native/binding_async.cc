@@ -14,8 +14,9 @@ namespace kvm_ppc {
 namespace {
 
 struct Job {
-  Job(Napi::TypedArray typed_array, const Batch& original)
-      : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
+  Job(Napi::TypedArray typed_array, const Batch& original, napi_deferred promised)
+      : env(typed_array.Env()),
+        deferred(promised),
         memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
         copy(original.data, original.data + BatchSize(original.count)) {}
@@ -26,10 +27,20 @@ struct Job {
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
     std::memcpy(target.data, copy.data(), values);
     std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
-    deferred.Resolve(Napi::Number::New(deferred.Env(), 0));
+    Resolve(0);
   }
 
-  Napi::Promise::Deferred deferred;
+  // Where that fails, a worker is being terminated, and nobody waits for the promise: in raw
+  // Node-API, since an exception from Finish would end the process.
+  void Resolve(int32_t result) {
+    napi_value number;
+    if (napi_create_int32(env, result, &number) == napi_ok) {
+      napi_resolve_deferred(env, deferred, number);
+    }
+  }
+
+  napi_env env;
+  napi_deferred deferred;
   Napi::ObjectReference memory;
   Batch target;
   std::vector<uint8_t> copy;
@@ -61,14 +72,15 @@ class Background : public std::enable_shared_from_this<Background> {
     done_.clear();
   }
 
-  void Start(Napi::Env env, std::unique_ptr<Job> job, void (*call)(const Batch&)) {
+  void Start(std::unique_ptr<Job> job, void (*call)(const Batch&)) {
     Job* started = job.get();
+    const napi_env env = job->env;
     const int result = RunInBackground([self = shared_from_this(), started, call] {
       call({started->copy.data(), started->target.count});
       self->Done(started);
     });
     if (result < 0) {
-      job->deferred.Resolve(Napi::Number::New(env, result));
+      job->Resolve(result);
       return;
     }
     job.release();
@@ -126,10 +138,12 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFi
 
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, void (*call)(const Batch&)) {
-  auto job = std::make_unique<Job>(memory, batch);
-  const Napi::Promise promise = job->deferred.Promise();
-  background->Start(memory.Env(), std::move(job), call);
-  return promise;
+  const Napi::Env env = memory.Env();
+  napi_deferred deferred;
+  napi_value promise;
+  NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
+  background->Start(std::make_unique<Job>(memory, batch, deferred), call);
+  return {env, promise};
 }
 
 }  // namespace kvm_ppc

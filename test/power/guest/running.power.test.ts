@@ -97,7 +97,7 @@ describe('a vCPU that runs', () => {
 
 describe('a process with a vCPU that runs', () => {
   /** How it ended, and what it printed until then. */
-  async function run(mode: string, killAfterMs?: number): Promise<string> {
+  async function run(mode: string, killAfterMs?: number, kill = 'SIGTERM'): Promise<string> {
     const program = path.join(import.meta.dirname, 'childRunning.ts')
     const child = spawn(process.execPath, ['--import', 'tsx', program, mode], {
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -107,7 +107,7 @@ describe('a process with a vCPU that runs', () => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       printed += text
       if (text.includes('waiting') && killAfterMs !== undefined) {
-        setTimeout(() => child.kill('SIGTERM'), killAfterMs)
+        setTimeout(() => child.kill(kill as NodeJS.Signals), killAfterMs)
         setTimeout(() => child.kill('SIGKILL'), 2 * killAfterMs)
       }
     })
@@ -123,6 +123,10 @@ describe('a process with a vCPU that runs', () => {
     expect(await run('getAsync', 2_000)).toBe('waiting\na timer fired\nSIGTERM')
   })
 
+  it('ends by SIGINT during getAsync', async () => {
+    expect(await run('getAsync', 2_000, 'SIGINT')).toBe('waiting\na timer fired\nSIGINT')
+  })
+
   it('can exit with a call in flight', async () => {
     expect(await run('exit')).toBe('waiting\n0')
   })
@@ -133,5 +137,15 @@ describe('a process with a vCPU that runs', () => {
 
   it('can terminate a worker with a call in flight, and use the vCPU afterwards', async () => {
     expect(await run('worker')).toBe('waiting\nterminated\n0\n0')
+  })
+  it.each(['get', 'read'])(
+    'goes on while it terminates a worker in a synchronous %s, which ends when the guest stops',
+    async (call) => {
+      expect(await run(`worker ${call}`)).toBe('waiting\nstopping the guest\nterminated\n0\n0')
+    },
+  )
+
+  it('cannot exit, but by SIGKILL, as long as a worker’s synchronous get waits', async () => {
+    expect(await run('worker get, exit', 15_000)).toBe('waiting\nSIGKILL')
   })
 })

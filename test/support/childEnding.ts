@@ -1,0 +1,49 @@
+import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { endlessCalls } from './endlessCalls.ts'
+import type { EndlessKind } from './endlessCalls.ts'
+
+// A process with calls in flight, in workers and off its own thread, and how that ends.
+const [end = '', kinds = ''] = process.argv.slice(2)
+const workers = kinds.split(',').map((kind) => start(kind as EndlessKind))
+
+// In a worker of Node 20, `--import tsx` does nothing.
+function start(kind: EndlessKind): Worker {
+  const url = JSON.stringify(new URL('endlessWorker.ts', import.meta.url))
+  const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${url}, ${url}))`
+  return new Worker(code, { eval: true, workerData: { kind } })
+}
+
+function filesOfKvm(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('kvm')
+    } catch {
+      return false // the listing itself
+    }
+  }).length
+}
+
+await Promise.all(workers.map((worker) => once(worker, 'message')))
+if (end === 'terminate') {
+  for (const worker of workers) {
+    await wait(Math.random() * 5)
+    const status = await worker.terminate()
+    if (status !== 1) throw new Error(`A worker ended with ${status}`)
+  }
+  // A call that was in flight keeps the files a little longer.
+  for (let tries = 0; tries < 100 && filesOfKvm() > 0; tries++) await wait(10)
+  console.log(`terminated, ${filesOfKvm()} files left`)
+} else {
+  const begun = new Promise<void>((resolve) => {
+    void endlessCalls['off the thread'](resolve)
+  })
+  await begun
+  console.log('running')
+  setTimeout(() => {
+    if (end === 'exit') process.exit(5)
+    if (end === 'throw') throw new Error('Something else went wrong')
+  }, Math.random() * 20)
+}
