@@ -21,10 +21,10 @@ export function forget(descriptor: Descriptor): void {
 
 function closeAll(): void {
   // In the order in which they were opened, mostly.
-  unclosed.sort((one, other) => (one.fd ?? 0) - (other.fd ?? 0))
-  const names = unclosed.flatMap(({ name, fd }) => (fd === undefined ? [] : `${name} (fd ${fd})`))
-  for (const descriptor of unclosed) descriptor.closeIfStillOurs()
+  const found = unclosed.sort((one, other) => (one.fd ?? 0) - (other.fd ?? 0))
   unclosed = []
+  const names = found.flatMap(({ name, fd }) => (fd === undefined ? [] : `${name} (fd ${fd})`))
+  for (const descriptor of found) descriptor.closeIfStillOurs()
   if (names.length === 0) return
   const more = names.length - NAMED_AT_MOST
   const list = [...names.slice(0, NAMED_AT_MOST), ...(more > 0 ? [`${more} more`] : [])].join(', ')
