@@ -17,6 +17,7 @@ const frequency =
         'getdents64 /proc/device-tree',
         'openat /proc/device-tree',
         'read /proc/device-tree',
+        'statx /proc/device-tree',
       ]
     : []
 

@@ -26,7 +26,14 @@ function filesOfKvm(): number {
   }).length
 }
 
-await Promise.all(workers.map((worker) => once(worker, 'message')))
+function nextMessages(): Promise<unknown> {
+  return Promise.all(workers.map((worker) => once(worker, 'message')))
+}
+
+// One that runs before the others are loaded would keep the processor from them.
+await nextMessages()
+for (const worker of workers) worker.postMessage('go')
+await nextMessages()
 if (end === 'terminate') {
   for (const worker of workers) {
     await wait(Math.random() * 5)

@@ -72,6 +72,7 @@ async function main(mode: string): Promise<void> {
     }
     case 'worker get, exit':
       await workerWaiting(vcpu?.fd ?? -1, 'get')
+      console.log('exiting')
       process.exit(0)
   }
 }
