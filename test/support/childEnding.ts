@@ -2,18 +2,19 @@ import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { endlessCalls } from './endlessCalls.ts'
-import type { EndlessKind } from './endlessCalls.ts'
+import { callEndlessly } from './endlessCalls.ts'
+import type { CallKind } from './endlessCalls.ts'
 
 // A process with calls in flight, in workers and off its own thread, and how that ends.
-const [end = '', kinds = ''] = process.argv.slice(2)
-const workers = kinds.split(',').map((kind) => start(kind as EndlessKind))
+const [end = '', ...lists] = process.argv.slice(2)
+/** Each makes calls of the kinds of one list. */
+const workers = lists.map((list) => start(list.split(',') as CallKind[]))
 
 // In a worker of Node 20, `--import tsx` does nothing.
-function start(kind: EndlessKind): Worker {
+function start(kinds: readonly CallKind[]): Worker {
   const url = JSON.stringify(new URL('endlessWorker.ts', import.meta.url))
   const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${url}, ${url}))`
-  return new Worker(code, { eval: true, workerData: { kind } })
+  return new Worker(code, { eval: true, workerData: { kinds } })
 }
 
 function filesOfKvm(): number {
@@ -45,7 +46,7 @@ if (end === 'terminate') {
   console.log(`terminated, ${filesOfKvm()} files left`)
 } else {
   const begun = new Promise<void>((resolve) => {
-    void endlessCalls['off the thread'](resolve)
+    void callEndlessly(['off the thread'], resolve)
   })
   await begun
   console.log('running')

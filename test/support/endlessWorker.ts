@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
-import { endlessCalls } from './endlessCalls.ts'
-import type { EndlessKind } from './endlessCalls.ts'
+import { callEndlessly } from './endlessCalls.ts'
+import type { CallKind } from './endlessCalls.ts'
 
-// Makes calls of one kind, once it is told to, until it is terminated.
-const { kind } = workerData as { kind: EndlessKind }
+// Makes calls, once it is told to, until it is terminated.
+const { kinds } = workerData as { kinds: CallKind[] }
 if (parentPort === null) throw new Error('It is for a worker')
 parentPort.postMessage('loaded')
 await once(parentPort, 'message')
-await endlessCalls[kind](() => {
+await callEndlessly(kinds, () => {
   parentPort?.postMessage('begun')
 })
