@@ -8,6 +8,7 @@
         "native/binding_async.cc",
         "native/binding_hot.cc",
         "native/kvm.cc",
+        "native/open_files.cc",
         "native/timebase.cc"
       ],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],

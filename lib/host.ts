@@ -1,6 +1,7 @@
 import { actualBackend, chosenBackend } from './backend.ts'
 import type { Backend } from './backend.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
+import { Descriptor } from './descriptor.ts'
 import { closed, KvmError, unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
@@ -73,6 +74,10 @@ function warnOfModel(): void {
  *
  * It owns what is made through it: closing it closes its VMs and their vCPUs. A vCPU that was
  * borrowed is let go and stays open.
+ *
+ * A host, VM or vCPU that is garbage-collected before it is closed is closed then, with the process
+ * warning KVM_PPC_UNCLOSED: so keep the object for as long as its number is used elsewhere. A VM
+ * keeps its host, and a vCPU its VM, not the other way round.
  */
 export class Host {
   /** The kernel that this host's calls go to. */
@@ -85,9 +90,8 @@ export class Host {
   readonly scratch = new Scratch()
   /** @internal and for those of a whole guest. */
   readonly timers = new TimerMemory()
-  readonly #vms = new Set<Vm>()
   readonly #sample = new BigUint64Array(3)
-  #fd: number | undefined
+  readonly #descriptor: Descriptor
   #timebaseFrequency: bigint | undefined
 
   /**
@@ -108,7 +112,8 @@ export class Host {
             new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
           )
     }
-    this.#fd = fd
+    const file = String(kernel.describe(fd))
+    this.#descriptor = new Descriptor(this, 'the host', fd, { kernel, file })
   }
 
   /** `'kvm'` for the real kernel, `'software'` for the model. */
@@ -122,13 +127,14 @@ export class Host {
    * @throws OneRegError ERR_KVM_CLOSED
    */
   get fd(): number {
-    if (this.#fd === undefined) throw closed('The host')
-    return this.#fd
+    const { fd } = this.#descriptor
+    if (fd === undefined) throw closed('The host')
+    return fd
   }
 
   /** Whether {@link close} has been called. */
   get closed(): boolean {
-    return this.#fd === undefined
+    return this.#descriptor.fd === undefined
   }
 
   /**
@@ -202,9 +208,7 @@ export class Host {
   createVm(): Vm {
     const fd = this.kernel.createVm(this.fd, 0)
     if (fd < 0) throw new KvmError(fd, { operation: 'KVM_CREATE_VM' })
-    const vm = new Vm(this, fd, () => this.#vms.delete(vm))
-    this.#vms.add(vm)
-    return vm
+    return new Vm(this, fd, this.#descriptor)
   }
 
   /**
@@ -233,12 +237,8 @@ export class Host {
 
   /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */
   close(): void {
-    for (const vm of this.#vms) vm.close()
-    const fd = this.#fd
-    if (fd === undefined) return
-    this.#fd = undefined
     this.one.forget()
-    this.kernel.close(fd)
+    this.#descriptor.close()
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
 import { OneRegBatch } from './batch.ts'
 import { BoundRegisters } from './bound-registers.ts'
-import { CallQueue } from './call-queue.ts'
 import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from './checks.ts'
+import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
@@ -19,6 +19,7 @@ import {
   takeValue,
   takeValues,
 } from './value.ts'
+import type { Vm } from './vm.ts'
 
 export interface AsyncOptions {
   /**
@@ -47,16 +48,22 @@ export class Vcpu {
    * offset.
    */
   lastLoad: { readonly offset: bigint; readonly roundingTicks: bigint } | undefined
-  readonly #calls = new CallQueue()
-  readonly #release: (() => void) | undefined
-  #fd: number | undefined
+  /** @internal Kept, or it would be collected and closed, and its vCPUs with it. */
+  declare readonly vm: Vm | undefined
+  /** @internal */
+  declare readonly descriptor: Descriptor
 
   /** @internal Made by {@link Vm.createVcpu}, which owns it, or {@link Host.vcpu}, which borrows it. */
-  constructor(host: Host, fd: number, id: number, release?: () => void) {
+  constructor(host: Host, fd: number, id: number, owner?: { vm: Vm; parent: Descriptor }) {
     this.host = host
     this.id = id
-    this.#fd = fd
-    this.#release = release
+    this.vm = owner?.vm
+    this.descriptor = new Descriptor(
+      this,
+      `vCPU ${id}`,
+      fd,
+      owner && { kernel: host.kernel, file: 'anon_inode:kvm-vcpu', parent: owner.parent },
+    )
   }
 
   /**
@@ -70,9 +77,10 @@ export class Vcpu {
 
   /** @internal The descriptor, as {@link fd}, for those who only want the error. */
   checkOpen(): number {
-    if (this.#fd === undefined) throw closed(`vCPU ${this.id}`)
+    const { fd } = this.descriptor
+    if (fd === undefined) throw closed(`vCPU ${this.id}`)
     if (this.host.closed) throw closed('The host')
-    return this.#fd
+    return fd
   }
 
   /**
@@ -86,7 +94,7 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
     const result = kernel.getOneRegs(one.batch)
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
     // Nearly all are of 64 bits.
@@ -103,7 +111,7 @@ export class Vcpu {
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
     putChecked(one.batch, 0, name, value, one.width)
     const result = kernel.setOneRegs(one.batch)
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
@@ -116,7 +124,7 @@ export class Vcpu {
    */
   has(name: RegisterName): boolean {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
     const result = kernel.getOneRegs(one.batch)
     if (result >= 0) return true
     if (meansAbsent(result)) return false
@@ -264,11 +272,8 @@ export class Vcpu {
    * begun keeps the descriptor open until it ends.
    */
   close(): void {
-    if (this.#fd === undefined) return
-    // Forgotten before it is closed: the number may be another file's the moment after.
-    this.#fd = undefined
     this.host.one.forget()
-    this.#calls.whenIdle(() => this.#release?.())
+    this.descriptor.close()
   }
 
   [Symbol.dispose](): void {
@@ -283,7 +288,7 @@ export class Vcpu {
     const signal = checkAsyncOptions(options)
     this.checkOpen()
     const { kernel } = this.host
-    const result = await this.#calls.add(() => {
+    const result = await this.descriptor.calls.add(() => {
       batch.fds.fill(this.fd)
       return operation === 'KVM_GET_ONE_REG'
         ? kernel.getOneRegsAsync(batch)

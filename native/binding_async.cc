@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "background.h"
@@ -13,8 +14,9 @@ namespace kvm_ppc {
 namespace {
 
 struct Job {
-  Job(Napi::TypedArray typed_array, const Batch& original)
-      : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
+  Job(Napi::TypedArray typed_array, const Batch& original, napi_deferred promised)
+      : env(typed_array.Env()),
+        deferred(promised),
         memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
         copy(original.data, original.data + BatchSize(original.count)) {}
@@ -25,10 +27,20 @@ struct Job {
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
     std::memcpy(target.data, copy.data(), values);
     std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
-    deferred.Resolve(Napi::Number::New(deferred.Env(), 0));
+    Resolve(0);
   }
 
-  Napi::Promise::Deferred deferred;
+  // Where that fails, a worker is being terminated, and nobody waits for the promise: in raw
+  // Node-API, since an exception from Finish would end the process.
+  void Resolve(int32_t result) {
+    napi_value number;
+    if (napi_create_int32(env, result, &number) == napi_ok) {
+      napi_resolve_deferred(env, deferred, number);
+    }
+  }
+
+  napi_env env;
+  napi_deferred deferred;
   Napi::ObjectReference memory;
   Batch target;
   std::vector<uint8_t> copy;
@@ -38,7 +50,7 @@ struct Job {
 
 class Background : public std::enable_shared_from_this<Background> {
  public:
-  explicit Background(Napi::Env env) {
+  Background(Napi::Env env, std::shared_ptr<OpenFiles> files) : files_(std::move(files)) {
     const auto name = Napi::String::New(env, "kvm-ppc-onereg");
     napi_status status = napi_create_threadsafe_function(
         env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
@@ -60,14 +72,15 @@ class Background : public std::enable_shared_from_this<Background> {
     done_.clear();
   }
 
-  void Start(Napi::Env env, std::unique_ptr<Job> job, int (*call)(const Batch&)) {
+  void Start(std::unique_ptr<Job> job, int (*call)(const Batch&)) {
     Job* started = job.get();
+    const napi_env env = job->env;
     const int result = RunInBackground([self = shared_from_this(), started, call] {
       call({started->copy.data(), started->target.count});
       self->Done(started);
     });
     if (result < 0) {
-      job->deferred.Resolve(Napi::Number::New(env, result));
+      job->Resolve(result);
       return;
     }
     job.release();
@@ -107,6 +120,8 @@ class Background : public std::enable_shared_from_this<Background> {
     delete job;
   }
 
+  // Only kept: were they closed under a call, it could go on with another's file of that number.
+  const std::shared_ptr<OpenFiles> files_;
   std::mutex mutex_;
   bool ended_ = false;
   std::vector<Job*> done_;
@@ -114,8 +129,8 @@ class Background : public std::enable_shared_from_this<Background> {
   napi_threadsafe_function wake_ = nullptr;
 };
 
-std::shared_ptr<Background> MakeBackground(Napi::Env env) {
-  auto background = std::make_shared<Background>(env);
+std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files) {
+  auto background = std::make_shared<Background>(env, std::move(files));
   // After the thread-safe function, so that it runs before that function's own.
   env.AddCleanupHook([background] { background->End(); });
   return background;
@@ -123,10 +138,12 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env) {
 
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, int (*call)(const Batch&)) {
-  auto job = std::make_unique<Job>(memory, batch);
-  const Napi::Promise promise = job->deferred.Promise();
-  background->Start(memory.Env(), std::move(job), call);
-  return promise;
+  const Napi::Env env = memory.Env();
+  napi_deferred deferred;
+  napi_value promise;
+  NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
+  background->Start(std::make_unique<Job>(memory, batch, deferred), call);
+  return {env, promise};
 }
 
 }  // namespace kvm_ppc
