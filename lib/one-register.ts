@@ -10,6 +10,8 @@ import type { Vcpu } from './vcpu.ts'
  */
 export class OneRegister {
   readonly batch = new OneRegBatch(1)
+  /** Its value, if it is of 64 bits. */
+  readonly word = this.batch.words64
   /** The vCPU's; the vCPU itself may become garbage. */
   descriptor: Descriptor | undefined
   name: unknown

@@ -98,7 +98,7 @@ export class Vcpu {
     const result = kernel.getOneRegs(one.batch)
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
     // Nearly all are of 64 bits.
-    const value = one.width === 64 ? one.batch.get64(0) : takeValue(one.batch, 0, one.width)
+    const value = one.width === 64 ? (one.word[0] ?? 0n) : takeValue(one.batch, 0, one.width)
     return value as RegisterValue<N>
   }
 
