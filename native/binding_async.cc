@@ -14,21 +14,35 @@ namespace {
 
 struct Job {
   Job(Napi::TypedArray typed_array, const Batch& original)
-      : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
-        memory(Napi::Persistent(typed_array.As<Napi::Object>())),
+      : memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
         copy(original.data, original.data + BatchSize(original.count)) {}
 
+  Napi::Value Promise(Napi::Env env) {
+    napi_value promise;
+    NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
+    return {env, promise};
+  }
+
+  // It fails only in a worker that is being ended: nobody waits there, and to throw would be a
+  // crash.
+  void Resolve(napi_env env, int result) const {
+    napi_value value;
+    if (napi_create_int32(env, result, &value) == napi_ok) {
+      napi_resolve_deferred(env, deferred, value);
+    }
+  }
+
   // On the JavaScript thread.
-  void Finish() {
+  void Finish(napi_env env) {
     const size_t values = target.count * kMaxRegisterSize;
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
     std::memcpy(target.data, copy.data(), values);
     std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
-    deferred.Resolve(Napi::Number::New(deferred.Env(), 0));
+    Resolve(env, 0);
   }
 
-  Napi::Promise::Deferred deferred;
+  napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
   std::vector<uint8_t> copy;
@@ -67,7 +81,7 @@ class Background : public std::enable_shared_from_this<Background> {
       self->Done(started);
     });
     if (result < 0) {
-      job->deferred.Resolve(Napi::Number::New(env, result));
+      job->Resolve(env, result);
       return;
     }
     job.release();
@@ -96,7 +110,7 @@ class Background : public std::enable_shared_from_this<Background> {
     const Napi::HandleScope scope(env);
     for (Job* job : done) {
       const std::unique_ptr<Job> owned(job);
-      owned->Finish();
+      owned->Finish(env);
       if (--in_flight_ == 0) napi_unref_threadsafe_function(env, wake_);
     }
   }
@@ -124,7 +138,7 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env) {
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, void (*call)(const Batch&)) {
   auto job = std::make_unique<Job>(memory, batch);
-  const Napi::Promise promise = job->deferred.Promise();
+  const Napi::Value promise = job->Promise(memory.Env());
   background->Start(memory.Env(), std::move(job), call);
   return promise;
 }
