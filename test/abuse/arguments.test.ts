@@ -1,0 +1,127 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it } from 'vitest'
+import { loadAddon } from '../../lib/native.ts'
+import { slowdown } from '../support/emulated.ts'
+import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
+import { makeAll } from './call.ts'
+import { hugeArrays } from './hostile.ts'
+import { hostile, names, table } from './pools.ts'
+
+const straceLacks =
+  spawnSync('strace', ['--version']).error === undefined
+    ? undefined
+    : 'strace: apt-get install strace'
+
+/** The system calls of the addon in a process that makes these calls of the table. */
+function tracedCalls(which: 'refused' | 'taken'): string[] {
+  const program = path.resolve(import.meta.dirname, '../support/addonAbuser.ts')
+  const node = [process.execPath, '--import', 'tsx', program, which]
+  const trace = ['-f', '-qq', '-e', 'trace=ioctl,open,openat,close', '-o', '|cat >&3']
+  const { status, output } = spawnSync('strace', [...trace, ...node], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  })
+  expect(status, output[2] ?? '').toBe(0)
+  expect(Number(output[1])).toBeGreaterThan(0)
+  const ours = /ioctl\(.*KVM_|"\/nonexistent|\(2\d{9}\b|O_RDWR\|O_CLOEXEC/
+  return output[3]?.split('\n').filter((line) => ours.test(line)) ?? []
+}
+
+describeUnless(addonLacks, 'the addon under abuse', () => {
+  const addon = loadAddon()
+
+  it.each(names)(
+    'refuses whatever is wrong for %s, and nothing else',
+    { timeout: 5_000 * slowdown },
+    async (name) => {
+      const rows = table(hostile).filter((row) => row.name === name)
+      const refused = await makeAll(addon, rows)
+      expect(refused).toBeGreaterThan(rows.length * 0.8)
+      expect(refused).toBeLessThan(rows.length)
+    },
+  )
+
+  it.each(names)(
+    'refuses what is huge for %s, or takes it',
+    { timeout: 5_000 * slowdown },
+    async (name) => {
+      const rows = table(hugeArrays).filter((row) => row.name === name)
+      expect(await makeAll(addon, rows)).toBeGreaterThan(rows.length / 2)
+    },
+  )
+
+  it('refuses the same in a worker', { timeout: 10_000 * slowdown }, async () => {
+    const program = new URL('../support/addonAbuser.ts', import.meta.url).href
+    // In a worker of Node 20, `--import tsx` does nothing.
+    const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${program}', '${program}'))`
+    const worker = new Worker(code, { eval: true })
+    const [refused] = (await once(worker, 'message')) as [number]
+    await worker.terminate()
+    expect(refused).toBe(await makeAll(addon, table(hostile)))
+  })
+
+  itUnless(straceLacks, 'makes no system call for what it refuses', () => {
+    expect(tracedCalls('refused')).toEqual([])
+    const taken = tracedCalls('taken').join('\n')
+    expect(taken).toMatch(/openat\(AT_FDCWD, "\/nonexistent\/abuse", O_RDWR\|O_CLOEXEC\)/)
+    expect(taken).toContain('close(2000000000)')
+    expect(new Set(taken.match(/\bKVM_(?!CAP_)\w+/g))).toEqual(
+      new Set([
+        'KVM_CHECK_EXTENSION',
+        'KVM_CREATE_VM',
+        'KVM_CREATE_VCPU',
+        'KVM_GET_ONE_REG',
+        'KVM_SET_ONE_REG',
+      ]),
+    )
+  })
+
+  describe('where a prototype has been tampered with', () => {
+    const memory = () => new Uint8Array(new SharedArrayBuffer(72))
+
+    /** What a call comes to with a setter on the prototype of what it makes. */
+    function tampered(prototype: object, name: string, set: () => void, call: () => void): unknown {
+      Object.defineProperty(prototype, name, { set, configurable: true })
+      try {
+        call()
+      } catch (error) {
+        return error
+      } finally {
+        Reflect.deleteProperty(prototype, name)
+      }
+      return undefined
+    }
+
+    it.each(['get', 'set'])('throws what a setter of %s throws', (name) => {
+      const thrown = new Error('mine')
+      const set = () => {
+        throw thrown
+      }
+      expect(tampered(Object.prototype, name, set, () => addon.bindBatch(memory()))).toBe(thrown)
+      expect(Object.keys(addon.bindBatch(memory()))).toEqual(['get', 'set'])
+    })
+
+    it('may be called from within such a setter', () => {
+      let depth = 0
+      const set = () => {
+        if (depth++ < 100) addon.bindBatch(memory())
+        addon.getOneReg(2_000_000_000, 0n, new Uint8Array(1))
+      }
+      expect(tampered(Object.prototype, 'get', set, () => addon.bindBatch(memory()))).toBe(
+        undefined,
+      )
+      expect(depth).toBeGreaterThan(100)
+    })
+
+    it('throws an error all the same where an error cannot have a code', () => {
+      const set = () => {
+        throw new Error('no code')
+      }
+      const call = () => addon.close('3' as never)
+      expect(tampered(Error.prototype, 'code', set, call)).toBeInstanceOf(Error)
+    })
+  })
+})
