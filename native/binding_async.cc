@@ -1,8 +1,10 @@
 #include "binding_async.h"
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "background.h"
@@ -16,7 +18,9 @@ struct Job {
   Job(Napi::TypedArray typed_array, const Batch& original)
       : memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
-        copy(original.data, original.data + BatchSize(original.count)) {}
+        copy(new (std::nothrow) uint8_t[BatchSize(original.count)]) {
+    if (copy) std::memcpy(copy.get(), original.data, BatchSize(original.count));
+  }
 
   Napi::Value Promise(Napi::Env env) {
     napi_value promise;
@@ -37,15 +41,16 @@ struct Job {
   void Finish(napi_env env) {
     const size_t values = target.count * kMaxRegisterSize;
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
-    std::memcpy(target.data, copy.data(), values);
-    std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
+    std::memcpy(target.data, copy.get(), values);
+    std::memcpy(target.data + results, copy.get() + results, target.count * sizeof(int32_t));
     Resolve(env, 0);
   }
 
   napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
-  std::vector<uint8_t> copy;
+  // Null if there is no memory for it: a batch may be of 32 MiB.
+  std::unique_ptr<uint8_t[]> copy;
 };
 
 }  // namespace
@@ -76,10 +81,11 @@ class Background : public std::enable_shared_from_this<Background> {
 
   void Start(Napi::Env env, std::unique_ptr<Job> job, void (*call)(const Batch&)) {
     Job* started = job.get();
-    const int result = RunInBackground([self = shared_from_this(), started, call] {
-      call({started->copy.data(), started->target.count});
+    const auto work = [self = shared_from_this(), started, call] {
+      call({started->copy.get(), started->target.count});
       self->Done(started);
-    });
+    };
+    const int result = job->copy ? RunInBackground(work) : -ENOMEM;
     if (result < 0) {
       job->Resolve(env, result);
       return;

@@ -7,7 +7,7 @@ import { loadAddon } from '../../lib/native.ts'
 import { slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
 import { makeAll } from './call.ts'
-import { hugeArrays } from './hostile.ts'
+import { Growable, hugeArrays } from './hostile.ts'
 import { hostile, names, table } from './pools.ts'
 
 const straceLacks =
@@ -77,6 +77,18 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
         'KVM_SET_ONE_REG',
       ]),
     )
+  })
+
+  it('stays in the memory that was bound, though there is more by now', () => {
+    const buffer = new Growable(72, { maxByteLength: 4096 })
+    const bytes = new Uint8Array(buffer)
+    const { get, set } = addon.bindBatch(bytes)
+    buffer.grow(4096)
+    bytes.fill(0xa5)
+    get()
+    set()
+    expect(bytes.subarray(72).every((byte) => byte === 0xa5)).toBe(true)
+    expect(bytes.subarray(0, 72).every((byte) => byte === 0xa5)).toBe(false)
   })
 
   describe('where a prototype has been tampered with', () => {
