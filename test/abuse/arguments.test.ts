@@ -2,13 +2,15 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { loadAddon } from '../../lib/native.ts'
 import { slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
 import { makeAll } from './call.ts'
 import { Growable, hugeArrays } from './hostile.ts'
 import { hostile, names, table } from './pools.ts'
+
+vi.setConfig({ testTimeout: 20_000 * slowdown })
 
 const straceLacks =
   spawnSync('strace', ['--version']).error === undefined
@@ -33,27 +35,19 @@ function tracedCalls(which: 'refused' | 'taken'): string[] {
 describeUnless(addonLacks, 'the addon under abuse', () => {
   const addon = loadAddon()
 
-  it.each(names)(
-    'refuses whatever is wrong for %s, and nothing else',
-    { timeout: 5_000 * slowdown },
-    async (name) => {
-      const rows = table(hostile).filter((row) => row.name === name)
-      const refused = await makeAll(addon, rows)
-      expect(refused).toBeGreaterThan(rows.length * 0.8)
-      expect(refused).toBeLessThan(rows.length)
-    },
-  )
+  it.each(names)('refuses whatever is wrong for %s, and nothing else', async (name) => {
+    const rows = table(hostile).filter((row) => row.name === name)
+    const refused = await makeAll(addon, rows)
+    expect(refused).toBeGreaterThan(rows.length * 0.8)
+    expect(refused).toBeLessThan(rows.length)
+  })
 
-  it.each(names)(
-    'refuses what is huge for %s, or takes it',
-    { timeout: 5_000 * slowdown },
-    async (name) => {
-      const rows = table(hugeArrays).filter((row) => row.name === name)
-      expect(await makeAll(addon, rows)).toBeGreaterThan(rows.length / 2)
-    },
-  )
+  it.each(names)('refuses what is huge for %s, or takes it', async (name) => {
+    const rows = table(hugeArrays).filter((row) => row.name === name)
+    expect(await makeAll(addon, rows)).toBeGreaterThan(rows.length / 2)
+  })
 
-  it('refuses the same in a worker', { timeout: 10_000 * slowdown }, async () => {
+  it('refuses the same in a worker', async () => {
     const program = new URL('../support/addonAbuser.ts', import.meta.url).href
     // In a worker of Node 20, `--import tsx` does nothing.
     const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${program}', '${program}'))`

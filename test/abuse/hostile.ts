@@ -1,5 +1,6 @@
 import { runInNewContext, runInThisContext } from 'node:vm'
 import { emulated } from '../support/emulated.ts'
+import { sanitized } from '../support/sanitized.ts'
 import { detached } from '../support/wrongArguments.ts'
 
 /** Something that a caller might hand in, made anew each time. */
@@ -114,7 +115,7 @@ export const Growable = SharedArrayBuffer as unknown as new (
 ) => SharedArrayBuffer & { grow(length: number): void }
 
 /** Larger than 32 bits can say, where there is the memory for it. */
-const HUGE = emulated ? 2 ** 26 : 2 ** 32
+const HUGE = emulated || sanitized ? 2 ** 26 : 2 ** 32
 
 class Liar extends Uint8Array {
   override get length(): number {

@@ -4,6 +4,7 @@ import { constants } from 'node:os'
 import { expect } from 'vitest'
 import { loadAddon } from '../../lib/native.ts'
 import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
+import { sanitized } from '../support/sanitized.ts'
 
 /** As many batches of 2^20 entries as do not fit, each with its copy, in so much memory. */
 const BATCHES = 40
@@ -12,8 +13,7 @@ const ROOM_KIB = 2 ** 19
 const { ENOMEM, EAGAIN } = constants.errno
 
 /** What AddressSanitizer reserves is more than any limit leaves. */
-const limitLacks =
-  process.env['ASAN_OPTIONS'] === undefined ? undefined : 'to run without AddressSanitizer'
+const limitLacks = sanitized ? 'to run without AddressSanitizer' : undefined
 
 const program = `
   const addon = require(process.argv[1])

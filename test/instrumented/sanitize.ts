@@ -93,7 +93,12 @@ function reported(): string {
 
 function runSuite(): number {
   const args = [
-    ...['node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false'],
+    ...[
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--typecheck.enabled=false',
+      '--testTimeout=60000',
+    ],
     ...WITHOUT_ADDON.map((glob) => `--exclude=${glob}`),
     ...process.argv.slice(2),
   ]
