@@ -1,36 +1,14 @@
-import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, vi } from 'vitest'
 import { loadAddon } from '../../lib/native.ts'
 import { slowdown } from '../support/emulated.ts'
-import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
+import { addonLacks, describeUnless } from '../support/lacking.ts'
 import { makeAll } from './call.ts'
 import { Growable, hugeArrays } from './hostile.ts'
 import { hostile, names, table } from './pools.ts'
 
 vi.setConfig({ testTimeout: 20_000 * slowdown })
-
-const straceLacks =
-  spawnSync('strace', ['--version']).error === undefined
-    ? undefined
-    : 'strace: apt-get install strace'
-
-/** The system calls of the addon in a process that makes these calls of the table. */
-function tracedCalls(which: 'refused' | 'taken'): string[] {
-  const program = path.resolve(import.meta.dirname, '../support/addonAbuser.ts')
-  const node = [process.execPath, '--import', 'tsx', program, which]
-  const trace = ['-f', '-qq', '-e', 'trace=ioctl,open,openat,close', '-o', '|cat >&3']
-  const { status, output } = spawnSync('strace', [...trace, ...node], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-  })
-  expect(status, output[2] ?? '').toBe(0)
-  expect(Number(output[1])).toBeGreaterThan(0)
-  const ours = /ioctl\(.*KVM_|"\/nonexistent|\(2\d{9}\b|O_RDWR\|O_CLOEXEC/
-  return output[3]?.split('\n').filter((line) => ours.test(line)) ?? []
-}
 
 describeUnless(addonLacks, 'the addon under abuse', () => {
   const addon = loadAddon()
@@ -55,22 +33,6 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
     const [refused] = (await once(worker, 'message')) as [number]
     await worker.terminate()
     expect(refused).toBe(await makeAll(addon, table(hostile)))
-  })
-
-  itUnless(straceLacks, 'makes no system call for what it refuses', () => {
-    expect(tracedCalls('refused')).toEqual([])
-    const taken = tracedCalls('taken').join('\n')
-    expect(taken).toMatch(/openat\(AT_FDCWD, "\/nonexistent\/abuse", O_RDWR\|O_CLOEXEC\)/)
-    expect(taken).toContain('close(2000000000)')
-    expect(new Set(taken.match(/\bKVM_(?!CAP_)\w+/g))).toEqual(
-      new Set([
-        'KVM_CHECK_EXTENSION',
-        'KVM_CREATE_VM',
-        'KVM_CREATE_VCPU',
-        'KVM_GET_ONE_REG',
-        'KVM_SET_ONE_REG',
-      ]),
-    )
   })
 
   it('stays in the memory that was bound, though there is more by now', () => {

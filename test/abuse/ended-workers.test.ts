@@ -3,7 +3,7 @@ import { runChild } from '../support/child.ts'
 import { cases, slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless } from '../support/lacking.ts'
 
-const ROUNDS = cases(12, 1 / 4)
+const ROUNDS = cases(12, 1 / 12)
 
 describeUnless(addonLacks, 'a worker is ended, and nothing else', () => {
   it.each([
