@@ -36,8 +36,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   read(): void {
     this.vcpu.checkOpen()
-    this.vcpu.host.kernel.getOneRegs(this.#batch)
-    this.#check('KVM_GET_ONE_REG')
+    const result = this.vcpu.host.kernel.getOneRegs(this.#batch)
+    if (result < 0) throw this.#failed('KVM_GET_ONE_REG', result)
   }
 
   /**
@@ -49,13 +49,13 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   write(): void {
     this.vcpu.checkOpen()
-    this.vcpu.host.kernel.setOneRegs(this.#batch)
-    this.#check('KVM_SET_ONE_REG')
+    const result = this.vcpu.host.kernel.setOneRegs(this.#batch)
+    if (result < 0) throw this.#failed('KVM_SET_ONE_REG', result)
   }
 
   /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
   get<K extends N>(name: K): RegisterValue<K> {
-    return takeValue(this.#batch, this.#index(name), lookUp(name)) as RegisterValue<K>
+    return takeValue(this.#batch, this.#index(name), lookUp(name).width) as RegisterValue<K>
   }
 
   /**
@@ -76,14 +76,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
     return index
   }
 
-  #check(operation: string): void {
-    const { results } = this.#batch
-    for (let index = 0; index < results.length; index++) {
-      const result = results[index] ?? 0
-      if (result < 0) {
-        const register = this.names[index]
-        throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
-      }
-    }
+  #failed(operation: string, result: number): KvmError {
+    const register = this.names[this.#batch.results.indexOf(result)]
+    return new KvmError(result, { operation, register, vcpu: this.vcpu.id })
   }
 }

@@ -115,7 +115,7 @@ function readAll(
   return names.map((name, index) => ({
     name,
     result: batch.results[index] ?? 0,
-    value: takeValue(batch, index, lookUp(name)),
+    value: takeValue(batch, index, lookUp(name).width),
   }))
 }
 

@@ -5,18 +5,17 @@ import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from '
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
-import type { OneRegister } from './one-register.ts'
 import { registerSize } from './registers.ts'
-import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import {
   checkValues,
   lookUp,
   namesOf,
+  putChecked,
   putEntries,
   putNames,
-  putValue,
   takeValue,
   takeValues,
 } from './value.ts'
@@ -39,9 +38,9 @@ export interface AsyncOptions {
  * VM (worker threads are fine); elsewhere the kernel says EIO.
  */
 export class Vcpu {
-  readonly host: Host
+  declare readonly host: Host
   /** The id that was given to KVM_CREATE_VCPU. */
-  readonly id: number
+  declare readonly id: number
   /**
    * @internal The offset that the last load wrote and the rounding error that the guest has had since.
    * Saves use the error, so that it does not add up over many moves, as long as the kernel holds that
@@ -87,11 +86,12 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { one, kernel } = this.host
-    const register = this.#select(one, name)
-    kernel.getOneRegs(one.batch)
-    const result = one.batch.results[0] ?? 0
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    const result = kernel.getOneRegs(one.batch)
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
-    return takeValue(one.batch, 0, register) as RegisterValue<N>
+    // Nearly all are of 64 bits.
+    const value = one.width === 64 ? one.batch.get64(0) : takeValue(one.batch, 0, one.width)
+    return value as RegisterValue<N>
   }
 
   /**
@@ -103,10 +103,9 @@ export class Vcpu {
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { one, kernel } = this.host
-    this.#select(one, name)
-    putValue(one.batch, 0, name, value)
-    kernel.setOneRegs(one.batch)
-    const result = one.batch.results[0] ?? 0
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    putChecked(one.batch, 0, name, value, one.width)
+    const result = kernel.setOneRegs(one.batch)
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
   }
 
@@ -117,9 +116,8 @@ export class Vcpu {
    */
   has(name: RegisterName): boolean {
     const { one, kernel } = this.host
-    this.#select(one, name)
-    kernel.getOneRegs(one.batch)
-    const result = one.batch.results[0] ?? 0
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    const result = kernel.getOneRegs(one.batch)
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
@@ -275,11 +273,6 @@ export class Vcpu {
 
   [Symbol.dispose](): void {
     this.close()
-  }
-
-  #select(one: OneRegister, name: RegisterName): Register {
-    const known = one.vcpu === this && one.name === name ? one.register : undefined
-    return known ?? one.select(this, name)
   }
 
   async #offThread(

@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util'
-import type { Addon } from '../../lib/native.ts'
+import type { Addon, BoundCalls } from '../../lib/native.ts'
 import { ran } from './hostile.ts'
 import type { Row } from './pools.ts'
 import { smallArray, verdict } from './rules.ts'
@@ -49,8 +49,10 @@ function mustHaveRunNothing(): void {
 
 /** Calls what was bound, and closes what was opened. */
 function taken(addon: Addon, name: keyof Addon, result: unknown): Outcome {
-  if (name === 'bindBatch' || name === 'bindClock') {
-    for (const call of Object.values(result as object)) (call as () => void)()
+  if (name === 'bindBatch') {
+    callFor(addon, result as { index: number })
+  } else if (name === 'bindCalls') {
+    for (const call of Object.values(result as BoundCalls) as (() => unknown)[]) call()
   } else if (!Number.isInteger(result)) {
     throw new Error(`gave ${inspect(result)}`)
   } else if (name.endsWith('Async') && result !== 0) {
@@ -72,4 +74,13 @@ export async function makeAll(addon: Addon, rows: readonly Row[]): Promise<numbe
     }
   }
   return refused
+}
+
+/** Both calls for a batch that was bound. */
+export function callFor(addon: Addon, { index }: { readonly index: number }): void {
+  const words = new BigUint64Array(new SharedArrayBuffer(32))
+  words[3] = BigInt(index)
+  const { getOneRegs, setOneRegs } = addon.bindCalls(words)
+  getOneRegs()
+  setOneRegs()
 }

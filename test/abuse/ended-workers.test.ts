@@ -9,7 +9,7 @@ describeUnless(addonLacks, 'a worker is ended, and nothing else', () => {
   it.each([
     ['makes calls', 'for (;;) addon.getOneReg(fd, 0x103000000000009cn, new Uint8Array(8))'],
     ['makes calls that throw', 'for (;;) { try { addon.getOneReg() } catch {} }'],
-    ['binds', 'for (;;) { const { get, set } = addon.bindBatch(memory); get(); set() }'],
+    ['binds', 'for (;;) { addon.bindBatch(memory); addon.bindCalls(words).sample() }'],
     ['loads', 'for (;;) process.dlopen({ exports: {} }, file)'],
     ['waits', 'const again = () => addon.getOneRegsAsync(memory).then(again); again(); again()'],
     ['asks for more than it waits for', 'for (;;) addon.setOneRegsAsync(memory)'],

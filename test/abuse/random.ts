@@ -62,5 +62,7 @@ function scribbled<A extends ArrayBufferView>(array: A, dice: Dice, fds: readonl
       at,
     )
   }
+  // Where the index of a batch is looked for: one that there may have been.
+  if (array instanceof BigUint64Array && dice.below(2) === 0) array[3] = BigInt(dice.below(1000))
   return array
 }

@@ -28,7 +28,7 @@ const batch: Rule = (value) => {
   return right(length % 32 === 8 && length <= 2 ** 25 + 8 && byteOffset % 8 === 0)
 }
 
-const clockWords: Rule = (value) => {
+const boundWords: Rule = (value) => {
   if (!types.isBigUint64Array(value) || !isShared(value)) return 'type'
   return right(view(value).length === 4)
 }
@@ -49,7 +49,7 @@ export const parameters: Readonly<Record<keyof Addon, readonly Rule[]>> = {
   bindBatch: [batch],
   getOneRegsAsync: [batch],
   setOneRegsAsync: [batch],
-  bindClock: [clockWords],
+  bindCalls: [boundWords],
 }
 
 /** What a call with these arguments must come to. */

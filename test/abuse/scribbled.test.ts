@@ -68,14 +68,19 @@ describeUnless(addonLacks, 'a batch over which another thread scribbles', () => 
   }
 
   it('is used, and nothing beside it', { timeout: 10_000 * slowdown }, () => {
-    const { get, set } = addon.bindBatch(batch)
+    const handle = addon.bindBatch(batch)
+    const words = new BigUint64Array(new SharedArrayBuffer(32))
+    words[3] = BigInt(handle.index)
+    const { getOneRegs, setOneRegs } = addon.bindCalls(words)
     const before = Atomics.load(rounds, 0)
     // On a busy machine it may be a while before the other thread has its turn.
     for (let round = 0; round < ROUNDS || Atomics.load(rounds, 0) - before < 100; round++) {
-      get()
-      set()
+      getOneRegs()
+      setOneRegs()
     }
     expectGuardsUnharmed()
+    // Until here it must not be let go of.
+    expect(handle.index).toBe(Number(words[3]))
   })
 
   it('is used off the thread, and nothing beside it', { timeout: 10_000 * slowdown }, async () => {

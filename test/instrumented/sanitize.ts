@@ -52,10 +52,10 @@ function checkThatItNeedsTheRuntime(): void {
 
 function checkThatPlantedErrorsAreFound(): void {
   expectReport('nothing')
-  expectReport('longBatch', 'AddressSanitizer: heap-buffer-overflow', 'READ of size 4', 'batch.cc')
+  expectReport('longBatch', 'AddressSanitizer: heap-buffer-overflow', 'READ of size 4', 'batch.h')
   expectReport('shortSample', 'AddressSanitizer: heap-buffer-overflow', 'WRITE', 'timebase.cc')
-  expectReport('freedBatch', 'AddressSanitizer: heap-use-after-free', 'batch.cc')
-  expectReport('oddBatch', 'runtime error', 'misaligned address', 'batch.cc')
+  expectReport('freedBatch', 'AddressSanitizer: heap-use-after-free', 'batch.h')
+  expectReport('oddBatch', 'runtime error', 'misaligned address', 'batch.h')
 }
 
 function expectReport(call: string, ...words: string[]): void {

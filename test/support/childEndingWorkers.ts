@@ -13,6 +13,7 @@ const code = `
   const { parentPort, workerData: { file, fd } } = require('node:worker_threads')
   const addon = require(file)
   const memory = new Uint8Array(new SharedArrayBuffer(72))
+  const words = new BigUint64Array(new SharedArrayBuffer(32))
   parentPort.postMessage('running')
   ${body}`
 

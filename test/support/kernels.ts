@@ -1,4 +1,4 @@
-import { OneRegBatch } from '../../lib/batch.ts'
+import { NO_REGISTER, OneRegBatch } from '../../lib/batch.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/software.ts'
@@ -50,6 +50,7 @@ export class RecordingKernel extends SoftwareKernel {
     ids.subarray(0, used).forEach((id, index) => {
       const vcpu = this.#ids.get(fds[index] ?? -1)
       const register = nameOf.get(id)
+      if (id === NO_REGISTER) return
       if (vcpu === undefined || register === undefined) throw new Error('An unknown entry')
       this.#record({ operation, vcpu, register }, results[index] ?? 0)
     })

@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "planted",
-      "sources": ["planted.cc", "../../../native/batch.cc", "../../../native/timebase.cc"],
+      "sources": ["planted.cc", "../../../native/timebase.cc"],
       "include_dirs": ["../../../native"],
       "defines": ["NAPI_VERSION=9"],
       "cflags": ["-Wall", "-Wextra"],

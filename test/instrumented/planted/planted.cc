@@ -32,7 +32,7 @@ kvm_ppc::Batch BatchIn(const Bytes& bytes) {
 }
 
 napi_value Nothing(napi_env env, napi_callback_info info) {
-  GetOneRegs(BatchIn(BytesOf(env, info)));
+  kvm_ppc::CallForEach<kvm_ppc::GetOneReg>(BatchIn(BytesOf(env, info)));
   return nullptr;
 }
 
@@ -40,7 +40,7 @@ napi_value Nothing(napi_env env, napi_callback_info info) {
 napi_value LongBatch(napi_env env, napi_callback_info info) {
   kvm_ppc::Batch batch = BatchIn(BytesOf(env, info));
   batch.count++;
-  GetOneRegs(batch);
+  kvm_ppc::CallForEach<kvm_ppc::GetOneReg>(batch);
   return nullptr;
 }
 
@@ -57,14 +57,15 @@ napi_value FreedBatch(napi_env env, napi_callback_info info) {
   auto memory = std::make_unique<uint8_t[]>(length);
   const kvm_ppc::Batch batch = BatchIn({memory.get(), length});
   memory.reset();
-  GetOneRegs(batch);
+  kvm_ppc::CallForEach<kvm_ppc::GetOneReg>(batch);
   return nullptr;
 }
 
 // As if the memory's address were not checked.
 napi_value OddBatch(napi_env env, napi_callback_info info) {
   const Bytes bytes = BytesOf(env, info);
-  GetOneRegs(BatchIn({bytes.data + 1, bytes.length - kvm_ppc::kEntrySize}));
+  kvm_ppc::CallForEach<kvm_ppc::GetOneReg>(
+      BatchIn({bytes.data + 1, bytes.length - kvm_ppc::kEntrySize}));
   return nullptr;
 }
 
