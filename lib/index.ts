@@ -44,7 +44,7 @@ export {
 export type { ErrorCode, NotRestored, VmstateErrorCode } from './errors.ts'
 
 export type { Kernel } from './kernel.ts'
-export { OneRegBatch } from './batch.ts'
+export { NO_REGISTER, OneRegBatch } from './batch.ts'
 export { NativeKernel } from './native.ts'
 export { SoftwareKernel } from './software.ts'
 export type { SoftwareKernelOptions } from './software.ts'
