@@ -1,8 +1,10 @@
 #include "binding_async.h"
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -14,36 +16,42 @@ namespace kvm_ppc {
 namespace {
 
 struct Job {
-  Job(Napi::TypedArray typed_array, const Batch& original, napi_deferred promised)
-      : env(typed_array.Env()),
-        deferred(promised),
-        memory(Napi::Persistent(typed_array.As<Napi::Object>())),
+  Job(Napi::TypedArray typed_array, const Batch& original)
+      : memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
-        copy(original.data, original.data + BatchSize(original.count)) {}
-
-  // On the JavaScript thread.
-  void Finish() {
-    const size_t values = target.count * kMaxRegisterSize;
-    const size_t results = target.count * (kEntrySize - sizeof(int32_t));
-    std::memcpy(target.data, copy.data(), values);
-    std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
-    Resolve(0);
+        copy(new (std::nothrow) uint8_t[BatchSize(original.count)]) {
+    if (copy) std::memcpy(copy.get(), original.data, BatchSize(original.count));
   }
 
-  // Where that fails, a worker is being terminated, and nobody waits for the promise: in raw
-  // Node-API, since an exception from Finish would end the process.
-  void Resolve(int32_t result) {
-    napi_value number;
-    if (napi_create_int32(env, result, &number) == napi_ok) {
-      napi_resolve_deferred(env, deferred, number);
+  Napi::Value Promise(Napi::Env env) {
+    napi_value promise;
+    NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
+    return {env, promise};
+  }
+
+  // It fails only in a worker that is being ended: nobody waits there, and to throw would be a
+  // crash.
+  void Resolve(napi_env env, int result) const {
+    napi_value value;
+    if (napi_create_int32(env, result, &value) == napi_ok) {
+      napi_resolve_deferred(env, deferred, value);
     }
   }
 
-  napi_env env;
-  napi_deferred deferred;
+  // On the JavaScript thread.
+  void Finish(napi_env env) {
+    const size_t values = target.count * kMaxRegisterSize;
+    const size_t results = target.count * (kEntrySize - sizeof(int32_t));
+    std::memcpy(target.data, copy.get(), values);
+    std::memcpy(target.data + results, copy.get() + results, target.count * sizeof(int32_t));
+    Resolve(env, 0);
+  }
+
+  napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
-  std::vector<uint8_t> copy;
+  // Null if there is no memory for it: a batch may be of 32 MiB.
+  std::unique_ptr<uint8_t[]> copy;
 };
 
 }  // namespace
@@ -72,15 +80,15 @@ class Background : public std::enable_shared_from_this<Background> {
     done_.clear();
   }
 
-  void Start(std::unique_ptr<Job> job, int (*call)(const Batch&)) {
+  void Start(napi_env env, std::unique_ptr<Job> job, int (*call)(const Batch&)) {
     Job* started = job.get();
-    const napi_env env = job->env;
-    const int result = RunInBackground([self = shared_from_this(), started, call] {
-      call({started->copy.data(), started->target.count});
+    const auto work = [self = shared_from_this(), started, call] {
+      call({started->copy.get(), started->target.count});
       self->Done(started);
-    });
+    };
+    const int result = job->copy ? RunInBackground(work) : -ENOMEM;
     if (result < 0) {
-      job->Resolve(result);
+      job->Resolve(env, result);
       return;
     }
     job.release();
@@ -109,7 +117,7 @@ class Background : public std::enable_shared_from_this<Background> {
     const Napi::HandleScope scope(env);
     for (Job* job : done) {
       const std::unique_ptr<Job> owned(job);
-      owned->Finish();
+      owned->Finish(env);
       if (--in_flight_ == 0) napi_unref_threadsafe_function(env, wake_);
     }
   }
@@ -138,12 +146,10 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFi
 
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, int (*call)(const Batch&)) {
-  const Napi::Env env = memory.Env();
-  napi_deferred deferred;
-  napi_value promise;
-  NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
-  background->Start(std::make_unique<Job>(memory, batch, deferred), call);
-  return {env, promise};
+  auto job = std::make_unique<Job>(memory, batch);
+  const Napi::Value promise = job->Promise(memory.Env());
+  background->Start(memory.Env(), std::move(job), call);
+  return promise;
 }
 
 }  // namespace kvm_ppc

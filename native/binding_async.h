@@ -18,8 +18,8 @@ class Background;
 std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files);
 
 // Makes the batch's calls on another thread, on a copy of its memory, and brings results and values
-// back to `memory`, which is the batch's. Resolves to how many entries failed, or to -errno if no
-// thread can be had.
+// back to `memory`, which is the batch's. Resolves to 0, or to -errno if no thread or no memory can
+// be had.
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, int (*call)(const Batch&));
 
