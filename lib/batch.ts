@@ -66,6 +66,13 @@ export class OneRegBatch {
     return results.equals(Buffer.alloc(results.length))
   }
 
+  /** Which call is the first that failed, or -1; without garbage, for few entries. */
+  get firstFailure(): number {
+    const { results, used } = this
+    for (let index = 0; index < used; index++) if ((results[index] ?? 0) < 0) return index
+    return -1
+  }
+
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.
 
   get32(index: number): number {

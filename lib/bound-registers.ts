@@ -1,6 +1,7 @@
 import { OneRegBatch } from './batch.ts'
 import { wrongValue } from './checks.ts'
 import { KvmError } from './errors.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import type { RegisterName, RegisterValue } from './registers.ts'
 import { lookUp, putValue, takeValue } from './value.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -36,7 +37,10 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   read(): void {
     this.vcpu.checkOpen()
-    this.vcpu.host.kernel.getOneRegs(this.#batch)
+    const { kernel } = this.vcpu.host
+    kernel.getOneRegs(this.#batch)
+    if (this.#batch.firstFailure < 0) return
+    repeatInterrupted(this.#batch, (batch) => kernel.getOneRegs(batch))
     this.#check('KVM_GET_ONE_REG')
   }
 
@@ -45,11 +49,14 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    * names.
    *
    * @throws OneRegError ERR_KVM_CLOSED
-   * @throws KvmError for the first that could not be written; the others were
+   * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(): void {
     this.vcpu.checkOpen()
-    this.vcpu.host.kernel.setOneRegs(this.#batch)
+    const { kernel } = this.vcpu.host
+    kernel.setOneRegs(this.#batch)
+    if (this.#batch.firstFailure < 0) return
+    repeatInterrupted(this.#batch, (batch) => kernel.setOneRegs(batch))
     this.#check('KVM_SET_ONE_REG')
   }
 
@@ -77,13 +84,9 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   #check(operation: string): void {
-    const { results } = this.#batch
-    for (let index = 0; index < results.length; index++) {
-      const result = results[index] ?? 0
-      if (result < 0) {
-        const register = this.names[index]
-        throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
-      }
-    }
+    const { results, firstFailure } = this.#batch
+    if (firstFailure < 0) return
+    const register = this.names[firstFailure]
+    throw new KvmError(results[firstFailure] ?? 0, { operation, register, vcpu: this.vcpu.id })
   }
 }

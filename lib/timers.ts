@@ -3,6 +3,7 @@ import { KvmError, TimebaseNotAppliedError } from './errors.ts'
 import type { NotRestored } from './errors.ts'
 import { errnoName, meansAbsent } from './errno.ts'
 import type { Guest } from './guest.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import { registers } from './registers.ts'
 
 // A guest stands still while this runs, and it may have a thousand vCPUs: registers are kept in
@@ -69,6 +70,7 @@ export function readTimers(guest: Guest): Timers {
   })
   host.kernel.getOneRegs(batch)
   if (!batch.succeeded) {
+    repeatInterrupted(batch, (batch) => host.kernel.getOneRegs(batch))
     for (let index = 0; index < batch.used; index++) {
       const result = batch.results[index] ?? 0
       if (result >= 0 || meansAbsent(result)) continue
@@ -142,20 +144,24 @@ interface Problem {
 }
 
 function write(guest: Guest, entries: TimerEntries): Problem | undefined {
+  const { kernel } = guest.host
   const batch = batchOf(guest, entries, entries.length)
-  guest.host.kernel.setOneRegs(batch)
+  kernel.setOneRegs(batch)
   if (batch.succeeded) return undefined
-  const failed = batch.results.subarray(0, batch.used).findIndex((result) => result < 0)
+  repeatInterrupted(batch, (batch) => kernel.setOneRegs(batch))
+  const failed = batch.firstFailure
   if (failed < 0) return undefined
   return asProblem('KVM_SET_ONE_REG', guest, entries, failed, batch.results[failed])
 }
 
 /** The first so many of them. A set can succeed and do nothing: POWER9 DD1 (Linux 3d3efb68c19e). */
 function verify(guest: Guest, entries: TimerEntries, count: number): Problem | undefined {
+  const { kernel } = guest.host
   const batch = batchOf(guest, entries, count)
   const wanted = Buffer.from(batch.values.subarray(0, 16 * count))
-  guest.host.kernel.getOneRegs(batch)
+  kernel.getOneRegs(batch)
   if (batch.succeeded && wanted.equals(batch.values.subarray(0, 16 * count))) return undefined
+  repeatInterrupted(batch, (batch) => kernel.getOneRegs(batch))
   for (let index = 0; index < count; index++) {
     const result = batch.results[index] ?? 0
     if (result < 0) return asProblem('KVM_GET_ONE_REG', guest, entries, index, result)
@@ -177,8 +183,10 @@ function putBack(guest: Guest, entries: TimerEntries): NotRestored[] {
   const { kernel } = guest.host
   const batch = batchOf(guest, entries, entries.length)
   kernel.setOneRegs(batch)
+  repeatInterrupted(batch, (batch) => kernel.setOneRegs(batch))
   const written = batch.results.slice()
   kernel.getOneRegs(batch)
+  repeatInterrupted(batch, (batch) => kernel.getOneRegs(batch))
   return Array.from(entries.values.subarray(0, entries.length)).flatMap((value, index) => {
     const set = written[index] ?? 0
     const result = batch.results[index] ?? 0

@@ -5,6 +5,7 @@ import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from '
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
+import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './interrupted.ts'
 import type { OneRegister } from './one-register.ts'
 import { registerSize } from './registers.ts'
 import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
@@ -20,6 +21,8 @@ import {
   takeValue,
   takeValues,
 } from './value.ts'
+
+type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
 export interface AsyncOptions {
   /**
@@ -90,7 +93,7 @@ export class Vcpu {
     const register = this.#select(one, name)
     kernel.getOneRegs(one.batch)
     const result = one.batch.results[0] ?? 0
-    if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
+    if (result < 0) this.#settle(one.batch, 'KVM_GET_ONE_REG', [name])
     return takeValue(one.batch, 0, register) as RegisterValue<N>
   }
 
@@ -107,7 +110,7 @@ export class Vcpu {
     putValue(one.batch, 0, name, value)
     kernel.setOneRegs(one.batch)
     const result = one.batch.results[0] ?? 0
-    if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
+    if (result < 0) this.#settle(one.batch, 'KVM_SET_ONE_REG', [name])
   }
 
   /**
@@ -119,6 +122,7 @@ export class Vcpu {
     const { one, kernel } = this.host
     this.#select(one, name)
     kernel.getOneRegs(one.batch)
+    repeatInterrupted(one.batch, (batch) => kernel.getOneRegs(batch))
     const result = one.batch.results[0] ?? 0
     if (result >= 0) return true
     if (meansAbsent(result)) return false
@@ -136,7 +140,8 @@ export class Vcpu {
   getRaw(id: bigint): Uint8Array {
     const fd = this.fd
     const value = new Uint8Array(registerSize(checkU64('id', id)))
-    const result = this.host.kernel.getOneReg(fd, id, value)
+    const { kernel } = this.host
+    const result = uninterrupted(() => kernel.getOneReg(fd, id, value))
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', hexadecimal(id))
     return value
   }
@@ -151,7 +156,8 @@ export class Vcpu {
   setRaw(id: bigint, bytes: Uint8Array): void {
     const fd = this.fd
     checkBytes('bytes', bytes, registerSize(checkU64('id', id)))
-    const result = this.host.kernel.setOneReg(fd, id, bytes)
+    const { kernel } = this.host
+    const result = uninterrupted(() => kernel.setOneReg(fd, id, bytes))
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', hexadecimal(id))
   }
 
@@ -165,7 +171,7 @@ export class Vcpu {
     putNames(batch, names)
     batch.fds.fill(this.fd)
     this.host.kernel.getOneRegs(batch)
-    this.#checkAll(batch, 'KVM_GET_ONE_REG', names)
+    if (batch.firstFailure >= 0) this.#settle(batch, 'KVM_GET_ONE_REG', names)
     return takeValues(batch, names)
   }
 
@@ -173,7 +179,7 @@ export class Vcpu {
    * Many registers in one crossing into the kernel, in the order in which they are given. All values
    * are checked before the first is written.
    *
-   * @throws KvmError for the first that could not be written; the others were
+   * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(values: RegisterValues): void {
     const entries = checkValues(values)
@@ -181,7 +187,7 @@ export class Vcpu {
     putEntries(batch, entries)
     batch.fds.fill(this.fd)
     this.host.kernel.setOneRegs(batch)
-    this.#checkAll(batch, 'KVM_SET_ONE_REG', namesOf(entries))
+    if (batch.firstFailure >= 0) this.#settle(batch, 'KVM_SET_ONE_REG', namesOf(entries))
   }
 
   /**
@@ -254,7 +260,8 @@ export class Vcpu {
    *
    * @returns the registers that this kernel would not take and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
-   * @throws KvmError for an error that does not say that a register is absent or its value refused
+   * @throws RestoreIncompleteError for an error that does not say that a register is absent or its
+   *   value refused: it lists the registers that were not written; all others were
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
     return writeSnapshot(this, snapshot, options)
@@ -284,7 +291,7 @@ export class Vcpu {
 
   async #offThread(
     batch: OneRegBatch,
-    operation: 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG',
+    operation: OneRegOperation,
     options: AsyncOptions,
   ): Promise<void> {
     const signal = checkAsyncOptions(options)
@@ -292,18 +299,27 @@ export class Vcpu {
     const { kernel } = this.host
     const result = await this.#calls.add(() => {
       batch.fds.fill(this.fd)
-      return operation === 'KVM_GET_ONE_REG'
-        ? kernel.getOneRegsAsync(batch)
-        : kernel.setOneRegsAsync(batch)
+      return uninterruptedAsync(batch, (batch) =>
+        operation === 'KVM_GET_ONE_REG'
+          ? kernel.getOneRegsAsync(batch)
+          : kernel.setOneRegsAsync(batch),
+      )
     }, signal)
     if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: this.id })
   }
 
-  #checkAll(batch: OneRegBatch, operation: string, names: readonly string[]): void {
-    names.forEach((name, index) => {
-      const result = batch.results[index] ?? 0
-      if (result < 0) throw this.#failed(result, operation, name)
-    })
+  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
+  #settle(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
+    const { kernel } = this.host
+    repeatInterrupted(batch, (batch) =>
+      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
+    )
+    this.#checkAll(batch, operation, names)
+  }
+
+  #checkAll(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
+    const failed = batch.firstFailure
+    if (failed >= 0) throw this.#failed(batch.results[failed] ?? 0, operation, names[failed] ?? '')
   }
 
   #failed(result: number, operation: string, register: string): KvmError {

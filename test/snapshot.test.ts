@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { KvmError, OneRegError } from '../lib/errors.ts'
+import { KvmError, OneRegError, RestoreIncompleteError } from '../lib/errors.ts'
 import { registerNames, registers } from '../lib/registers.ts'
 import type { RegisterName, RegisterValues } from '../lib/registers.ts'
 import { SoftwareKernel } from '../lib/software.ts'
@@ -142,7 +142,7 @@ describe('which registers there are', () => {
     expect(withIt).toHaveProperty('DAR')
   })
 
-  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF', 'EFAULT'] as const)(
+  it.each(['EIO', 'EAGAIN', 'ENOMEM', 'EBADF', 'EFAULT'] as const)(
     'is not settled by %s, which fails the snapshot',
     (errno) => {
       const { kernel, vcpus } = side()
@@ -350,15 +350,17 @@ describe('what a kernel would not take', () => {
     ])
   })
 
-  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF'] as const)('is another thing than %s', (errno) => {
+  it.each(['EIO', 'EAGAIN', 'ENOMEM', 'EBADF'] as const)('is another thing than %s', (errno) => {
     const { kernel, vcpus } = side()
     kernel.fail({ errno, register: 'DAR' })
-    const error = caught(KvmError, () => vcpus[1]?.restore({ DAR: 1n, DSISR: 2 }))
+    const error = caught(RestoreIncompleteError, () => vcpus[1]?.restore({ DAR: 1n, DSISR: 2 }))
     expect(error).toMatchObject({
-      code: errno,
-      operation: 'KVM_SET_ONE_REG',
-      register: 'DAR',
+      code: 'ERR_RESTORE_INCOMPLETE',
       vcpu: 1,
+      failed: [{ register: 'DAR', code: errno }],
+      refused: [],
+      message: `Not all registers were written to vCPU 1: DAR (${errno}); the others were`,
+      cause: { code: errno, operation: 'KVM_SET_ONE_REG', register: 'DAR', vcpu: 1 },
     })
   })
 })
