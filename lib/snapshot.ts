@@ -26,14 +26,19 @@ export function readSnapshot(vcpu: Vcpu): RegisterValues {
   const names = registerNames.filter((name) => !unknownRegisters.has(name))
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
   const unknown: RegisterName[] = []
-  for (const { name, result, value } of readAll(vcpu, names)) {
+  const held = readAll(vcpu, names)
+  for (const { name, result, value } of held) {
     if (result >= 0) snapshot[name] = value
     else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
     // Other codes may mean a device that the next VM has: ICP_STATE is ENXIO without one.
     else if (result === -errnos.EINVAL) unknown.push(name)
   }
-  // A file that is no vCPU says EINVAL to all of them: that is nothing to remember.
-  if (unknown.length < names.length) for (const name of unknown) unknownRegisters.add(name)
+  const [first] = held
+  // Another file than a vCPU, as /dev/kvm: what that says of registers is nothing to remember.
+  if (first !== undefined && Object.keys(snapshot).length === 0) {
+    throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
+  }
+  for (const name of unknown) unknownRegisters.add(name)
   return snapshot as RegisterValues
 }
 

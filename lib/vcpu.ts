@@ -248,7 +248,7 @@ export class Vcpu {
    * Every register of the table that this vCPU lets be read. POWER has no KVM_GET_REG_LIST, so it is
    * found by asking; what the kernel does not know is remembered for the host's other vCPUs.
    *
-   * @throws KvmError for an error that does not say that a register is absent
+   * @throws KvmError for an error that does not say that a register is absent, or if none can be read
    */
   snapshot(): RegisterValues {
     return readSnapshot(this)

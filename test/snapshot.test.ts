@@ -134,6 +134,19 @@ describe('which registers there are', () => {
     expect(asked).not.toContain(registers.MAS0.id)
   })
 
+  it('is not learned from a file that is no vCPU, of which there is no snapshot', () => {
+    const { kernel, host, vcpus } = side()
+    const [lent, other] = vcpus.map(({ fd, id }) => host.vcpu(fd, id))
+    const fd = lent?.fd ?? -1
+    // The monitor that it belongs to closes it, and the number is another file's.
+    kernel.close(fd)
+    expect(kernel.open('/dev/kvm')).toBe(fd)
+    const error = caught(KvmError, () => lent?.snapshot())
+    expect(error).toMatchObject({ code: 'EINVAL', operation: 'KVM_GET_ONE_REG', vcpu: 0 })
+    expect(error.message).toContain('the descriptor is not a vCPU')
+    expect(namesIn(other?.snapshot() ?? {})).toHaveLength(168)
+  })
+
   it.each(['ENXIO', 'ENOENT', 'EPERM', 'EOPNOTSUPP'] as const)('is not settled by %s', (errno) => {
     const { kernel, vcpus } = side()
     kernel.fail({ errno, register: 'DAR' })
