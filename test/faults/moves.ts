@@ -119,12 +119,10 @@ export function describeMoves(place: Place): void {
   describe.each(writing)('$move, from $beginning', ({ move, beginning }) => {
     it('with two faults, lists exactly the registers that are not as before', async () => {
       const { rig, before, clean, run, firstWrite } = await prepared(place, move, beginning)
-      const { apart = 1 } = place
       const left = new Set<string>()
       for (let at = firstWrite; at < clean.calls.length; at++) {
         const { calls } = await run({ at, errno: 'EIO' })
         for (let second = at + 1; second < calls.length; second++) {
-          if ((second - at) % apart !== 0) continue
           const { error, after } = await run({ at, errno: 'EIO' }, { at: second, errno: 'ENOMEM' })
           const what = `${inWords(at, clean.calls[at] ?? { operation: 'open' })}, then call ${second}`
           const differing = rig.differing(before, after)

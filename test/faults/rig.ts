@@ -20,7 +20,7 @@ export interface Place {
   readonly ids: readonly number[]
   /** Lets time pass on a kernel that does not do so by itself. */
   readonly passTime?: () => void
-  /** Where each call takes long: of the pairs of faults one in so many is tried, and of the calls of a snapshot. */
+  /** Where each call takes long: with each error only one in so many of the calls of a snapshot fails. */
   readonly apart?: number
 }
 
