@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Command } from 'commander'
-import { Host, NativeKernel, OneRegBatch } from 'kvm-ppc-onereg'
+import { Host, NativeKernel } from 'kvm-ppc-onereg'
+import type { OneRegBatch } from 'kvm-ppc-onereg'
 import { Baseline } from './baseline.ts'
-import { nsOfOne } from './measure.ts'
+import { nsOfEmptyCall, nsOfOne } from './measure.ts'
 import { rivals } from './rivals.ts'
 import { table, type Row } from './table.ts'
 
@@ -85,12 +86,7 @@ function onNull(c: string): Row[] {
   const get = nsOfOne(CALLS, () => {
     for (let call = 0; call < CALLS; call++) vcpu.get('DAR')
   })
-  const empty = new OneRegBatch(0)
-  kernel.getOneRegs(empty)
-  const { get: nothing = () => undefined } = empty.bound ?? {}
-  const call = nsOfOne(CALLS, () => {
-    for (let call = 0; call < CALLS; call++) nothing()
-  })
+  const call = nsOfEmptyCall(CALLS)
   return [
     { what: 'empty call of raw Node-API', ns: call },
     { what: 'get, on /dev/null', ns: get, baseline: ioctl },

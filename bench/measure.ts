@@ -1,10 +1,11 @@
 import { Bench } from 'tinybench'
+import { loadAddon } from '../lib/native.ts'
 
 /**
  * How long one call takes, in ns: the shortest of many rounds of `calls` calls each, since whatever
  * disturbs a round only makes it longer.
  */
-export function nsOfOne(calls: number, round: () => void, rounds = 20, warmUp = 300): number {
+export function nsOfOne(calls: number, round: () => unknown, rounds = 20, warmUp = 300): number {
   const now = (): number => Number(process.hrtime.bigint()) / 1e6
   // The compiler needs some hundred thousand calls until the code is as it stays.
   const bench = new Bench({
@@ -19,4 +20,14 @@ export function nsOfOne(calls: number, round: () => void, rounds = 20, warmUp = 
   const result = task?.result
   if (result?.state !== 'completed') throw new Error('The round failed', { cause: result })
   return (result.latency.min * 1e6) / calls
+}
+
+/** A call into C++ in raw Node-API that does nothing, since no batch is selected: the floor of every row. */
+export function nsOfEmptyCall(calls: number): number {
+  const words = new BigUint64Array(new SharedArrayBuffer(32))
+  words[3] = 2n ** 32n
+  const { getOneRegs: empty } = loadAddon().bindCalls(words)
+  return nsOfOne(calls, () => {
+    for (let call = 0; call < calls; call++) empty()
+  })
 }

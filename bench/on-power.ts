@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import path from 'node:path'
-import { Host, loadTimebase, NativeKernel, OneRegBatch, saveTimebase } from 'kvm-ppc-onereg'
+import { Host, loadTimebase, NativeKernel, saveTimebase } from 'kvm-ppc-onereg'
 import { tell } from '../test/power/host/tell.ts'
 import { Baseline } from './baseline.ts'
-import { nsOfOne } from './measure.ts'
+import { nsOfEmptyCall, nsOfOne } from './measure.ts'
 import { table, type Row } from './table.ts'
 
 // Runs on a POWER host with KVM, beside the C program. Under -icount an instruction takes 1 ns.
@@ -55,18 +55,6 @@ function add(
   rows.push({ what, ns, baseline: of(baseline), threaded: of(threaded), goal })
 }
 
-/** A call into C++ in raw Node-API that does nothing: the floor of every row. */
-function emptyCall(): number {
-  const batch = new OneRegBatch(0)
-  host.kernel.getOneRegs(batch)
-  const { bound } = batch
-  if (bound === undefined) throw new Error('The batch was not bound')
-  const empty = bound.get
-  return nsOfOne(CALLS, () => {
-    for (let call = 0; call < CALLS; call++) empty()
-  })
-}
-
 const measured: (() => void)[] = []
 function row(measure: () => void): void {
   measured.push(measure)
@@ -75,7 +63,9 @@ function row(measure: () => void): void {
 // Each row has a loop of its own: the compiler remembers for a loop what it calls.
 row(() => {
   const get = nsOfOne(CALLS, () => {
-    for (let call = 0; call < CALLS; call++) vcpu.get('DAR')
+    let value = 0n
+    for (let call = 0; call < CALLS; call++) value = vcpu.get('DAR')
+    return value
   })
   add('get of 64 bits', get, { against: ['get'], goal: '1.25' })
 })
@@ -104,7 +94,7 @@ row(() => {
   add(`snapshot of ${names} registers, each`, snapshot, { against: ['get'] })
 })
 row(() => {
-  const empty = emptyCall()
+  const empty = nsOfEmptyCall(CALLS)
   const timebase = nsOfOne(CALLS, () => {
     for (let call = 0; call < CALLS; call++) host.timebase()
   })
@@ -125,7 +115,8 @@ for (const count of vcpuCounts) {
     const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))
     // Of a large guest one round is as good as many of a small one.
     const rounds = Math.max(10, Math.ceil(60 / count))
-    const warmUp = Math.max(30, Math.ceil(3000 / count))
+    // For the compiler, which wants some hundred thousand turns of each loop.
+    const warmUp = Math.ceil(100_000 / count)
     const state = saveTimebase(vcpus)
     const save = nsOfOne(1, () => void saveTimebase(vcpus), rounds, warmUp)
     add(`save, ${count} vCPUs`, save, { against: ['save'], vcpus: count })

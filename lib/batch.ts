@@ -7,11 +7,8 @@ const TRAILER_BYTES = 8
 
 const MAX_COUNT = 1 << 20
 
-/** The calls for the entries of one batch: they take no arguments, and leave results in its memory. */
-export interface BoundCalls {
-  readonly get: () => void
-  readonly set: () => void
-}
+/** An id for an entry that is to be left out: no kernel is asked for it, and its result is -EINVAL. */
+export const NO_REGISTER = 0xffff_ffff_ffff_ffffn
 
 /**
  * Many registers for one crossing into the kernel: entry i is register `ids[i]` of the vCPU
@@ -22,18 +19,20 @@ export interface BoundCalls {
  */
 export class OneRegBatch {
   /** How many entries there is room for. */
-  readonly count: number
+  declare readonly count: number
   /** All of it: the values, the ids, the file descriptors, the results, and `used`. */
-  readonly memory: Uint8Array
-  readonly values: Uint8Array
-  readonly ids: BigUint64Array
-  readonly fds: Int32Array
-  readonly results: Int32Array
-  /** @internal How {@link NativeKernel} gets to the memory. */
-  bound: BoundCalls | undefined
-  readonly #trailer: Uint32Array
-  readonly #words32: Uint32Array
-  readonly #words64: BigUint64Array
+  declare readonly memory: Uint8Array
+  declare readonly values: Uint8Array
+  declare readonly ids: BigUint64Array
+  declare readonly fds: Int32Array
+  declare readonly results: Int32Array
+  /** @internal By what {@link NativeKernel} finds the memory, for as long as this object is there. */
+  bound: { readonly index: number } | undefined
+  /** @internal The values as words: that of entry i is at 4·i, */
+  declare readonly words32: Uint32Array
+  /** @internal and at 2·i. */
+  declare readonly words64: BigUint64Array
+  declare private readonly trailer: Uint32Array
 
   /** @param count of entries: up to 2^20 */
   constructor(count: number) {
@@ -45,50 +44,37 @@ export class OneRegBatch {
     this.ids = new BigUint64Array(buffer, count * VALUE_BYTES, count)
     this.fds = new Int32Array(buffer, count * (VALUE_BYTES + 8), count)
     this.results = new Int32Array(buffer, count * (VALUE_BYTES + 12), count)
-    this.#trailer = new Uint32Array(buffer, count * ENTRY_BYTES, 1)
-    this.#words32 = new Uint32Array(buffer, 0, count * 4)
-    this.#words64 = new BigUint64Array(buffer, 0, count * 2)
+    this.trailer = new Uint32Array(buffer, count * ENTRY_BYTES, 1)
+    this.words32 = new Uint32Array(buffer, 0, count * 4)
+    this.words64 = new BigUint64Array(buffer, 0, count * 2)
     this.used = count
   }
 
   /** How many entries, from the first on, a call is made for: all unless told. */
   get used(): number {
-    return this.#trailer[0] ?? 0
+    return this.trailer[0] ?? 0
   }
 
   set used(count: number) {
-    this.#trailer[0] = checkInteger('used', count, this.count)
-  }
-
-  /** Whether every call gave 0, seen at a glance. */
-  get succeeded(): boolean {
-    const results = Buffer.from(this.results.buffer, this.results.byteOffset, this.used * 4)
-    return results.equals(Buffer.alloc(results.length))
-  }
-
-  /** Which call is the first that failed, or -1; without garbage, for few entries. */
-  get firstFailure(): number {
-    const { results, used } = this
-    for (let index = 0; index < used; index++) if ((results[index] ?? 0) < 0) return index
-    return -1
+    this.trailer[0] = checkInteger('used', count, this.count)
   }
 
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.
 
   get32(index: number): number {
-    return this.#words32[index * 4] ?? 0
+    return this.words32[index * 4] ?? 0
   }
 
   set32(index: number, value: number): void {
-    this.#words32[index * 4] = value
+    this.words32[index * 4] = value
   }
 
   get64(index: number): bigint {
-    return this.#words64[index * 2] ?? 0n
+    return this.words64[index * 2] ?? 0n
   }
 
   set64(index: number, value: bigint): void {
-    this.#words64[index * 2] = value
+    this.words64[index * 2] = value
   }
 
   /** The first `size` bytes of an entry's value, not a copy. */

@@ -4,7 +4,7 @@ import { KvmError } from './errors.ts'
 import { repeatInterrupted } from './interrupted.ts'
 import type { RegisterName, RegisterValue } from './registers.ts'
 import { lookUp, putValue, takeValue } from './value.ts'
-import type { Vcpu } from './vcpu.ts'
+import type { OneRegOperation, Vcpu } from './vcpu.ts'
 
 /**
  * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
@@ -37,11 +37,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   read(): void {
     this.vcpu.checkOpen()
-    const { kernel } = this.vcpu.host
-    kernel.getOneRegs(this.#batch)
-    if (this.#batch.firstFailure < 0) return
-    repeatInterrupted(this.#batch, (batch) => kernel.getOneRegs(batch))
-    this.#check('KVM_GET_ONE_REG')
+    const result = this.vcpu.host.kernel.getOneRegs(this.#batch)
+    if (result < 0) this.#settle('KVM_GET_ONE_REG', result)
   }
 
   /**
@@ -53,16 +50,13 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   write(): void {
     this.vcpu.checkOpen()
-    const { kernel } = this.vcpu.host
-    kernel.setOneRegs(this.#batch)
-    if (this.#batch.firstFailure < 0) return
-    repeatInterrupted(this.#batch, (batch) => kernel.setOneRegs(batch))
-    this.#check('KVM_SET_ONE_REG')
+    const result = this.vcpu.host.kernel.setOneRegs(this.#batch)
+    if (result < 0) this.#settle('KVM_SET_ONE_REG', result)
   }
 
   /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
   get<K extends N>(name: K): RegisterValue<K> {
-    return takeValue(this.#batch, this.#index(name), lookUp(name)) as RegisterValue<K>
+    return takeValue(this.#batch, this.#index(name), lookUp(name).width) as RegisterValue<K>
   }
 
   /**
@@ -83,10 +77,14 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
     return index
   }
 
-  #check(operation: string): void {
-    const { results, firstFailure } = this.#batch
-    if (firstFailure < 0) return
-    const register = this.names[firstFailure]
-    throw new KvmError(results[firstFailure] ?? 0, { operation, register, vcpu: this.vcpu.id })
+  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
+  #settle(operation: OneRegOperation, failure: number): void {
+    const { kernel } = this.vcpu.host
+    const result = repeatInterrupted(this.#batch, failure, (batch) =>
+      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
+    )
+    if (result >= 0) return
+    const register = this.names[this.#batch.results.indexOf(result)]
+    throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
   }
 }

@@ -5,7 +5,6 @@ import { inspect } from 'node:util'
  * ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE, RangeError with ERR_OUT_OF_RANGE.
  */
 
-const U64_MAX = (1n << 64n) - 1n
 const I64_MIN = -(1n << 63n)
 const I64_MAX = (1n << 63n) - 1n
 const I32_MAX = 0x7fff_ffff
@@ -55,31 +54,19 @@ export function checkInteger(name: string, value: unknown, max: number = I32_MAX
 /** An unsigned 64-bit value. */
 export function checkU64(name: string, value: unknown): bigint {
   if (typeof value !== 'bigint') throw wrongType(name, 'a bigint', value)
-  if (value < 0n || value > U64_MAX) throw outOfRange(name, 'from 0 to 2^64 - 1', value)
+  if (!isU64(value)) throw outOfRange(name, 'from 0 to 2^64 - 1', value)
   return value
 }
 
-/** Whether it is an unsigned 64-bit value. */
+/** Whether it is an unsigned 64-bit value: by one comparison, since comparing bigints is a call. */
 export function isU64(value: unknown): boolean {
-  return typeof value === 'bigint' && value >= 0n && value <= U64_MAX
+  return typeof value === 'bigint' && BigInt.asUintN(64, value) === value
 }
 
-/** Where a number stands for the second time, or -1. For a thousand ids a Set would take longer. */
-export function indexOfRepeated(numbers: Int32Array): number {
-  if (isRising(numbers)) return -1
-  const sorted = numbers.toSorted()
-  for (let index = 1; index < sorted.length; index++) {
-    const number = sorted[index] ?? 0
-    if (number === sorted[index - 1]) return numbers.indexOf(number, numbers.indexOf(number) + 1)
-  }
-  return -1
-}
-
-function isRising(numbers: Int32Array): boolean {
-  for (let index = 1; index < numbers.length; index++) {
-    if ((numbers[index] ?? 0) <= (numbers[index - 1] ?? 0)) return false
-  }
-  return true
+/** The first number that stands there before. */
+export function firstRepeated(numbers: readonly number[]): number | undefined {
+  const seen = new Set<number>()
+  return numbers.find((number) => seen.size === seen.add(number).size)
 }
 
 /** A signed 64-bit value: a time since the epoch. */

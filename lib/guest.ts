@@ -1,4 +1,4 @@
-import { indexOfRepeated, wrongType } from './checks.ts'
+import { firstRepeated, wrongType } from './checks.ts'
 import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
 import type { Host } from './host.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
@@ -21,24 +21,29 @@ export interface Guest {
  */
 export function guestOf(vcpus: readonly Vcpu[]): Guest {
   if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
-  const [first] = vcpus as readonly Vcpu[]
-  const ids = new Int32Array(vcpus.length)
   const fds = new Int32Array(vcpus.length)
+  let host: Host | undefined
+  let last = -1
+  let areRising = true
   for (let index = 0; index < vcpus.length; index++) {
     const vcpu: unknown = vcpus[index]
     if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    if (vcpu.host !== first?.host) {
+    host ??= vcpu.host
+    if (vcpu.host !== host) {
       throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
     }
-    ids[index] = vcpu.id
     fds[index] = vcpu.fd
+    areRising &&= vcpu.id > last
+    last = vcpu.id
   }
-  if (first === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
-  const repeated = indexOfRepeated(ids)
-  if (repeated >= 0) {
-    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${ids[repeated] ?? ''} was given twice`)
+  if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
+  const repeated = areRising
+    ? undefined
+    : firstRepeated((vcpus as readonly Vcpu[]).map(({ id }) => id))
+  if (repeated !== undefined) {
+    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${repeated} was given twice`)
   }
-  return { host: first.host, vcpus, fds }
+  return { host, vcpus, fds }
 }
 
 /**
@@ -77,18 +82,24 @@ export function offsetOf(timers: Timers, vcpu: number): bigint {
   const offset = timers.get(TB_OFFSET, vcpu)
   if (offset !== undefined) return offset
   throw unavailable(
-    `vCPU ${timers.guest.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
+    `vCPU ${timers.columns.guest.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }
 
 /** @throws TimebaseDivergedError */
 export function commonOffset(timers: Timers): bigint {
   const first = offsetOf(timers, 0)
-  if (timers.isCommon(TB_OFFSET)) return first
-  const offsets = timers.guest.vcpus.map(({ id }, vcpu) => ({
+  if (timers.haveOneOffset) return first
+  const offsets = timers.columns.guest.vcpus.map(({ id }, vcpu) => ({
     vcpu: id,
     offset: offsetOf(timers, vcpu),
   }))
   if (offsets.every(({ offset }) => offset === first)) return first
   throw new TimebaseDivergedError(offsets)
+}
+
+/** @throws OneRegError ERR_KVM_UNAVAILABLE */
+export function checkOffsets(timers: Timers): void {
+  if (timers.areComplete) return
+  timers.columns.guest.fds.forEach((_, vcpu) => offsetOf(timers, vcpu))
 }

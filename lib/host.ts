@@ -18,6 +18,7 @@ import type { RegisterName } from './registers.ts'
 import { Scratch } from './scratch.ts'
 import { SoftwareKernel } from './software.ts'
 import type { TimebaseSample } from './timebase.ts'
+import { TimerMemory } from './timers.ts'
 import { Vcpu } from './vcpu.ts'
 import { Vm } from './vm.ts'
 
@@ -56,8 +57,11 @@ export function openHost(options: HostOptions = {}): Host {
   return new Host(kernelFor(options.backend), device)
 }
 
+/** One for all hosts, so that its calls are the same functions: that is how they cost least. */
+let nativeKernel: NativeKernel | undefined
+
 function kernelFor(option: Backend | undefined): Kernel {
-  if (actualBackend(option) === 'kvm') return new NativeKernel()
+  if (actualBackend(option) === 'kvm') return (nativeKernel ??= new NativeKernel())
   if (chosenBackend(option) === 'auto') warnOfModel()
   return new SoftwareKernel()
 }
@@ -82,15 +86,15 @@ function warnOfModel(): void {
  */
 export class Host {
   /** The kernel that this host's calls go to. */
-  readonly kernel: Kernel
+  declare readonly kernel: Kernel
   /** @internal Registers that this kernel said it does not know: snapshots do not ask again. */
   readonly unknownRegisters = new Set<RegisterName>()
   /** @internal */
   readonly one = new OneRegister()
   /** @internal For the registers of one call, */
   readonly scratch = new Scratch()
-  /** @internal and for those that are kept while others are written. */
-  readonly timers = new Scratch()
+  /** @internal and for those of a whole guest. */
+  readonly timers = new TimerMemory()
   readonly #vms = new Set<Vm>()
   readonly #sample = new BigUint64Array(3)
   #fd: number | undefined

@@ -23,9 +23,20 @@ export function uninterrupted(call: () => number): number {
 /**
  * The calls of a batch once more, for as long as one of them was interrupted. All of them, since it
  * may matter which register is written first. For after a failure: where there is none nobody asks.
+ *
+ * @param result what the batch gave the first time
+ * @returns what it gave the last time
  */
-export function repeatInterrupted(batch: OneRegBatch, call: (batch: OneRegBatch) => number): void {
-  for (let left = INTERRUPTED_LIMIT - 1; left > 0 && wasInterrupted(batch); left--) call(batch)
+export function repeatInterrupted(
+  batch: OneRegBatch,
+  result: number,
+  call: (batch: OneRegBatch) => number,
+): number {
+  let last = result
+  for (let left = INTERRUPTED_LIMIT - 1; left > 0 && last < 0 && wasInterrupted(batch); left--) {
+    last = call(batch)
+  }
+  return last
 }
 
 /** {@link repeatInterrupted} off the JavaScript thread, the first time included. */

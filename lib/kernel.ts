@@ -34,8 +34,9 @@ export interface Kernel {
   /** KVM_SET_ONE_REG: 0. The same rules as {@link getOneReg}. */
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
   /**
-   * KVM_GET_ONE_REG for each entry of the batch that is used, in turn, in one crossing: 0. Each entry
-   * has a result of its own; -EINVAL, without a call, for an id of more than 128 bits.
+   * KVM_GET_ONE_REG for each entry of the batch that is used, in turn, in one crossing: 0, or the
+   * `-errno` of the first that failed. Each entry has a result of its own; -EINVAL, without a call,
+   * for an id of more than 128 bits.
    */
   getOneRegs(batch: OneRegBatch): number
   /** KVM_SET_ONE_REG for each entry of the batch in turn. An entry that fails does not stop those after it. */

@@ -1,22 +1,14 @@
 import { channel } from 'node:diagnostics_channel'
 import { checkObject, wrongType, wrongValue } from './checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
-import { commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
+import { applyTimers } from './apply-timers.ts'
+import { checkOffsets, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
 import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
-import {
-  applyTimers,
-  DEC_EXPIRY,
-  PURR,
-  readTimers,
-  SPURR,
-  TimerEntries,
-  timerNames,
-  VTB,
-} from './timers.ts'
-import type { TimerName, Timers } from './timers.ts'
+import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
+import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import type { Vcpu } from './vcpu.ts'
 
@@ -90,7 +82,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
     uncertaintyNs,
     ...(roundingTicks !== 0n && { roundingTicks }),
     offset,
-    vcpus: vcpus.map(({ id }, vcpu) => savedTimers(id, timers, vcpu)),
+    vcpus: savedTimers(timers),
   }
 }
 
@@ -172,12 +164,13 @@ function load(
   }
   const { before, sample } = beforeWriting(() => {
     const before = readTimers(guest)
-    vcpus.forEach((_, vcpu) => offsetOf(before, vcpu))
+    checkOffsets(before)
     return { before, sample: host.sample() }
   })
   const plan = planTimebase(state, atInstant(sample), options)
-  const { wanted, skipped } = wantedTimers(plan, saved, before)
-  applyTimers(before, plan.offset, wanted)
+  const others = host.timers.others.of(guest)
+  const skipped = putTimers(others, saved, before, plan.guestTimebase)
+  applyTimers(before, plan.offset, others)
   for (const vcpu of vcpus) vcpu.lastLoad = plan
   publish(state, plan)
   return { ...plan, skipped }
@@ -200,9 +193,9 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
     return { offset, before, sample: host.sample() }
   })
   const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-  const wanted = new TimerEntries(1)
-  if (before.get(DEC_EXPIRY, 0) !== undefined) wanted.add(DEC_EXPIRY, 0, guestTimebase)
-  applyTimers(before, offset, wanted)
+  const others = host.timers.others.of(before.columns.guest)
+  putTimers(others, [undefined], before, guestTimebase)
+  applyTimers(before, offset, others)
   return { offset, guestTimebase }
 }
 
@@ -211,46 +204,60 @@ function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
   return 0n
 }
 
-function savedTimers(id: number, timers: Timers, vcpu: number): VcpuTimers {
-  const saved: { -readonly [F in keyof VcpuTimers]: VcpuTimers[F] } = { id }
-  const decExpiry = timers.get(DEC_EXPIRY, vcpu)
-  const vtb = timers.get(VTB, vcpu)
-  const purr = timers.get(PURR, vcpu)
-  const spurr = timers.get(SPURR, vcpu)
-  if (decExpiry !== undefined) saved.decExpiry = decExpiry
-  if (vtb !== undefined) saved.vtb = vtb
-  if (purr !== undefined) saved.purr = purr
-  if (spurr !== undefined) saved.spurr = spurr
+function savedTimers(timers: Timers): VcpuTimers[] {
+  const { vcpus } = timers.columns.guest
+  const saved: VcpuTimers[] = []
+  for (let vcpu = 0; vcpu < vcpus.length; vcpu++) {
+    const id = vcpus[vcpu]?.id ?? -1
+    const decExpiry = timers.get(DEC_EXPIRY, vcpu)
+    const vtb = timers.get(VTB, vcpu)
+    const purr = timers.get(PURR, vcpu)
+    const spurr = timers.get(SPURR, vcpu)
+    saved.push(
+      timers.areComplete
+        ? ({ id, decExpiry, vtb, purr, spurr } as Required<VcpuTimers>)
+        : {
+            id,
+            ...(decExpiry !== undefined && { decExpiry }),
+            ...(vtb !== undefined && { vtb }),
+            ...(purr !== undefined && { purr }),
+            ...(spurr !== undefined && { spurr }),
+          },
+    )
+  }
   return saved
 }
 
-/** The fields of a saved vCPU, and which of {@link timerNames} each is; the offset is the whole guest's. */
-const fields = [
-  [DEC_EXPIRY, 'decExpiry'],
-  [VTB, 'vtb'],
-  [PURR, 'purr'],
-  [SPURR, 'spurr'],
-] as const
-
-/** What to write to which vCPU besides the offset, and what a vCPU lacks: it could not be read before. */
-function wantedTimers(
-  { guestTimebase }: TimebasePlan,
+/**
+ * What to write to each vCPU besides the offset, which is the whole guest's.
+ *
+ * @returns what was saved and a vCPU lacks: it could not be read before
+ */
+function putTimers(
+  others: TimerColumns,
   saved: readonly (VcpuTimers | undefined)[],
   before: Timers,
-): { wanted: TimerEntries; skipped: LoadOutcome['skipped'] } {
-  const { vcpus } = before.guest
-  const wanted = new TimerEntries(fields.length * vcpus.length)
+  guestTimebase: bigint,
+): LoadOutcome['skipped'] {
   const skipped: { vcpu: number; register: TimerName }[] = []
-  for (const [register, field] of fields) {
-    for (let vcpu = 0; vcpu < vcpus.length; vcpu++) {
-      const asked = saved[vcpu]?.[field]
-      const value = register === DEC_EXPIRY ? (asked ?? guestTimebase) : asked
-      if (value === undefined) continue
-      if (before.get(register, vcpu) !== undefined) wanted.add(register, vcpu, value)
-      else skipped.push({ vcpu: vcpus[vcpu]?.id ?? -1, register: timerNames[register] ?? 'VTB' })
+  const put = (register: TimerIndex, vcpu: number, value: bigint | undefined): void => {
+    const index = others.index(register, vcpu)
+    const isThere = before.areComplete || before.get(register, vcpu) !== undefined
+    if (isThere && value !== undefined) {
+      others.batch.set64(index, value)
+      return
     }
+    others.leaveOut(index)
+    if (value !== undefined) skipped.push(others.owner(index))
   }
-  return { wanted, skipped }
+  for (let vcpu = 0; vcpu < saved.length; vcpu++) {
+    const timers = saved[vcpu]
+    put(DEC_EXPIRY, vcpu, timers?.decExpiry ?? guestTimebase)
+    put(VTB, vcpu, timers?.vtb)
+    put(PURR, vcpu, timers?.purr)
+    put(SPURR, vcpu, timers?.spurr)
+  }
+  return skipped
 }
 
 /** A call that fails while nothing is written yet fails the load in the same way as a later one. */

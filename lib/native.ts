@@ -1,19 +1,24 @@
-import bindings from 'bindings'
 import { readlinkSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkBatch } from './batch.ts'
-import type { BoundCalls, OneRegBatch } from './batch.ts'
+import { checkBatch, OneRegBatch } from './batch.ts'
 import { checkInteger, checkSampleWords } from './checks.ts'
 import { unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { readTimebaseFrequency } from './timebase-frequency.ts'
 
-/** They leave four words behind: the timebase or the three of a sample, and the result in 32 bits. */
-export interface ClockCalls {
-  readonly timebase: () => void
-  readonly sample: () => void
+/**
+ * Calls without arguments, for which all is in four words of memory: what they leave there is the
+ * timebase, or the timebase, the time of day and the half-width of their bracket; and what they find
+ * there is the index of the batch. They return undefined, or `-errno`.
+ */
+export interface BoundCalls {
+  readonly getOneRegs: () => number | undefined
+  readonly setOneRegs: () => number | undefined
+  readonly timebase: () => number | undefined
+  readonly sample: () => number | undefined
 }
 
 /** What native/binding.cc exports. */
@@ -25,10 +30,10 @@ export interface Addon {
   createVcpu(fd: number, id: number): number
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  bindBatch(memory: Uint8Array): BoundCalls
+  bindBatch(memory: Uint8Array): { readonly index: number }
   getOneRegsAsync(memory: Uint8Array): Promise<number>
   setOneRegsAsync(memory: Uint8Array): Promise<number>
-  bindClock(words: BigUint64Array): ClockCalls
+  bindCalls(words: BigUint64Array): BoundCalls
 }
 
 /**
@@ -37,6 +42,8 @@ export interface Addon {
  * @throws OneRegError ERR_KVM_UNAVAILABLE with the paths tried and the command that builds it
  */
 export function loadAddon(): Addon {
+  // Not imported above: whoever uses the model alone does without it.
+  const bindings = createRequire(import.meta.url)('bindings') as (options: object) => unknown
   const root = path.resolve(fileURLToPath(import.meta.url), '..', '..')
   // Given in full: left alone, `bindings` guesses the root from a stack trace and prefers a
   // forgotten debug build.
@@ -66,19 +73,16 @@ export function loadAddon(): Addon {
  *
  * Everywhere on Linux its calls can be made; the registers of {@link registers} and the timebase
  * are there on POWER only.
+ *
+ * Its constructor throws OneRegError ERR_KVM_UNAVAILABLE if the addon is not built for this machine.
  */
 export class NativeKernel implements Kernel {
   readonly backend = 'kvm'
-  readonly #addon: Addon
+  readonly #addon = loadAddon()
   readonly #words = new BigUint64Array(new SharedArrayBuffer(32))
-  readonly #clockResult = new Int32Array(this.#words.buffer, 24, 1)
-  readonly #clock: ClockCalls
-
-  /** @throws OneRegError ERR_KVM_UNAVAILABLE if the addon is not built for this machine */
-  constructor() {
-    this.#addon = loadAddon()
-    this.#clock = this.#addon.bindClock(this.#words)
-  }
+  readonly #bound = this.#addon.bindCalls(this.#words)
+  /** That of the last call, whose index is in place: at first one that nobody has. */
+  #batch = new OneRegBatch(0)
 
   open(path: string): number {
     return this.#addon.open(path)
@@ -118,15 +122,13 @@ export class NativeKernel implements Kernel {
   }
 
   getOneRegs(batch: OneRegBatch): number {
-    const { bound = this.#bind(batch) } = batch
-    bound.get()
-    return 0
+    if (batch !== this.#batch) this.#select(batch)
+    return this.#bound.getOneRegs() ?? 0
   }
 
   setOneRegs(batch: OneRegBatch): number {
-    const { bound = this.#bind(batch) } = batch
-    bound.set()
-    return 0
+    if (batch !== this.#batch) this.#select(batch)
+    return this.#bound.setOneRegs() ?? 0
   }
 
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
@@ -138,9 +140,8 @@ export class NativeKernel implements Kernel {
   }
 
   timebase(): bigint {
-    this.#clock.timebase()
-    const result = this.#clockResult[0] ?? 0
-    return result < 0 ? BigInt(result) : (this.#words[0] ?? 0n)
+    const failure = this.#bound.timebase()
+    return failure === undefined ? (this.#words[0] ?? 0n) : BigInt(failure)
   }
 
   timebaseFrequency(): bigint {
@@ -149,12 +150,14 @@ export class NativeKernel implements Kernel {
 
   sample(into: BigUint64Array): number {
     checkSampleWords(into)
-    this.#clock.sample()
+    const failure = this.#bound.sample()
     into.set(this.#words.subarray(0, 3))
-    return this.#clockResult[0] ?? 0
+    return failure ?? 0
   }
 
-  #bind(batch: OneRegBatch): BoundCalls {
-    return (checkBatch(batch).bound = this.#addon.bindBatch(batch.memory))
+  #select(batch: OneRegBatch): void {
+    const { index } = (checkBatch(batch).bound ??= this.#addon.bindBatch(batch.memory))
+    this.#words[3] = BigInt(index)
+    this.#batch = batch
   }
 }

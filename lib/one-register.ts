@@ -11,7 +11,7 @@ export class OneRegister {
   readonly batch = new OneRegBatch(1)
   vcpu: Vcpu | undefined
   name: unknown
-  register: Register | undefined
+  width: Register['width'] = 64
 
   /**
    * Puts another one in place.
@@ -19,15 +19,14 @@ export class OneRegister {
    * @throws TypeError for an unknown name
    * @throws OneRegError ERR_KVM_CLOSED
    */
-  select(vcpu: Vcpu, name: unknown): Register {
+  select(vcpu: Vcpu, name: unknown): void {
     this.forget()
     const register = lookUp(name)
     this.batch.fds[0] = vcpu.fd
     this.batch.ids[0] = register.id
     this.vcpu = vcpu
     this.name = name
-    this.register = register
-    return register
+    this.width = register.width
   }
 
   /** Its descriptor is about to be closed. */

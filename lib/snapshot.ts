@@ -65,8 +65,7 @@ export function writeSnapshot(
     putValue(batch, index, name, values.get(name))
   })
   const { kernel } = vcpu.host
-  kernel.setOneRegs(batch)
-  repeatInterrupted(batch, (batch) => kernel.setOneRegs(batch))
+  repeatInterrupted(batch, kernel.setOneRegs(batch), (batch) => kernel.setOneRegs(batch))
 
   const notWritten = names
     .map((name, index) => ({ name, result: batch.results[index] ?? 0 }))
@@ -135,12 +134,11 @@ function readAll(
   batch.fds.fill(vcpu.fd)
   batch.ids.set(names.map((name) => lookUp(name).id))
   const { kernel } = vcpu.host
-  kernel.getOneRegs(batch)
-  repeatInterrupted(batch, (batch) => kernel.getOneRegs(batch))
+  repeatInterrupted(batch, kernel.getOneRegs(batch), (batch) => kernel.getOneRegs(batch))
   return names.map((name, index) => ({
     name,
     result: batch.results[index] ?? 0,
-    value: takeValue(batch, index, lookUp(name)),
+    value: takeValue(batch, index, lookUp(name).width),
   }))
 }
 

@@ -297,15 +297,18 @@ function forEachEntry(
   call: (fd: number, id: bigint, value: Uint8Array) => number,
 ): number {
   const { used, fds, ids, results } = checkBatch(batch)
+  let failure = 0
   for (let index = 0; index < used; index++) {
     const id = ids[index] ?? 0n
     const size = registerSize(id)
-    results[index] =
+    const result =
       size > MAX_REGISTER_SIZE
         ? -errnos.EINVAL
         : call(fds[index] ?? -1, id, batch.bytes(index, size))
+    results[index] = result
+    if (result < 0 && failure === 0) failure = result
   }
-  return 0
+  return failure
 }
 
 /** On a copy, as another thread would: what the caller writes in the meantime makes no difference. */
@@ -313,10 +316,10 @@ async function offThread(batch: OneRegBatch, call: (copy: OneRegBatch) => number
   const copy = new OneRegBatch(checkBatch(batch).count)
   copy.memory.set(batch.memory)
   await setImmediate()
-  const result = call(copy)
+  call(copy)
   batch.values.set(copy.values)
   batch.results.set(copy.results)
-  return result
+  return 0
 }
 
 /** Unsigned, in the byte order of the host, as the kernel copies it. */

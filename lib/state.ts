@@ -2,7 +2,7 @@ import {
   checkInteger,
   checkObject,
   checkU64,
-  indexOfRepeated,
+  firstRepeated,
   isU64,
   outOfRange,
   shown,
@@ -70,24 +70,30 @@ export function checkTimebaseState(value: unknown): void {
   if (vcpus.length > STATE_VCPU_LIMIT) {
     throw outOfRange('state.vcpus', `at most ${STATE_VCPU_LIMIT} long`, vcpus.length)
   }
-  const ids = new Int32Array(vcpus.length)
+  let last = -1
+  let areRising = true
   // By index: a hole of an array is none to forEach.
   for (let index = 0; index < vcpus.length; index++) {
     const vcpu: unknown = vcpus[index]
-    ids[index] = isRight(vcpu) ? vcpu.id : checkVcpu(`state.vcpus[${index}]`, vcpu)
+    const id = isRight(vcpu) ? vcpu.id : checkVcpu(`state.vcpus[${index}]`, vcpu)
+    areRising &&= id > last
+    last = id
   }
-  const repeated = indexOfRepeated(ids)
-  if (repeated >= 0) throw outOfRange(`state.vcpus[${repeated}].id`, 'unique', ids[repeated])
+  if (areRising) return
+  const ids = (vcpus as VcpuTimers[]).map(({ id }) => id)
+  const repeated = firstRepeated(ids)
+  if (repeated === undefined) return
+  const index = ids.indexOf(repeated, ids.indexOf(repeated) + 1)
+  throw outOfRange(`state.vcpus[${index}].id`, 'unique', repeated)
 }
 
 /** Looked at without a name in hand, which would have to be made for each of a thousand vCPUs. */
 function isRight(vcpu: unknown): vcpu is VcpuTimers {
   if (typeof vcpu !== 'object' || vcpu === null) return false
-  const { id, decExpiry, vtb, purr, spurr } = vcpu as Partial<VcpuTimers>
+  const { id, decExpiry, vtb, purr, spurr } = vcpu as Partial<Record<keyof VcpuTimers, unknown>>
   return (
-    Number.isInteger(id) &&
-    (id ?? -1) >= 0 &&
-    (id ?? -1) < 2 ** 31 &&
+    typeof id === 'number' &&
+    (id & 0x7fff_ffff) === id &&
     (decExpiry === undefined || isU64(decExpiry)) &&
     (vtb === undefined || isU64(vtb)) &&
     (purr === undefined || isU64(purr)) &&

@@ -6,6 +6,8 @@ import type { Register, RegisterName, RegisterValue, RegisterValues } from './re
 /** What a register holds in JavaScript: 32 bits a number, 64 a bigint, 128 bytes in memory order. */
 export type AnyRegisterValue = number | bigint | Uint8Array
 
+type Width = Register['width']
+
 /** The table once more: a Map is looked up faster than an object of hundreds of names. */
 const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
 
@@ -27,12 +29,15 @@ function unknownRegister(name: unknown): never {
  * @throws TypeError, RangeError
  */
 export function checkValue(name: string, value: unknown): AnyRegisterValue {
-  const { width } = lookUp(name)
+  return checkWidth(name, value, lookUp(name).width)
+}
+
+function checkWidth(name: string, value: unknown, width: Width): AnyRegisterValue {
   switch (width) {
-    case 32:
-      return checkU32(name, value)
     case 64:
       return checkU64(name, value)
+    case 32:
+      return checkU32(name, value)
     case 128:
       return checkBytes(name, value, 16)
   }
@@ -72,24 +77,36 @@ export function putEntries(batch: OneRegBatch, entries: Entries): void {
 
 /** Puts a register's id and a value, once checked, into an entry of a batch. */
 export function putValue(batch: OneRegBatch, index: number, name: string, value: unknown): void {
-  const checked = checkValue(name, value)
-  batch.ids[index] = lookUp(name).id
-  if (typeof checked === 'number') batch.set32(index, checked)
-  else if (typeof checked === 'bigint') batch.set64(index, checked)
+  const { id, width } = lookUp(name)
+  putChecked(batch, index, name, value, width)
+  batch.ids[index] = id
+}
+
+/**
+ * Puts a value, once checked, into an entry of a batch that has the register's id.
+ *
+ * @throws TypeError, RangeError
+ */
+export function putChecked(
+  batch: OneRegBatch,
+  index: number,
+  name: string,
+  value: unknown,
+  width: Width,
+): void {
+  const checked = checkWidth(name, value, width)
+  if (typeof checked === 'bigint') batch.set64(index, checked)
+  else if (typeof checked === 'number') batch.set32(index, checked)
   else batch.bytes(index, 16).set(checked)
 }
 
 /** The value of an entry of a batch; 128 bits as a copy. */
-export function takeValue(
-  batch: OneRegBatch,
-  index: number,
-  { width }: Register,
-): AnyRegisterValue {
+export function takeValue(batch: OneRegBatch, index: number, width: Width): AnyRegisterValue {
   switch (width) {
-    case 32:
-      return batch.get32(index)
     case 64:
       return batch.get64(index)
+    case 32:
+      return batch.get32(index)
     case 128:
       return batch.bytes(index, 16).slice()
   }
@@ -101,7 +118,7 @@ export function takeValues<N extends RegisterName>(
   names: readonly N[],
 ): { [K in N]: RegisterValue<K> } {
   return Object.fromEntries(
-    names.map((name, index) => [name, takeValue(batch, index, lookUp(name))]),
+    names.map((name, index) => [name, takeValue(batch, index, lookUp(name).width)]),
   ) as { [K in N]: RegisterValue<K> }
 }
 

@@ -6,23 +6,23 @@ import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
 import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './interrupted.ts'
-import type { OneRegister } from './one-register.ts'
 import { registerSize } from './registers.ts'
-import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import {
   checkValues,
   lookUp,
   namesOf,
+  putChecked,
   putEntries,
   putNames,
-  putValue,
   takeValue,
   takeValues,
 } from './value.ts'
 
-type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
+/** @internal */
+export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
 export interface AsyncOptions {
   /**
@@ -42,9 +42,9 @@ export interface AsyncOptions {
  * VM (worker threads are fine); elsewhere the kernel says EIO.
  */
 export class Vcpu {
-  readonly host: Host
+  declare readonly host: Host
   /** The id that was given to KVM_CREATE_VCPU. */
-  readonly id: number
+  declare readonly id: number
   /**
    * @internal The offset that the last load wrote and the rounding error that the guest has had since.
    * Saves use the error, so that it does not add up over many moves, as long as the kernel holds that
@@ -90,11 +90,12 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { one, kernel } = this.host
-    const register = this.#select(one, name)
-    kernel.getOneRegs(one.batch)
-    const result = one.batch.results[0] ?? 0
-    if (result < 0) this.#settle(one.batch, 'KVM_GET_ONE_REG', [name])
-    return takeValue(one.batch, 0, register) as RegisterValue<N>
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    const result = kernel.getOneRegs(one.batch)
+    if (result < 0) this.#settle(one.batch, result, 'KVM_GET_ONE_REG', [name])
+    // Nearly all are of 64 bits.
+    const value = one.width === 64 ? one.batch.get64(0) : takeValue(one.batch, 0, one.width)
+    return value as RegisterValue<N>
   }
 
   /**
@@ -106,11 +107,10 @@ export class Vcpu {
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { one, kernel } = this.host
-    this.#select(one, name)
-    putValue(one.batch, 0, name, value)
-    kernel.setOneRegs(one.batch)
-    const result = one.batch.results[0] ?? 0
-    if (result < 0) this.#settle(one.batch, 'KVM_SET_ONE_REG', [name])
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    putChecked(one.batch, 0, name, value, one.width)
+    const result = kernel.setOneRegs(one.batch)
+    if (result < 0) this.#settle(one.batch, result, 'KVM_SET_ONE_REG', [name])
   }
 
   /**
@@ -120,10 +120,10 @@ export class Vcpu {
    */
   has(name: RegisterName): boolean {
     const { one, kernel } = this.host
-    this.#select(one, name)
-    kernel.getOneRegs(one.batch)
-    repeatInterrupted(one.batch, (batch) => kernel.getOneRegs(batch))
-    const result = one.batch.results[0] ?? 0
+    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    const result = repeatInterrupted(one.batch, kernel.getOneRegs(one.batch), (batch) =>
+      kernel.getOneRegs(batch),
+    )
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
@@ -170,8 +170,8 @@ export class Vcpu {
     const batch = this.host.scratch.batch(checkNames(names).length)
     putNames(batch, names)
     batch.fds.fill(this.fd)
-    this.host.kernel.getOneRegs(batch)
-    if (batch.firstFailure >= 0) this.#settle(batch, 'KVM_GET_ONE_REG', names)
+    const result = this.host.kernel.getOneRegs(batch)
+    if (result < 0) this.#settle(batch, result, 'KVM_GET_ONE_REG', names)
     return takeValues(batch, names)
   }
 
@@ -186,8 +186,8 @@ export class Vcpu {
     const batch = this.host.scratch.batch(entries.length)
     putEntries(batch, entries)
     batch.fds.fill(this.fd)
-    this.host.kernel.setOneRegs(batch)
-    if (batch.firstFailure >= 0) this.#settle(batch, 'KVM_SET_ONE_REG', namesOf(entries))
+    const result = this.host.kernel.setOneRegs(batch)
+    if (result < 0) this.#settle(batch, result, 'KVM_SET_ONE_REG', namesOf(entries))
   }
 
   /**
@@ -284,11 +284,6 @@ export class Vcpu {
     this.close()
   }
 
-  #select(one: OneRegister, name: RegisterName): Register {
-    const known = one.vcpu === this && one.name === name ? one.register : undefined
-    return known ?? one.select(this, name)
-  }
-
   async #offThread(
     batch: OneRegBatch,
     operation: OneRegOperation,
@@ -309,17 +304,24 @@ export class Vcpu {
   }
 
   /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
-  #settle(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
+  #settle(
+    batch: OneRegBatch,
+    failure: number,
+    operation: OneRegOperation,
+    names: readonly string[],
+  ): void {
     const { kernel } = this.host
-    repeatInterrupted(batch, (batch) =>
+    repeatInterrupted(batch, failure, (batch) =>
       operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
     )
     this.#checkAll(batch, operation, names)
   }
 
   #checkAll(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
-    const failed = batch.firstFailure
-    if (failed >= 0) throw this.#failed(batch.results[failed] ?? 0, operation, names[failed] ?? '')
+    names.forEach((name, index) => {
+      const result = batch.results[index] ?? 0
+      if (result < 0) throw this.#failed(result, operation, name)
+    })
   }
 
   #failed(result: number, operation: string, register: string): KvmError {

@@ -17,8 +17,8 @@ namespace {
 
 using kvm_ppc::Batch;
 using kvm_ppc::BatchSize;
-using kvm_ppc::BoundBatch;
-using kvm_ppc::BoundClock;
+using kvm_ppc::BoundBatches;
+using kvm_ppc::BoundWords;
 using kvm_ppc::kEntrySize;
 using kvm_ppc::RegisterSize;
 
@@ -129,28 +129,7 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
 }
 
-// A function in raw Node-API with `bound` as its data, which goes when the function goes.
-template <typename Bound>
-Napi::Value HotFunction(Napi::Env env, const char* name, napi_callback call, const Bound& bound) {
-  auto data = std::make_unique<Bound>(bound);
-  napi_value function;
-  napi_status status =
-      napi_create_function(env, name, NAPI_AUTO_LENGTH, call, data.get(), &function);
-  if (status == napi_ok) {
-    status = napi_add_finalizer(
-        env, function, data.get(),
-        [](napi_env env, void* data, void*) {
-          const std::unique_ptr<Bound> owned(static_cast<Bound*>(data));
-          napi_delete_reference(env, owned->memory);
-        },
-        nullptr, nullptr);
-  }
-  NAPI_THROW_IF_FAILED(env, status, Napi::Value());
-  data.release();
-  return {env, function};
-}
-
-// The memory that a hot function keeps must stay where it is whatever JavaScript does, and only
+// Memory that is bound must stay where it is whatever JavaScript does, and only
 // that behind a SharedArrayBuffer cannot be detached, transferred or shrunk.
 void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (info[index].As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
@@ -178,41 +157,91 @@ napi_ref Reference(Napi::Value value) {
   return reference;
 }
 
-Napi::Value BindBatch(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
-  const Napi::Env env = info.Env();
-  const Batch batch = BatchIn(info, 0);
-  auto calls = Napi::Object::New(env);
-  calls["get"] = HotFunction(env, "get", kvm_ppc::GetBound, BoundBatch{Reference(info[0]), batch});
-  calls["set"] = HotFunction(env, "set", kvm_ppc::SetBound, BoundBatch{Reference(info[0]), batch});
-  return calls;
+// What the functions of one environment share.
+struct Shared {
+  std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
+  std::shared_ptr<kvm_ppc::Background> background;
+};
+
+Shared& SharedOf(const Napi::CallbackInfo& info) {
+  return *static_cast<Shared*>(info.Data());
 }
 
-Napi::Value BindClock(const Napi::CallbackInfo& info) {
+// Deletes the data when the object goes, and lets go of the memory.
+template <typename Data>
+void DeleteWith(Napi::Value object, std::unique_ptr<Data> data) {
+  const auto finalize = [](napi_env env, void* data, void*) {
+    const std::unique_ptr<Data> owned(static_cast<Data*>(data));
+    napi_delete_reference(env, owned->memory);
+  };
+  const napi_status status =
+      napi_add_finalizer(object.Env(), object, data.get(), finalize, nullptr, nullptr);
+  NAPI_THROW_IF_FAILED_VOID(object.Env(), status);
+  data.release();
+}
+
+struct BatchHandle {
+  ~BatchHandle() {
+    batches->Remove(index);
+  }
+
+  napi_ref memory;
+  std::shared_ptr<BoundBatches> batches;
+  uint32_t index;
+};
+
+// An object with the index of the batch, which is good for as long as the object is there.
+Napi::Value BindBatch(const Napi::CallbackInfo& info) {
+  CheckCount(info, 1);
+  const Batch batch = BatchIn(info, 0);
+  const auto& batches = SharedOf(info).batches;
+  const napi_ref memory = Reference(info[0]);
+  const uint32_t index = batches->Add(batch);
+  std::unique_ptr<BatchHandle> handle(new BatchHandle{memory, batches, index});
+  auto object = Napi::Object::New(info.Env());
+  object["index"] = Napi::Number::New(info.Env(), index);
+  DeleteWith(object, std::move(handle));
+  return object;
+}
+
+Napi::Value BindCalls(const Napi::CallbackInfo& info) {
   CheckCount(info, 1);
   const Napi::Env env = info.Env();
   const auto words = Array<uint64_t>(info, 0, "words", napi_biguint64_array, "BigUint64Array");
   CheckShared(info, 0, "words");
-  if (words.length != 4) throw OutOfRange(env, "words must have 4 elements");
+  if (words.length != kvm_ppc::kBoundWords) throw OutOfRange(env, "words must have 4 elements");
   auto calls = Napi::Object::New(env);
-  calls["timebase"] = HotFunction(env, "timebase", kvm_ppc::TimebaseBound,
-                                  BoundClock{Reference(info[0]), words.data});
-  calls["sample"] =
-      HotFunction(env, "sample", kvm_ppc::SampleBound, BoundClock{Reference(info[0]), words.data});
+  const auto add = [&](const char* name, napi_callback call) {
+    auto bound = std::make_unique<BoundWords>(
+        BoundWords{Reference(info[0]), words.data, SharedOf(info).batches});
+    napi_value function;
+    const napi_status status =
+        napi_create_function(env, name, NAPI_AUTO_LENGTH, call, bound.get(), &function);
+    NAPI_THROW_IF_FAILED_VOID(env, status);
+    DeleteWith({env, function}, std::move(bound));
+    calls[name] = function;
+  };
+  add("getOneRegs", kvm_ppc::GetBound);
+  add("setOneRegs", kvm_ppc::SetBound);
+  add("timebase", kvm_ppc::TimebaseBound);
+  add("sample", kvm_ppc::SampleBound);
   return calls;
 }
 
-template <void (*call)(const Batch&)>
+template <kvm_ppc::OneRegCall call>
 Napi::Value OffThread(const Napi::CallbackInfo& info) {
   CheckCount(info, 1);
   const Batch batch = BatchIn(info, 0);
-  auto* background = static_cast<std::shared_ptr<kvm_ppc::Background>*>(info.Data());
-  return kvm_ppc::InBackground(*background, info[0].As<Napi::TypedArray>(), batch, call);
+  return kvm_ppc::InBackground(SharedOf(info).background, info[0].As<Napi::TypedArray>(), batch,
+                               kvm_ppc::CallForEach<call>);
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* shared = new Shared;
+  shared->background = kvm_ppc::MakeBackground(env);
+  env.AddCleanupHook([shared] { delete shared; });
   const auto add = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, call, name));
+    exports.Set(name, Napi::Function::New(env, call, name, shared));
   };
   add("open", Open);
   add("close", Close);
@@ -222,14 +251,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
   add("bindBatch", BindBatch);
-  add("bindClock", BindClock);
-  auto* background = new std::shared_ptr(kvm_ppc::MakeBackground(env));
-  env.AddCleanupHook([background] { delete background; });
-  const auto addOffThread = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, call, name, background));
-  };
-  addOffThread("getOneRegsAsync", OffThread<kvm_ppc::GetOneRegs>);
-  addOffThread("setOneRegsAsync", OffThread<kvm_ppc::SetOneRegs>);
+  add("bindCalls", BindCalls);
+  add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg>);
+  add("setOneRegsAsync", OffThread<kvm_ppc::SetOneReg>);
   return exports;
 }
 

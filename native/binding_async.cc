@@ -60,7 +60,7 @@ class Background : public std::enable_shared_from_this<Background> {
     done_.clear();
   }
 
-  void Start(Napi::Env env, std::unique_ptr<Job> job, void (*call)(const Batch&)) {
+  void Start(Napi::Env env, std::unique_ptr<Job> job, int (*call)(const Batch&)) {
     Job* started = job.get();
     const int result = RunInBackground([self = shared_from_this(), started, call] {
       call({started->copy.data(), started->target.count});
@@ -122,7 +122,7 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env) {
 }
 
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
-                         const Batch& batch, void (*call)(const Batch&)) {
+                         const Batch& batch, int (*call)(const Batch&)) {
   auto job = std::make_unique<Job>(memory, batch);
   const Napi::Promise promise = job->deferred.Promise();
   background->Start(memory.Env(), std::move(job), call);

@@ -19,6 +19,6 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env);
 // back to `memory`, which is the batch's. Resolves to how many entries failed, or to -errno if no
 // thread can be had.
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
-                         const Batch& batch, void (*call)(const Batch&));
+                         const Batch& batch, int (*call)(const Batch&));
 
 }  // namespace kvm_ppc

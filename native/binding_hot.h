@@ -5,26 +5,47 @@
 
 #include <node_api.h>
 
+#include <cstdint>
+#include <memory>
+#include <vector>
+
 #include "batch.h"
 
 namespace kvm_ppc {
 
-// What the callbacks below have as their data. `memory` keeps the batch's memory alive.
-struct BoundBatch {
-  napi_ref memory;
-  Batch batch;
+// The batches that an environment's JavaScript has bound, by index: one function for all of them,
+// since a call of a function that is always the same costs JavaScript least.
+class BoundBatches {
+ public:
+  uint32_t Add(const Batch& batch);
+  void Remove(uint32_t index);
+
+  // An empty one for an index that none has.
+  const Batch& operator[](uint64_t index) const {
+    return index < batches_.size() ? batches_[index] : empty_;
+  }
+
+ private:
+  uint64_t nothing_used_ = 0;
+  const Batch empty_ = {reinterpret_cast<uint8_t*>(&nothing_used_), 0};
+  std::vector<Batch> batches_;
+  std::vector<uint32_t> free_;
 };
+
+// What the callbacks below have as their data. Four words: the timebase, the time of day and the
+// half-width of their bracket, and the index of the batch to call for. `memory` keeps them alive.
+struct BoundWords {
+  napi_ref memory;
+  volatile uint64_t* words;
+  std::shared_ptr<BoundBatches> batches;
+};
+
+constexpr size_t kBoundWords = 4;
+
+// Each returns undefined, or -errno: that of the first entry that failed.
 
 napi_value GetBound(napi_env env, napi_callback_info info);
 napi_value SetBound(napi_env env, napi_callback_info info);
-
-// Four words: the timebase, the time of day, the half-width of their bracket; and the call's
-// result.
-struct BoundClock {
-  napi_ref memory;
-  uint64_t* words;
-};
-
 napi_value TimebaseBound(napi_env env, napi_callback_info info);
 napi_value SampleBound(napi_env env, napi_callback_info info);
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -27,9 +28,9 @@ int CreateVcpu(int fd, unsigned long id);
 
 // Here, so that they become part of the loop over a batch.
 
-inline int OneReg(int fd, unsigned long request, uint64_t id, const void* value) {
+inline int OneReg(int fd, unsigned long request, uint64_t id, void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  const int returned = ioctl(fd, request, &reg);
+  const long returned = syscall(SYS_ioctl, fd, request, &reg);
   return returned < 0 ? -errno : returned;
 }
 
@@ -38,7 +39,7 @@ inline int GetOneReg(int fd, uint64_t id, void* value) {
   return OneReg(fd, KVM_GET_ONE_REG, id, value);
 }
 
-inline int SetOneReg(int fd, uint64_t id, const void* value) {
+inline int SetOneReg(int fd, uint64_t id, void* value) {
   return OneReg(fd, KVM_SET_ONE_REG, id, value);
 }
 

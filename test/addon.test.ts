@@ -5,11 +5,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { OneRegBatch } from '../lib/batch.ts'
+import { NO_REGISTER, OneRegBatch } from '../lib/batch.ts'
 import { openHost } from '../lib/host.ts'
 import type { Host } from '../lib/host.ts'
 import { loadAddon } from '../lib/native.ts'
-import type { Addon } from '../lib/native.ts'
+import type { Addon, BoundCalls } from '../lib/native.ts'
 import type { Vcpu } from '../lib/vcpu.ts'
 import { errorOf } from './support/errorOf.ts'
 import {
@@ -66,6 +66,16 @@ describeUnless(addonLacks, 'the addon', () => {
     return batch
   }
 
+  /** The addon's calls, and what they are made with. */
+  function bound(): BoundCalls & { words: BigUint64Array; select: (batch: OneRegBatch) => void } {
+    const words = new BigUint64Array(new SharedArrayBuffer(32))
+    const select = (batch: OneRegBatch): void => {
+      batch.bound ??= addon.bindBatch(batch.memory)
+      words[3] = BigInt(batch.bound.index)
+    }
+    return { ...addon.bindCalls(words), words, select }
+  }
+
   function named(name: string): Call {
     return Reflect.get(addon, name) as Call
   }
@@ -75,7 +85,7 @@ describeUnless(addonLacks, 'the addon', () => {
     const calls = Object.keys(addon).filter((name) => typeof named(name) === 'function')
     expect(calls.sort()).toEqual([
       'bindBatch',
-      'bindClock',
+      'bindCalls',
       'checkExtension',
       'close',
       'createVcpu',
@@ -99,17 +109,19 @@ describeUnless(addonLacks, 'the addon', () => {
       ['createVcpu', (fd) => addon.createVcpu(fd, 0)],
       ['getOneReg', (fd) => addon.getOneReg(fd, TB_OFFSET, new Uint8Array(8))],
       ['setOneReg', (fd) => addon.setOneReg(fd, TB_OFFSET, new Uint8Array(8))],
-      ['the get of a batch', (fd) => inBatch('get', fd)],
-      ['the set of a batch', (fd) => inBatch('set', fd)],
+      ['getOneRegs', (fd) => inBatch('getOneRegs', fd)],
+      ['setOneRegs', (fd) => inBatch('setOneRegs', fd)],
     ])('makes %s give EBADF if it is closed and ENOTTY if it is /dev/null’s', (_name, call) => {
       expect(call(closed)).toBe(EBADF)
       expect(call(NO_FD)).toBe(EBADF)
       expect(call(devNull)).toBe(ENOTTY)
     })
 
-    function inBatch(name: 'get' | 'set', fd: number): number {
+    function inBatch(name: 'getOneRegs' | 'setOneRegs', fd: number): number {
       const batch = batchOf([[fd, TB_OFFSET]])
-      addon.bindBatch(batch.memory)[name]()
+      const { select, [name]: call } = bound()
+      select(batch)
+      expect(call()).toBe(batch.results[0])
       return batch.results[0] ?? 0
     }
 
@@ -140,7 +152,7 @@ describeUnless(addonLacks, 'the addon', () => {
     const all: Record<string, readonly Kind[]> = {
       ...signatures,
       bindBatch: [batchMemory],
-      bindClock: [clockWords],
+      bindCalls: [clockWords],
       getOneRegsAsync: [batchMemory],
       setOneRegsAsync: [batchMemory],
     }
@@ -182,51 +194,74 @@ describeUnless(addonLacks, 'the addon', () => {
     })
   })
 
-  describe.each(['get', 'set'] as const)('the %s of a bound batch', (name) => {
-    it('gives each entry its own result', () => {
+  describe.each(['getOneRegs', 'setOneRegs'] as const)('%s of a bound batch', (name) => {
+    it('gives each entry its own result, and returns the first that failed', () => {
       const batch = batchOf([
         [devNull, TB_OFFSET],
         [closed, TB_OFFSET],
         [-1, VR0],
         [devNull, 0n],
         [devNull, 0x1050_0000_0000_009cn],
-        [devNull, 0xffff_ffff_ffff_ffffn],
+        [devNull, NO_REGISTER],
       ])
-      addon.bindBatch(batch.memory)[name]()
+      const { select, [name]: call } = bound()
+      select(batch)
+      expect(call()).toBe(ENOTTY)
       expect([...batch.results]).toEqual([ENOTTY, EBADF, EBADF, ENOTTY, EINVAL, EINVAL])
       expect(batch.values.every((byte) => byte === 0)).toBe(true)
     })
 
     it('takes what is in the memory when it is called, as often as it is', () => {
       const batch = batchOf([[closed, TB_OFFSET]])
-      const call = addon.bindBatch(batch.memory)[name]
-      call()
-      expect(batch.results[0]).toBe(EBADF)
+      const { select, [name]: call } = bound()
+      select(batch)
+      expect(call()).toBe(EBADF)
       batch.fds[0] = devNull
-      call()
-      expect(batch.results[0]).toBe(ENOTTY)
+      expect(call()).toBe(ENOTTY)
       batch.ids[0] = 0x1050_0000_0000_009cn
-      call()
-      expect(batch.results[0]).toBe(EINVAL)
+      expect(call()).toBe(EINVAL)
+    })
+
+    it('is for the batch that was selected last', () => {
+      const batches = [closed, devNull, closed].map((fd) => batchOf([[fd, TB_OFFSET]]))
+      const { select, [name]: call } = bound()
+      const results = [0, 1, 2, 1, 0].map((index) => {
+        select(batches[index] ?? new OneRegBatch(0))
+        return call()
+      })
+      expect(results).toEqual([EBADF, ENOTTY, EBADF, ENOTTY, EBADF])
+      expect(batches.map(({ results: [result] }) => result)).toEqual([EBADF, ENOTTY, EBADF])
+    })
+
+    it('does nothing for an index that no batch has', () => {
+      const { words, [name]: call } = bound()
+      for (const index of [2n ** 20n, 2n ** 32n, 2n ** 60n, 2n ** 63n, 2n ** 64n - 1n]) {
+        words[3] = index
+        expect(call()).toBeUndefined()
+      }
     })
 
     it('takes no arguments and no this', () => {
       const batch = batchOf([[devNull, TB_OFFSET]])
-      const call: unknown = addon.bindBatch(batch.memory)[name]
-      Reflect.apply(call as Call, 5, [1, 2n, {}])
-      expect(batch.results[0]).toBe(ENOTTY)
+      const { select, [name]: call } = bound()
+      select(batch)
+      expect(Reflect.apply(call as Call, 5, [1, 2n, {}])).toBe(ENOTTY)
     })
 
     it('may be of no entries', () => {
-      const calls = addon.bindBatch(new OneRegBatch(0).memory)
-      calls[name]()
+      const { select, [name]: call } = bound()
+      select(new OneRegBatch(0))
+      expect(call()).toBeUndefined()
     })
 
     it('touches nothing beside its memory', () => {
       const shared = new SharedArrayBuffer(256)
       // It says that many more entries are used than there is room for.
       const all = new Uint8Array(shared).fill(0xa5)
-      addon.bindBatch(all.subarray(64, 136))[name]()
+      const { words, [name]: call } = bound()
+      const handle = addon.bindBatch(all.subarray(64, 136))
+      words[3] = BigInt(handle.index)
+      call()
       const touched = [...all.entries()].filter(([, byte]) => byte !== 0xa5).map(([at]) => at)
       // The two results.
       expect(touched.every((at) => at >= 120 && at < 128)).toBe(true)
@@ -234,27 +269,63 @@ describeUnless(addonLacks, 'the addon', () => {
     })
 
     it('leaves the entries alone that are not used', () => {
-      const batch = batchOf(Array.from({ length: 4 }, () => [devNull, TB_OFFSET] as const))
-      batch.results.fill(77)
-      batch.used = 2
-      addon.bindBatch(batch.memory)[name]()
-      expect([...batch.results]).toEqual([ENOTTY, ENOTTY, 77, 77])
-    })
-
-    it('outlives the memory’s last other holder', async () => {
-      const bind = () => {
-        const batch = batchOf([[devNull, TB_OFFSET]])
-        return { calls: addon.bindBatch(batch.memory), gone: new WeakRef(batch) }
+      const { select, [name]: call } = bound()
+      for (const [room, used] of [
+        [4, 2],
+        [4, 0],
+        [1, 0],
+      ] as const) {
+        const batch = batchOf(Array.from({ length: room }, () => [devNull, TB_OFFSET] as const))
+        batch.results.fill(77)
+        batch.used = used
+        select(batch)
+        expect(call()).toBe(used === 0 ? undefined : ENOTTY)
+        const expected = Array.from({ length: room }, (_, index) => (index < used ? ENOTTY : 77))
+        expect([...batch.results]).toEqual(expected)
       }
-      const { calls, gone } = bind()
+    })
+  })
+
+  describe('a bound batch', () => {
+    const entry = (): OneRegBatch => batchOf([[devNull, TB_OFFSET]])
+
+    async function collect(isDone: () => boolean): Promise<void> {
       setFlagsFromString('--expose-gc')
       const gc = runInNewContext('gc') as () => void
-      for (let tries = 0; tries < 10 && gone.deref() !== undefined; tries++) {
+      for (let tries = 0; tries < 20 && !isDone(); tries++) {
         await nextTurn()
         gc()
       }
+    }
+
+    it('keeps its memory when nobody else does', async () => {
+      const { words, getOneRegs } = bound()
+      const bind = (): { handle: { index: number }; gone: WeakRef<OneRegBatch> } => {
+        const batch = entry()
+        return { handle: addon.bindBatch(batch.memory), gone: new WeakRef(batch) }
+      }
+      const { handle, gone } = bind()
+      await collect(() => gone.deref() === undefined)
       expect(gone.deref()).toBeUndefined()
-      calls[name]()
+      words[3] = BigInt(handle.index)
+      expect(getOneRegs()).toBe(ENOTTY)
+    })
+
+    it('is let go of with its handle, and another may have its index', async () => {
+      const { words, getOneRegs } = bound()
+      const seen = new Set<number>()
+      const bindOne = (): number => addon.bindBatch(entry().memory).index
+      let again: number | undefined
+      await collect(() => {
+        const index = bindOne()
+        if (seen.has(index)) again = index
+        seen.add(index)
+        return again !== undefined
+      })
+      expect(again).toBeDefined()
+      words[3] = BigInt(again ?? 0)
+      await collect(() => getOneRegs() === undefined)
+      expect(getOneRegs()).toBeUndefined()
     })
   })
 
@@ -332,19 +403,11 @@ describeUnless(addonLacks, 'the addon', () => {
   })
 
   describe('a bound clock', () => {
-    const boundClock = () => {
-      const words = new BigUint64Array(new SharedArrayBuffer(32))
-      const result = new Int32Array(words.buffer, 24, 1)
-      return { words, result, ...addon.bindClock(words) }
-    }
-
     it('tells the time of day, and how closely the counter belongs to it', () => {
-      const { words, result, sample } = boundClock()
-      result[0] = 77
+      const { words, sample } = bound()
       const before = Date.now()
-      sample()
+      expect(sample()).toBeUndefined()
       const after = Date.now()
-      expect(result[0]).toBe(0)
       const [counter = 0n, timeOfDayNs = 0n, halfWidth = 0n] = words
       expect(counter).toBeGreaterThan(0n)
       const timeOfDayMs = Number(timeOfDayNs / 1_000_000n)
@@ -355,7 +418,7 @@ describeUnless(addonLacks, 'the addon', () => {
     })
 
     it('counts on from one sample to the next', () => {
-      const { words, sample } = boundClock()
+      const { words, sample } = bound()
       sample()
       const [first = 0n] = words
       for (let tries = 0; tries < 1_000_000 && (words[0] ?? 0n) <= first; tries++) sample()
@@ -363,9 +426,7 @@ describeUnless(addonLacks, 'the addon', () => {
     })
 
     itUnless(otherMachineLacks, 'has no timebase: ENOSYS', () => {
-      const { result, timebase } = boundClock()
-      timebase()
-      expect(result[0]).toBe(-38)
+      expect(bound().timebase()).toBe(-38)
     })
   })
 
@@ -456,13 +517,13 @@ describeUnless(x86KvmLacks, 'the real KVM of an x86', () => {
       batch.set64(index, 0x0606_0606_0606_0600n + BigInt(index))
     })
     batch.set64(4, 0x0606_0606_0606_0604n)
-    expect(host.kernel.setOneRegs(batch)).toBe(0)
+    expect(host.kernel.setOneRegs(batch)).toBe(EINVAL)
     expect([...batch.results]).toEqual([0, EINVAL, ENOTTY, EBADF, 0])
     expect(word(vcpu.getRaw(PAT))).toBe(0x0606_0606_0606_0600n)
     expect(word(other.getRaw(PAT))).toBe(0x0606_0606_0606_0604n)
 
     batch.values.fill(0xa5)
-    expect(host.kernel.getOneRegs(batch)).toBe(0)
+    expect(host.kernel.getOneRegs(batch)).toBe(EINVAL)
     expect([...batch.results]).toEqual([0, EINVAL, ENOTTY, EBADF, 0])
     expect([0, 4].map((index) => batch.get64(index))).toEqual([
       0x0606_0606_0606_0600n,

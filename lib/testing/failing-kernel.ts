@@ -2,6 +2,9 @@ import { checkBatch, OneRegBatch } from '../batch.ts'
 import { Faults } from '../faults.ts'
 import type { Fault, Operation } from '../faults.ts'
 import type { Kernel } from '../kernel.ts'
+import { registerSize } from '../registers.ts'
+
+const MAX_REGISTER_SIZE = 16
 
 /**
  * A kernel whose calls fail when a test says so. It wraps any other, also the real one, to which all
@@ -89,29 +92,26 @@ export class FailingKernel implements Kernel {
 
   getOneRegs(batch: OneRegBatch): number {
     const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
-    const result = this.kernel.getOneRegs(rest.batch)
-    rest.finish(result)
-    return result
+    return rest.finish(this.kernel.getOneRegs(rest.batch))
   }
 
   setOneRegs(batch: OneRegBatch): number {
     const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
-    const result = this.kernel.setOneRegs(rest.batch)
-    rest.finish(result)
-    return result
+    return rest.finish(this.kernel.setOneRegs(rest.batch))
   }
 
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
     const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
     const result = await this.kernel.getOneRegsAsync(rest.batch)
-    rest.finish(result)
+    // Below 0 no call was made at all.
+    if (result >= 0) rest.finish(result)
     return result
   }
 
   async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
     const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
     const result = await this.kernel.setOneRegsAsync(rest.batch)
-    rest.finish(result)
+    if (result >= 0) rest.finish(result)
     return result
   }
 
@@ -140,9 +140,12 @@ export class FailingKernel implements Kernel {
 
   #strikeEach(operation: Operation, batch: OneRegBatch): Unstruck {
     const { ids, used } = checkBatch(batch)
-    const faults = Array.from(ids.subarray(0, used), (id) => this.#strike(operation, id))
+    const faults = Array.from(ids.subarray(0, used), (id) =>
+      // For no register that is so wide a call is made.
+      registerSize(id) > MAX_REGISTER_SIZE ? 0 : this.#strike(operation, id),
+    )
     return faults.every((fault) => fault === 0)
-      ? { batch, finish: () => undefined }
+      ? { batch, finish: (result) => result }
       : withoutStruck(batch, faults)
   }
 }
@@ -150,7 +153,7 @@ export class FailingKernel implements Kernel {
 /** The entries of a batch that are not to fail, and what puts their outcome where it is looked for. */
 interface Unstruck {
   readonly batch: OneRegBatch
-  readonly finish: (result: number) => void
+  readonly finish: (result: number) => number
 }
 
 /** In a batch of their own, so that the one at hand keeps its ids and descriptors for the next call. */
@@ -158,14 +161,13 @@ function withoutStruck(batch: OneRegBatch, faults: readonly number[]): Unstruck 
   const left = [...faults.keys()].filter((index) => faults[index] === 0)
   const rest = new OneRegBatch(left.length)
   for (const [at, index] of left.entries()) copyEntry(batch, index, rest, at)
-  const finish = (result: number): void => {
-    // No call was made at all.
-    if (result < 0) return
+  const finish = (): number => {
     for (const [index, fault] of faults.entries()) batch.results[index] = fault
     for (const [at, index] of left.entries()) {
       batch.bytes(index, 16).set(rest.bytes(at, 16))
       batch.results[index] = rest.results[at] ?? 0
     }
+    return batch.results.subarray(0, faults.length).find((result) => result < 0) ?? 0
   }
   return { batch: rest, finish }
 }

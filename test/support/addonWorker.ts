@@ -9,7 +9,7 @@ for (let round = 0; round < rounds; round++) {
   const fd = addon.open('/dev/null')
   const value = new Uint8Array(8).fill(0xa5)
   const words = new BigUint64Array(new SharedArrayBuffer(32))
-  addon.bindClock(words).sample()
+  addon.bindCalls(words).sample()
   results.add(
     [
       fd >= 0,

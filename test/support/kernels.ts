@@ -1,4 +1,4 @@
-import { OneRegBatch } from '../../lib/batch.ts'
+import { NO_REGISTER, OneRegBatch } from '../../lib/batch.ts'
 import type { Operation } from '../../lib/faults.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
@@ -51,6 +51,7 @@ export class RecordingKernel extends FailingKernel {
     ids.subarray(0, used).forEach((id, index) => {
       const vcpu = this.#ids.get(fds[index] ?? -1)
       const register = nameOf.get(id)
+      if (id === NO_REGISTER) return
       if (vcpu === undefined || register === undefined) throw new Error('An unknown entry')
       this.#record({ operation, vcpu, register }, results[index] ?? 0)
     })
@@ -86,7 +87,7 @@ export class LyingKernel extends SoftwareKernel {
   }
 
   override getOneRegs(batch: OneRegBatch): number {
-    const done = super.getOneRegs(batch)
+    super.getOneRegs(batch)
     for (let index = 0; index < batch.used; index++) {
       const truth = { result: batch.results[index] ?? 0, value: batch.get64(index) }
       const name = nameOf.get(batch.ids[index] ?? 0n)
@@ -94,7 +95,7 @@ export class LyingKernel extends SoftwareKernel {
       if (lie?.result !== undefined) batch.results[index] = lie.result
       if (lie?.value !== undefined) batch.set64(index, lie.value)
     }
-    return done
+    return firstFailure(batch)
   }
 
   override setOneRegs(batch: OneRegBatch): number {
@@ -109,8 +110,12 @@ export class LyingKernel extends SoftwareKernel {
       if (lie?.result === undefined) super.setOneRegs(one)
       batch.results[index] = lie?.result ?? one.results[0] ?? 0
     }
-    return 0
+    return firstFailure(batch)
   }
+}
+
+function firstFailure({ results, used }: OneRegBatch): number {
+  return results.subarray(0, used).find((result) => result < 0) ?? 0
 }
 
 /**
