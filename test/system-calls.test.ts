@@ -21,7 +21,7 @@ const frequency =
       ]
     : []
 
-/** The calls of the main thread between two marks of childMoving.ts, each kind once. */
+/** The calls of the main thread between two marks of childTraced.ts, each kind once. */
 function callsBetween(trace: string, begin: string, end: string): string[] {
   const lines = trace.split('\n')
   const first = lines.findLastIndex((line) => line.includes(`"/marks/${begin}"`))
@@ -61,7 +61,7 @@ describeUnless(straceLacks, 'the system calls', () => {
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-'))
     const output = path.join(folder, 'trace')
-    const program = path.join(import.meta.dirname, 'support/childMoving.ts')
+    const program = path.join(import.meta.dirname, 'support/childTraced.ts')
     const { status, stderr } = spawnSync(
       'strace',
       ['-f', '-qq', '-y', '-e', 'signal=none', '-o', output, process.execPath].concat([
