@@ -159,7 +159,8 @@ napi_ref Reference(Napi::Value value) {
 
 // What the functions of one environment share.
 struct Shared {
-  std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
+  // make_shared needs a newer libstdc++ than Node does.
+  std::shared_ptr<BoundBatches> batches{new BoundBatches};
   std::shared_ptr<kvm_ppc::Background> background;
 };
 

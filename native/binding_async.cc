@@ -115,7 +115,8 @@ class Background : public std::enable_shared_from_this<Background> {
 };
 
 std::shared_ptr<Background> MakeBackground(Napi::Env env) {
-  auto background = std::make_shared<Background>(env);
+  // As in binding.cc, not make_shared.
+  std::shared_ptr<Background> background(new Background(env));
   // After the thread-safe function, so that it runs before that function's own.
   env.AddCleanupHook([background] { background->End(); });
   return background;
