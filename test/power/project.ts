@@ -17,7 +17,7 @@ const root = path.resolve(import.meta.dirname, '../..')
 const placeOnHost = 'kvm-ppc-onereg'
 
 /** Made from the rest, and here for the processor of this machine. */
-const made = new Set(['build', 'coverage', 'dist', 'node_modules'])
+const made = new Set(['build', 'coverage', 'dist', 'node_modules', 'prebuilds'])
 
 /** Where the host finds the C program of bench/, from the project's folder. */
 export const baselineOnHost = 'build/bench/baseline'
@@ -33,16 +33,16 @@ export async function projectArchives(extent: Extent, directory: string): Promis
   const staged = path.join(directory, 'project')
   const project = path.join(staged, placeOnHost)
   await mkdir(project, { recursive: true })
-  await copyBuilt(await addon(root), path.join(project, 'build/Release'))
+  await copyBuilt(await addon(), path.join(project, 'build/Release'))
   if (forTests) {
     await copyTree(project)
-    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    await copyBuilt(await guestAddon(), path.join(project, guest))
     if (existsSync(kernelHeader)) await cp(kernelHeader, path.join(staged, kernelHeader))
   } else {
     await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
   }
   if (extent === 'move' || extent === 'qemu') {
-    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    await copyBuilt(await guestAddon(), path.join(project, guest))
     await compilePrograms(`test/power/${extent}`, project)
   }
   if (extent === 'bench') await compileBaseline(path.join(project, baselineOnHost))

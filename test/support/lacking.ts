@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'vitest'
-import { loadAddon } from '../../lib/native.ts'
+import { loadAddon } from '../../lib/addon.ts'
 
 const KVM_CAP_ONE_REG = 70
 
