@@ -23,8 +23,8 @@ export async function neededVersions(binary: string): Promise<string[]> {
   return [...found].map(([kind, version]) => `${kind}_${version}`).sort()
 }
 
-/** Those of them that are newer than what Node needs, or unknown. */
-export function tooNew(needed: readonly string[]): string[] {
+/** Those of them that are newer than that, or unknown. */
+export function newerThanNodeNeeds(needed: readonly string[]): string[] {
   return needed.filter((name) => {
     const [kind = '', version = ''] = name.split('_')
     const allowed = newest[kind]
