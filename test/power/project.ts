@@ -14,7 +14,7 @@ export type Extent = 'command' | 'suite' | 'move' | 'qemu' | 'bench'
 const root = path.resolve(import.meta.dirname, '../..')
 
 /** Where /init looks for the project on the emulated host. */
-const placeOnHost = 'kvm-ppc-onereg'
+export const placeOnHost = 'kvm-ppc-onereg'
 
 /** Made from the rest, and here for the processor of this machine. */
 const made = new Set(['build', 'coverage', 'dist', 'node_modules', 'prebuilds'])
@@ -57,7 +57,7 @@ export async function projectArchives(extent: Extent, directory: string): Promis
 }
 
 /** Node 20 does not run TypeScript: these programs go there as JavaScript, with the library. */
-async function compilePrograms(folder: string, into: string): Promise<void> {
+export async function compilePrograms(folder: string, into: string): Promise<void> {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
   const args = ['--project', `${folder}/tsconfig.json`, '--outDir', into]
   await stage(`compiling ${folder}`, () => run(process.execPath, [tsc, ...args], { cwd: root }))
