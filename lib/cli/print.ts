@@ -1,3 +1,5 @@
+import { VmstateError } from '../errors.ts'
+
 /** How the command line writes numbers and tables. */
 
 const thousands = new Intl.NumberFormat('en-US')
@@ -31,11 +33,26 @@ export function timeOfDay(ns: bigint): string {
   return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
 }
 
+/** The length of the longest. Not Math.max with arguments: a file can have more names than a call. */
+export function widest(texts: readonly string[]): number {
+  return texts.reduce((width, { length }) => Math.max(width, length), 0)
+}
+
+/**
+ * Text in which nothing but newlines controls the terminal: what a file calls its fields may be meant
+ * to. In JSON the escapes stand for the same characters.
+ */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- that is what it is about
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
+    const code = character.charCodeAt(0)
+    return `\\u${code.toString(16).padStart(4, '0')}`
+  })
+}
+
 /** Rows of cells in columns, the last as long as it is. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  )
+  const widths = (rows[0] ?? []).map((_, column) => widest(rows.map((row) => row[column] ?? '')))
   return rows
     .map((row) =>
       row
@@ -46,16 +63,35 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n')
 }
 
+/**
+ * Numbers in arrays that are written as JSON: those of 2048 vCPUs have about 2.5 million. Each takes up
+ * to 40 characters, and JavaScript has no strings of more than 2^29.
+ */
+const NUMBERS_LIMIT = 1 << 22
+
 /** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal, other typed arrays are arrays. */
 export function json(value: unknown): string {
+  let numbers = 0
+  const writable = (held: unknown): unknown => {
+    if (typeof held === 'bigint') return held.toString()
+    if (held instanceof Uint8Array) return Buffer.from(held).toString('hex')
+    if (!ArrayBuffer.isView(held)) return held
+    const elements = held as unknown as ArrayLike<number | bigint>
+    numbers += elements.length
+    if (numbers > NUMBERS_LIMIT) {
+      throw new VmstateError(
+        'ERR_VMSTATE_LIMIT',
+        `It has more than ${NUMBERS_LIMIT} numbers in arrays, too many for JSON`,
+      )
+    }
+    return Array.from(elements)
+  }
+  // Of an object the parts are seen to, since a part that is a Buffer would be asked for its own idea of
+  // JSON before it comes here by itself: an array of as many numbers as it has bytes.
+  const replacer = (_key: string, held: unknown): unknown => {
+    if (typeof held !== 'object' || held === null) return held
+    if (Array.isArray(held)) return held.map(writable)
+    return Object.fromEntries(Object.entries(held).map(([name, part]) => [name, writable(part)]))
+  }
   return JSON.stringify(value, replacer, 2)
-}
-
-function replacer(this: Readonly<Record<string, unknown>>, key: string, held: unknown): unknown {
-  if (typeof held === 'bigint') return held.toString()
-  // A Buffer has been made into another object at this point.
-  const original = this[key]
-  if (original instanceof Uint8Array) return Buffer.from(original).toString('hex')
-  if (ArrayBuffer.isView(original)) return [...(original as unknown as Iterable<number | bigint>)]
-  return held
 }

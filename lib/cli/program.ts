@@ -4,6 +4,7 @@ import { decodeFile, formatNames } from './decode.ts'
 import type { DecodeCommandOptions } from './decode.ts'
 import { demo } from './demo.ts'
 import { info } from './info.ts'
+import { printable } from './print.ts'
 import { listRegisters } from './registers.ts'
 
 const EXIT_FAILED = 1
@@ -80,7 +81,8 @@ Exit status: 0 done, 1 failed or something is missing, 2 wrong usage.`,
     return status
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE
-    console.error(`kvm-ppc-onereg: ${error instanceof Error ? error.message : String(error)}`)
+    const message = error instanceof Error ? error.message : String(error)
+    console.error(`kvm-ppc-onereg: ${printable(message)}`)
     return EXIT_FAILED
   }
 }

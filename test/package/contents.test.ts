@@ -7,7 +7,7 @@ const tarball = inject('tarball')
 
 /** What a user needs: to read, to run, to type, and to build the addon where no binary fits. */
 const wanted = [
-  /^(README|CHANGELOG)\.md$/,
+  /^(README|CHANGELOG|SECURITY)\.md$/,
   /^LICENSE$/,
   /^package\.json$/,
   /^docs\/[\w-]+\.(md|svg)$/,
