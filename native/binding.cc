@@ -88,9 +88,8 @@ Span<T> Array(const Napi::CallbackInfo& info, size_t index, const char* name,
 
 // What the functions of one environment share.
 struct Shared {
-  // make_shared needs a newer libstdc++ than Node does.
-  std::shared_ptr<OpenFiles> files{new OpenFiles};
-  std::shared_ptr<BoundBatches> batches{new BoundBatches};
+  std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>();
+  std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
   std::shared_ptr<kvm_ppc::Background> background;
 };
 

@@ -138,8 +138,7 @@ class Background : public std::enable_shared_from_this<Background> {
 };
 
 std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files) {
-  // As in binding.cc, not make_shared.
-  std::shared_ptr<Background> background(new Background(env, std::move(files)));
+  auto background = std::make_shared<Background>(env, std::move(files));
   // After the thread-safe function, so that it runs before that function's own.
   env.AddCleanupHook([background] { background->End(); });
   return background;

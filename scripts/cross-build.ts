@@ -75,7 +75,11 @@ async function build(copy: string, target: Target): Promise<string> {
     CFLAGS: flags,
     CXXFLAGS: flags,
     CPPFLAGS: '',
-    LDFLAGS: '-Wl,--strip-all,--build-id=sha1',
+    LDFLAGS: [
+      // C++'s library goes into it, as far as it is used: that of an old system may be too old.
+      ...['-static-libstdc++', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'],
+      ...['-Wl,--strip-all', '-Wl,--build-id=sha1'],
+    ].join(' '),
   }
   return (await run(process.execPath, args, { cwd: copy, env })).stderr
 }
