@@ -55,8 +55,9 @@ describe('the package', () => {
   it('has the program and the types of each entry', async () => {
     const names = await packed()
     const { exports, bin } = await manifest()
-    const entries = [...Object.values(exports as object), bin].flatMap((entry: unknown) =>
-      typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
+    const entries: string[] = [...(Object.values(exports as object) as unknown[]), bin].flatMap(
+      (entry: unknown) =>
+        typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
     )
     expect(entries.length).toBeGreaterThan(4)
     for (const entry of entries) expect(names).toContain(path.posix.normalize(entry))
