@@ -7,14 +7,14 @@ import type { Vcpu } from '../../../lib/vcpu.ts'
  */
 export class QemuTimebase {
   #offset = 0n
-  #guestTimebase = 0n
 
-  save(host: Host): void {
-    this.#guestTimebase = BigInt.asUintN(64, host.timebase() + this.#offset)
+  /** The guest's timebase as it takes it to be. */
+  save(host: Host): bigint {
+    return BigInt.asUintN(64, host.timebase() + this.#offset)
   }
 
-  load(host: Host, vcpus: readonly Vcpu[]): void {
-    this.#offset = BigInt.asUintN(64, this.#guestTimebase - host.timebase())
+  load(host: Host, vcpus: readonly Vcpu[], guestTimebase: bigint): void {
+    this.#offset = BigInt.asUintN(64, guestTimebase - host.timebase())
     for (const vcpu of vcpus) vcpu.set('TB_OFFSET', this.#offset)
   }
 }
