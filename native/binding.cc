@@ -12,6 +12,7 @@
 #include "binding_async.h"
 #include "binding_hot.h"
 #include "kvm.h"
+#include "timebase.h"
 
 namespace {
 
@@ -127,6 +128,16 @@ Napi::Value GetOneReg(const Napi::CallbackInfo& info) {
 
 Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
+}
+
+// { state, maxErrorUs }, where the state can be -errno.
+Napi::Value ClockState(const Napi::CallbackInfo& info) {
+  CheckCount(info, 0);
+  int64_t max_error_us = 0;
+  auto object = Napi::Object::New(info.Env());
+  object["state"] = Napi::Number::New(info.Env(), kvm_ppc::ClockState(&max_error_us));
+  object["maxErrorUs"] = Napi::Number::New(info.Env(), static_cast<double>(max_error_us));
+  return object;
 }
 
 // Memory that is bound must stay where it is whatever JavaScript does, and only
@@ -250,6 +261,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("createVcpu", OnFd<kvm_ppc::CreateVcpu>);
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
+  add("clockState", ClockState);
   add("bindBatch", BindBatch);
   add("bindCalls", BindCalls);
   add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg>);

@@ -87,6 +87,7 @@ describeUnless(addonLacks, 'the addon', () => {
       'bindBatch',
       'bindCalls',
       'checkExtension',
+      'clockState',
       'close',
       'createVcpu',
       'createVm',
@@ -153,6 +154,7 @@ describeUnless(addonLacks, 'the addon', () => {
       ...signatures,
       bindBatch: [batchMemory],
       bindCalls: [clockWords],
+      clockState: [],
       getOneRegsAsync: [batchMemory],
       setOneRegsAsync: [batchMemory],
     }

@@ -1,4 +1,8 @@
+import { outputWidth, pad, visibleLength, wrap } from './terminal.ts'
+
 /** How the command line writes numbers and tables. */
+
+const GAP = '  '
 
 const thousands = new Intl.NumberFormat('en-US')
 
@@ -31,18 +35,25 @@ export function timeOfDay(ns: bigint): string {
   return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
 }
 
-/** Rows of cells in columns, the last as long as it is. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** A last column that is narrower than this is not worth wrapping. */
+const MIN_WRAPPED = 24
+
+/** Rows of cells in columns; the last is wrapped where the terminal ends. */
+export function table(rows: readonly (readonly string[])[], width = outputWidth()): string {
   const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+    Math.max(...rows.map((row) => visibleLength(row[column] ?? ''))),
   )
+  const before = widths.slice(0, -1).reduce((sum, column) => sum + column + GAP.length, 0)
+  const room = width - before < MIN_WRAPPED ? Infinity : width - before
   return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+    .flatMap((row) => {
+      const cells = row.map((cell, column) => pad(cell, widths[column] ?? 0))
+      const last = row[widths.length - 1]
+      if (last === undefined) return cells.join(GAP).trimEnd()
+      const [first = '', ...more] = wrap(last, room)
+      const line = [...cells.slice(0, -1), first].join(GAP).trimEnd()
+      return [line, ...more.map((text) => ' '.repeat(before) + text)]
+    })
     .join('\n')
 }
 
