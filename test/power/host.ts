@@ -20,6 +20,8 @@ export interface Job {
   timeoutSeconds: number
   /** Ends it before its time. */
   giveUp?: AbortSignal
+  /** It is booted when this resolves, and prepared in the meantime. */
+  bootAfter?: Promise<unknown>
 }
 
 /** Makes an emulated host, boots it, and runs a command of the project on it. */
@@ -39,6 +41,8 @@ export async function runOnHost(job: Job): Promise<Ended> {
       ],
       initrd,
     )
+    await job.bootAfter
+    job.giveUp?.throwIfAborted()
     const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
     const args = qemuArguments(job.machine, image, initrd)
     const { timeoutSeconds, giveUp } = job

@@ -51,30 +51,34 @@ const program = addHostOptions(new Command('npm run power:migrate --'), 300)
     process.exitCode = await withTemporary(async (directory) => {
       const socket = path.join(directory, 'wire')
       const failed = new AbortController()
-      const start = (end: 'listens' | 'calls', ...script: string[]) =>
+      const start = (end: 'listens' | 'calls', program: string[], bootAfter?: Promise<unknown>) =>
         runOnHost({
           machine: wired(chosen, socket, end),
           kernel,
           extent: 'move',
-          command: ['node', ...script],
+          command: ['node', ...program],
           timeoutSeconds: timeout,
           giveUp: failed.signal,
+          ...(bootAfter === undefined ? {} : { bootAfter }),
         }).catch((error: unknown) => {
           // Without the one the other would wait for ever.
           failed.abort()
           throw error
         })
       const record = json === undefined ? [] : ['--record']
-      const first = start('listens', 'test/power/move/first.js', ...record)
-      // It may have to be built first; the wire is there once it starts.
-      while (!existsSync(socket)) await Promise.race([first, wait(100)])
-      await Promise.race([first, wait(APART_MS)])
-      const second = start('calls', 'test/power/move/second.js')
+      const first = start('listens', ['test/power/move/first.js', ...record])
+      const firstRuns = startOf(socket, failed.signal).then(() => wait(APART_MS))
+      const second = start('calls', ['test/power/move/second.js'], firstRuns)
       const [{ status, result }] = await Promise.all([first, second])
       if (json !== undefined && result !== undefined) await writeRecording(json, chosen, result)
       return status
     })
   })
+
+/** QEMU makes the socket as it starts, on whose other end the second host's is to be. */
+async function startOf(socket: string, giveUp: AbortSignal): Promise<void> {
+  while (!existsSync(socket) && !giveUp.aborted) await wait(50)
+}
 
 async function writeRecording(file: string, { title }: Machine, result: string): Promise<void> {
   const recording = { machine: title, ...(JSON.parse(result) as Recording) }

@@ -1,11 +1,12 @@
 import type { Host } from '../../../lib/index.ts'
 import { TestGuest } from '../guest/index.ts'
+import { largest, smallest } from '../guest/report.ts'
 import { newAlgorithm } from './algorithms.ts'
 import type { Algorithm, AlgorithmName } from './algorithms.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
 
-/** The time that a guest spends on a host. Ticks; all but `offset` and `host` are decimal strings of u64. */
+/** The time that a guest spends on a host: ticks as decimal strings, unsigned where not said otherwise. */
 export interface Stay {
   readonly host: 'first' | 'second'
   /** The host's timebase when the guest went on, and after it had stopped. */
@@ -16,6 +17,8 @@ export interface Stay {
   /** The first and the last of the timebases that the guest itself read, on any of its vCPUs. */
   readonly firstRead: string
   readonly lastRead: string
+  /** From the last value that a vCPU read before this stay to the first one in it, the least of all vCPUs; signed. */
+  readonly step: string
 }
 
 /** A guest that has stopped, as it goes over the wire. */
@@ -44,11 +47,12 @@ export class Visitor {
   }
 
   async begin(saved: string): Promise<void> {
-    // From 0: also a first value that is below the last one is to be noted.
-    this.guest.noteNextStep(0n)
-    await this.#algorithm.load(this.guest, saved)
-    this.#from = this.guest.host.timebase()
-    this.guest.start()
+    const { guest } = this
+    await this.#algorithm.load(guest, saved)
+    this.#from = guest.host.timebase()
+    // The first value from here on: what a vCPU had read, but not noted, when it was stopped is not one.
+    guest.noteNextStep(BigInt.asUintN(64, this.#from + offsetOf(guest)))
+    guest.start()
   }
 
   depart(): Departure {
@@ -57,19 +61,23 @@ export class Visitor {
     const until = guest.host.timebase()
     const saved = this.#algorithm.save(guest)
     const seen = guest.vcpus.map((_, vcpu) => guest.watched(vcpu))
-    const reads = seen.map(({ first = 0n, last }) => ({ first, last }))
+    const firsts = seen.map(({ first = 0n }) => first)
+    const steps = seen.map(({ step = 0n }) => step)
     const stay = {
       host: this.#host,
       from: this.#from.toString(),
       until: until.toString(),
-      offset: BigInt.asIntN(64, guest.vcpus[0]?.get('TB_OFFSET') ?? 0n).toString(),
-      firstRead: reads
-        .reduce((least, { first }) => (first < least ? first : least), reads[0]?.first ?? 0n)
-        .toString(),
-      lastRead: reads.reduce((most, { last }) => (last > most ? last : most), 0n).toString(),
+      offset: BigInt.asIntN(64, offsetOf(guest)).toString(),
+      firstRead: smallest(firsts).toString(),
+      lastRead: largest(seen.map(({ last }) => last)).toString(),
+      step: smallest(steps).toString(),
     }
     const parcel = packGuest(guest)
     guest.close()
     return { stay, saved, parcel }
   }
+}
+
+function offsetOf({ vcpus }: TestGuest): bigint {
+  return vcpus[0]?.get('TB_OFFSET') ?? 0n
 }
