@@ -57,6 +57,21 @@ fi
 # From here on, of the kernel's messages only its last words before a panic.
 dmesg -n 1
 cd /kvm-ppc-onereg || fail 'the project is not in the image'
+printf '#!/bin/sh\nexec node /kvm-ppc-onereg/dist/cli/main.js "$@"\n' >/usr/local/bin/kvm-ppc-onereg
+chmod +x /usr/local/bin/kvm-ppc-onereg
+
+# Somebody types: the console is the command's terminal.
+if [ -e /power/terminal ]; then
+  read -r rows columns </power/terminal
+  stty sane rows "$rows" cols "$columns" </dev/hvc0
+  say begin
+  setsid -c sh /power/command </dev/hvc0 >/dev/hvc0 2>&1
+  status=$?
+  stty raw -echo </dev/hvc0
+  say exit "$status"
+  end
+fi
+
 mkfifo /power/out /power/err
 cat /power/out &
 awk -v token="$token" '{ printf "\036%s stderr %s\n", token, $0; fflush() }' /power/err &

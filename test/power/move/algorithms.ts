@@ -2,10 +2,17 @@ import { loadTimebase, parseTimebase, saveTimebase, serializeTimebase } from '..
 import type { TestGuest } from '../guest/index.ts'
 import { QemuTimebase } from '../guest/qemu-timebase.ts'
 
-/** A way to carry on a guest's timebase where it stopped; what `save` gives goes over the wire. */
+/** A way to carry on a guest's timebase where it stopped. */
 export interface Algorithm {
-  save(guest: TestGuest): string
-  load(guest: TestGuest, saved: string): Promise<void>
+  save(guest: TestGuest): Saved
+  /** Gives the host's timebase for which the offset was chosen. */
+  load(guest: TestGuest, words: string): Promise<bigint>
+}
+
+/** What goes over the wire, and the host's timebase when it was true. */
+export interface Saved {
+  readonly words: string
+  readonly hostTimebase: bigint
 }
 
 export const algorithmNames = ['kvm-ppc-onereg', 'remembered offset'] as const
@@ -19,9 +26,15 @@ export function newAlgorithm(name: AlgorithmName): Algorithm {
 
 function ours(): Algorithm {
   return {
-    save: ({ vcpus }) => serializeTimebase(saveTimebase(vcpus)),
-    load: async ({ vcpus }, saved) => {
-      await loadTimebase(vcpus, parseTimebase(saved), { downtime: 'freeze', align: true })
+    save: ({ vcpus }) => {
+      const state = saveTimebase(vcpus)
+      const hostTimebase = BigInt.asUintN(64, state.guestTimebase - state.offset)
+      return { words: serializeTimebase(state), hostTimebase }
+    },
+    load: async ({ vcpus }, words) => {
+      const options = { downtime: 'freeze', align: true } as const
+      const { guestTimebase, offset } = await loadTimebase(vcpus, parseTimebase(words), options)
+      return BigInt.asUintN(64, guestTimebase - offset)
     },
   }
 }
@@ -29,10 +42,10 @@ function ours(): Algorithm {
 function remembering(): Algorithm {
   const qemu = new QemuTimebase()
   return {
-    save: ({ host }) => qemu.save(host).toString(),
-    load: async ({ host, vcpus }, saved) => {
-      qemu.load(host, vcpus, BigInt(saved))
-      return Promise.resolve()
+    save: ({ host }) => {
+      const { guestTimebase, hostTimebase } = qemu.save(host)
+      return { words: guestTimebase.toString(), hostTimebase }
     },
+    load: async ({ host, vcpus }, words) => Promise.resolve(qemu.load(host, vcpus, BigInt(words))),
   }
 }

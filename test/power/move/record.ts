@@ -22,7 +22,7 @@ export interface Recording {
 }
 
 const MOVES = 6
-const RUN_MS = 700
+const RUN_MS = 1500
 
 /** A guest moves there and back three times, by each algorithm, and goes on each time where it stopped. */
 export async function record(host: Host, wire: Wire, vcpus: number): Promise<Recording> {
