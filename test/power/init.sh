@@ -63,8 +63,9 @@ chmod +x /usr/local/bin/kvm-ppc-onereg
 # Somebody types: the console is the command's terminal.
 if [ -e /power/terminal ]; then
   read -r rows columns </power/terminal
-  stty sane rows "$rows" cols "$columns" </dev/hvc0
   say begin
+  # After that, for a line of ours ends in one byte.
+  stty sane rows "$rows" cols "$columns" </dev/hvc0
   setsid -c sh /power/command </dev/hvc0 >/dev/hvc0 2>&1
   status=$?
   stty raw -echo </dev/hvc0
