@@ -8,9 +8,10 @@
         "native/binding_async.cc",
         "native/binding_hot.cc",
         "native/kvm.cc",
+        "native/open_files.cc",
         "native/timebase.cc"
       ],
-      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
       # Swallow: a worker that is being ended takes no exceptions, and without it the process would end.
       "defines": ["NAPI_VERSION=9", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags": ["-Wall", "-Wextra"],

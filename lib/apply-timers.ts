@@ -1,6 +1,7 @@
 import { KvmError, TimebaseNotAppliedError } from './errors.ts'
 import type { NotRestored } from './errors.ts'
 import { errnoName } from './errno.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import { timerNames } from './timers.ts'
 import type { TimerColumns, TimerName, Timers } from './timers.ts'
 
@@ -35,7 +36,10 @@ interface Problem {
 
 function write(columns: TimerColumns): Problem | undefined {
   const { batch, guest } = columns
-  if (guest.host.kernel.setOneRegs(batch) === 0) return undefined
+  const { kernel } = guest.host
+  const failure = kernel.setOneRegs(batch)
+  if (failure === 0) return undefined
+  repeatInterrupted(batch, failure, (batch) => kernel.setOneRegs(batch))
   return firstFailure('KVM_SET_ONE_REG', columns)
 }
 
@@ -44,8 +48,10 @@ function verify(columns: TimerColumns): Problem | undefined {
   const { batch, guest } = columns
   batch.used = guest.fds.length
   const wanted = Buffer.from(columns.bytes(1))
-  const failed = guest.host.kernel.getOneRegs(batch) !== 0
-  if (!failed && wanted.equals(columns.bytes(1))) return undefined
+  const { kernel } = guest.host
+  const failure = kernel.getOneRegs(batch)
+  if (failure === 0 && wanted.equals(columns.bytes(1))) return undefined
+  repeatInterrupted(batch, failure, (batch) => kernel.getOneRegs(batch))
   return firstFailure('KVM_GET_ONE_REG', columns) ?? firstDifference(columns, wanted)
 }
 
@@ -87,9 +93,9 @@ function putBack({ columns, areComplete }: Timers): NotRestored[] {
     })
   }
   const values = wordsOf(Buffer.from(columns.bytes(timerNames.length)))
-  kernel.setOneRegs(batch)
+  repeatInterrupted(batch, kernel.setOneRegs(batch), (batch) => kernel.setOneRegs(batch))
   const written = batch.results.slice()
-  kernel.getOneRegs(batch)
+  repeatInterrupted(batch, kernel.getOneRegs(batch), (batch) => kernel.getOneRegs(batch))
   return Array.from(written).flatMap((set, index) => {
     if (columns.isLeftOut(index)) return []
     const value = values[index * 2] ?? 0n

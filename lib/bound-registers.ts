@@ -1,9 +1,10 @@
 import { OneRegBatch } from './batch.ts'
 import { wrongValue } from './checks.ts'
 import { KvmError } from './errors.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import type { RegisterName, RegisterValue } from './registers.ts'
 import { lookUp, putValue, takeValue } from './value.ts'
-import type { Vcpu } from './vcpu.ts'
+import type { OneRegOperation, Vcpu } from './vcpu.ts'
 
 /**
  * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
@@ -37,7 +38,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   read(): void {
     this.vcpu.checkOpen()
     const result = this.vcpu.host.kernel.getOneRegs(this.#batch)
-    if (result < 0) throw this.#failed('KVM_GET_ONE_REG', result)
+    if (result < 0) this.#settle('KVM_GET_ONE_REG', result)
   }
 
   /**
@@ -45,12 +46,12 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    * names.
    *
    * @throws OneRegError ERR_KVM_CLOSED
-   * @throws KvmError for the first that could not be written; the others were
+   * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(): void {
     this.vcpu.checkOpen()
     const result = this.vcpu.host.kernel.setOneRegs(this.#batch)
-    if (result < 0) throw this.#failed('KVM_SET_ONE_REG', result)
+    if (result < 0) this.#settle('KVM_SET_ONE_REG', result)
   }
 
   /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
@@ -76,8 +77,14 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
     return index
   }
 
-  #failed(operation: string, result: number): KvmError {
+  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
+  #settle(operation: OneRegOperation, failure: number): void {
+    const { kernel } = this.vcpu.host
+    const result = repeatInterrupted(this.#batch, failure, (batch) =>
+      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
+    )
+    if (result >= 0) return
     const register = this.names[this.#batch.results.indexOf(result)]
-    return new KvmError(result, { operation, register, vcpu: this.vcpu.id })
+    throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
   }
 }

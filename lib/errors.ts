@@ -1,4 +1,5 @@
 import { errnoName } from './errno.ts'
+import type { RegisterName } from './registers.ts'
 
 /** Where a call to the kernel failed: what is known of it. */
 export interface KvmErrorContext {
@@ -84,6 +85,8 @@ export type ErrorCode =
   | 'ERR_TIMEBASE_DIVERGED'
   | 'ERR_TIMEBASE_DOWNTIME'
   | 'ERR_TIMEBASE_NOT_APPLIED'
+  | 'ERR_TIMEBASE_NOT_REACHED'
+  | 'ERR_RESTORE_INCOMPLETE'
   | 'ERR_STATE_FORMAT'
   | VmstateErrorCode
 
@@ -226,6 +229,53 @@ function aftermath(written: boolean, notRestored: readonly NotRestored[]): strin
     ({ vcpu, register, problem }) => `${register} on vCPU ${vcpu} (${problem})`,
   )
   return `These could not be put back: ${list.join(', ')}; do not run this guest`
+}
+
+/** A register that a restore did not write, and the kernel's reason: `'EIO'`. */
+export interface NotWritten {
+  readonly register: RegisterName
+  readonly code: string
+}
+
+/** A snapshot of which some registers could not be written; all that are not listed here were. */
+export class RestoreIncompleteError extends OneRegError {
+  readonly vcpu: number
+  /** The registers for which the call went wrong, in the order in which they were written. */
+  readonly failed: readonly NotWritten[]
+  /** Those that this kernel would not take and that hold another value, as in the outcome of a restore. */
+  readonly refused: readonly NotWritten[]
+
+  constructor({ vcpu, failed, refused, of, cause }: RestoreIncomplete) {
+    super('ERR_RESTORE_INCOMPLETE', incomplete(vcpu, failed, refused, of), { cause })
+    this.vcpu = vcpu
+    this.failed = failed
+    this.refused = refused
+  }
+}
+
+interface RestoreIncomplete {
+  readonly vcpu: number
+  readonly failed: readonly NotWritten[]
+  readonly refused: readonly NotWritten[]
+  /** How many registers there were to write. */
+  readonly of: number
+  readonly cause: KvmError
+}
+
+/** How many registers a message names. */
+const NAMED_REGISTERS = 8
+
+function incomplete(
+  vcpu: number,
+  failed: readonly NotWritten[],
+  refused: readonly NotWritten[],
+  of: number,
+): string {
+  const all = [...failed, ...refused]
+  const named = all.slice(0, NAMED_REGISTERS).map(({ register, code }) => `${register} (${code})`)
+  const more = all.length > named.length ? [`${all.length - named.length} more`] : []
+  const rest = all.length < of ? 'the others were' : 'none was'
+  return `Not all registers were written to vCPU ${vcpu}: ${[...named, ...more].join(', ')}; ${rest}`
 }
 
 /** Bytes in one of QEMU's formats that cannot be read, or a value that cannot be written as such. */

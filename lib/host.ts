@@ -1,8 +1,17 @@
 import { actualBackend, chosenBackend } from './backend.ts'
 import type { Backend } from './backend.ts'
-import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
+import {
+  checkInteger,
+  checkObject,
+  checkOptionNames,
+  isU64,
+  wrongType,
+  wrongValue,
+} from './checks.ts'
+import { Descriptor } from './descriptor.ts'
 import { closed, KvmError, unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
+import { uninterrupted } from './interrupted.ts'
 import type { Kernel } from './kernel.ts'
 import { NativeKernel } from './native.ts'
 import { OneRegister } from './one-register.ts'
@@ -18,6 +27,8 @@ import { Vm } from './vm.ts'
 /** KVM_CAP_ONE_REG of include/uapi/linux/kvm.h. */
 const KVM_CAP_ONE_REG = 70
 const NS_PER_SECOND = 1_000_000_000n
+/** Of the bracket of a sample, in ticks: more is a second reading that is less than the first, modulo 2^64. */
+const HALF_WIDTH_LIMIT = 1n << 62n
 const DEFAULT_DEVICE = '/dev/kvm'
 
 export interface HostOptions {
@@ -74,6 +85,10 @@ function warnOfModel(): void {
  *
  * It owns what is made through it: closing it closes its VMs and their vCPUs. A vCPU that was
  * borrowed is let go and stays open.
+ *
+ * A host, VM or vCPU that is garbage-collected before it is closed is closed then, with the process
+ * warning KVM_PPC_UNCLOSED: so keep the object for as long as its number is used elsewhere. A VM
+ * keeps its host, and a vCPU its VM, not the other way round.
  */
 export class Host {
   /** The kernel that this host's calls go to; with KVM_PPC_TRACE set, by way of one that prints them. */
@@ -86,9 +101,8 @@ export class Host {
   readonly scratch = new Scratch()
   /** @internal and for those of a whole guest. */
   readonly timers = new TimerMemory()
-  readonly #vms = new Set<Vm>()
   readonly #sample = new BigUint64Array(3)
-  #fd: number | undefined
+  readonly #descriptor: Descriptor
   #timebaseFrequency: bigint | undefined
 
   /**
@@ -97,7 +111,7 @@ export class Host {
    */
   constructor(kernel: Kernel, device = DEFAULT_DEVICE) {
     this.kernel = kernel = traced(kernel)
-    const fd = kernel.open(device)
+    const fd = uninterrupted(() => kernel.open(device))
     if (fd < 0) throw unavailable(whyNotOpened(device, fd), new KvmError(fd, { operation: 'open' }))
     const oneReg = kernel.checkExtension(fd, KVM_CAP_ONE_REG)
     if (oneReg <= 0) {
@@ -109,7 +123,8 @@ export class Host {
             new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
           )
     }
-    this.#fd = fd
+    const file = String(kernel.describe(fd))
+    this.#descriptor = new Descriptor(this, 'the host', fd, { kernel, file })
   }
 
   /** `'kvm'` for the real kernel, `'software'` for the model. */
@@ -123,13 +138,14 @@ export class Host {
    * @throws OneRegError ERR_KVM_CLOSED
    */
   get fd(): number {
-    if (this.#fd === undefined) throw closed('The host')
-    return this.#fd
+    const { fd } = this.#descriptor
+    if (fd === undefined) throw closed('The host')
+    return fd
   }
 
   /** Whether {@link close} has been called. */
   get closed(): boolean {
-    return this.#fd === undefined
+    return this.#descriptor.fd === undefined
   }
 
   /**
@@ -141,7 +157,7 @@ export class Host {
     this.#checkOpen()
     if (this.#timebaseFrequency === undefined) {
       const frequency = this.kernel.timebaseFrequency()
-      if (frequency <= 0n) {
+      if (frequency <= 0n || !isU64(frequency)) {
         throw unavailable(
           'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo is there, as they are on POWER',
         )
@@ -167,13 +183,18 @@ export class Host {
    * The timebase and the wall clock of one instant, with how closely they belong together: both are
    * read in one native call, the one bracketed by two readings of the other.
    *
-   * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor without a timebase
+   * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor without a timebase, or with one that goes back
    */
   sample(): TimebaseSample {
     const timebaseFrequency = this.timebaseFrequency
     const result = this.kernel.sample(this.#sample)
     if (result < 0) throw new KvmError(result, { operation: 'clock_gettime' })
     const [timebase = 0n, timeOfDay = 0n, halfWidth = 0n] = this.#sample
+    if (halfWidth >= HALF_WIDTH_LIMIT) {
+      throw unavailable(
+        "This host's timebase went back while it was read, so no time can be kept by it",
+      )
+    }
     return {
       timebase,
       timeOfDayNs: BigInt.asIntN(64, timeOfDay),
@@ -201,11 +222,10 @@ export class Host {
    * @throws KvmError
    */
   createVm(): Vm {
-    const fd = this.kernel.createVm(this.fd, 0)
+    const { kernel, fd: device } = this
+    const fd = uninterrupted(() => kernel.createVm(device, 0))
     if (fd < 0) throw new KvmError(fd, { operation: 'KVM_CREATE_VM' })
-    const vm = new Vm(this, fd, () => this.#vms.delete(vm))
-    this.#vms.add(vm)
-    return vm
+    return new Vm(this, fd, this.#descriptor)
   }
 
   /**
@@ -234,12 +254,8 @@ export class Host {
 
   /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */
   close(): void {
-    for (const vm of this.#vms) vm.close()
-    const fd = this.#fd
-    if (fd === undefined) return
-    this.#fd = undefined
     this.one.forget()
-    this.kernel.close(fd)
+    this.#descriptor.close()
   }
 
   [Symbol.dispose](): void {

@@ -35,13 +35,14 @@ export type {
 export {
   KvmError,
   OneRegError,
+  RestoreIncompleteError,
   TimebaseDivergedError,
   TimebaseDowntimeError,
   TimebaseFrequencyError,
   TimebaseNotAppliedError,
   VmstateError,
 } from './errors.ts'
-export type { ErrorCode, NotRestored, VmstateErrorCode } from './errors.ts'
+export type { ErrorCode, NotRestored, NotWritten, VmstateErrorCode } from './errors.ts'
 
 export type { Kernel } from './kernel.ts'
 export { NO_REGISTER, OneRegBatch } from './batch.ts'
@@ -50,4 +51,4 @@ export { SoftwareKernel } from './software.ts'
 export type { SoftwareKernelOptions } from './software.ts'
 export type { SoftwareClock, SoftwareClockOptions } from './software/clock.ts'
 export type { ModelledLinux, ModelledMachine } from './software/machine.ts'
-export type { Fault, Operation } from './software/faults.ts'
+export type { Fault, Operation } from './faults.ts'

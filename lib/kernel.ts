@@ -42,8 +42,9 @@ export interface Kernel {
   /** KVM_SET_ONE_REG for each entry of the batch in turn. An entry that fails does not stop those after it. */
   setOneRegs(batch: OneRegBatch): number
   /**
-   * {@link getOneRegs} off the JavaScript thread: 0, or `-errno` if no thread could be had. The batch's
-   * ids and file descriptors are taken at once; values and results are there when it resolves.
+   * {@link getOneRegs} off the JavaScript thread: 0, or `-errno` if no thread or no memory could
+   * be had. The batch's ids and file descriptors are taken at once; values and results are there
+   * when it resolves.
    */
   getOneRegsAsync(batch: OneRegBatch): Promise<number>
   /** {@link setOneRegs} off the JavaScript thread, in the same way; the values are taken at once too. */

@@ -102,6 +102,8 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
  * @throws TimebaseFrequencyError if this host's timebase has another frequency
  * @throws TimebaseDowntimeError if the guest was away for longer than `maxDowntimeNs`
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
+ * @throws OneRegError ERR_TIMEBASE_NOT_REACHED with `align`, if the host's timebase stands still or goes
+ *   back: all is loaded, and the guest must not run before the instant that the message names
  */
 export function loadTimebase(
   vcpus: readonly Vcpu[],

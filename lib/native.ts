@@ -82,6 +82,8 @@ export class NativeKernel implements Kernel {
   readonly #addon = loadAddon()
   readonly #words = new BigUint64Array(new SharedArrayBuffer(32))
   readonly #bound = this.#addon.bindCalls(this.#words)
+  readonly #getOneRegs = this.#bound.getOneRegs
+  readonly #setOneRegs = this.#bound.setOneRegs
   /** That of the last call, whose index is in place: at first one that nobody has. */
   #batch = new OneRegBatch(0)
 
@@ -124,12 +126,12 @@ export class NativeKernel implements Kernel {
 
   getOneRegs(batch: OneRegBatch): number {
     if (batch !== this.#batch) this.#select(batch)
-    return this.#bound.getOneRegs() ?? 0
+    return this.#getOneRegs() ?? 0
   }
 
   setOneRegs(batch: OneRegBatch): number {
     if (batch !== this.#batch) this.#select(batch)
-    return this.#bound.setOneRegs() ?? 0
+    return this.#setOneRegs() ?? 0
   }
 
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {

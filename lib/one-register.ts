@@ -1,4 +1,5 @@
 import { OneRegBatch } from './batch.ts'
+import type { Descriptor } from './descriptor.ts'
 import { lookUp } from './value.ts'
 import type { Register } from './registers.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -9,7 +10,10 @@ import type { Vcpu } from './vcpu.ts'
  */
 export class OneRegister {
   readonly batch = new OneRegBatch(1)
-  vcpu: Vcpu | undefined
+  /** Its value, if it is of 64 bits. */
+  readonly word = this.batch.words64
+  /** The vCPU's; the vCPU itself may become garbage. */
+  descriptor: Descriptor | undefined
   name: unknown
   width: Register['width'] = 64
 
@@ -24,13 +28,13 @@ export class OneRegister {
     const register = lookUp(name)
     this.batch.fds[0] = vcpu.fd
     this.batch.ids[0] = register.id
-    this.vcpu = vcpu
+    this.descriptor = vcpu.descriptor
     this.name = name
     this.width = register.width
   }
 
   /** Its descriptor is about to be closed. */
   forget(): void {
-    this.vcpu = undefined
+    this.descriptor = undefined
   }
 }

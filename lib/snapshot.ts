@@ -1,7 +1,9 @@
 import { OneRegBatch } from './batch.ts'
 import { checkObject, checkOptionNames, wrongType } from './checks.ts'
-import { KvmError } from './errors.ts'
+import { KvmError, RestoreIncompleteError } from './errors.ts'
+import type { NotWritten } from './errors.ts'
 import { errnoName, errnos, meansAbsent } from './errno.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import { registerNames } from './registers.ts'
 import type { RegisterName, RegisterValues } from './registers.ts'
 import { checkValue, lookUp, putValue, sameValue, takeValue } from './value.ts'
@@ -15,7 +17,7 @@ export interface RestoreOptions {
 
 export interface RestoreOutcome {
   /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
-  readonly refused: readonly { readonly register: RegisterName; readonly code: string }[]
+  readonly refused: readonly NotWritten[]
 }
 
 /** {@link Vcpu.snapshot}. */
@@ -23,12 +25,20 @@ export function readSnapshot(vcpu: Vcpu): RegisterValues {
   const { unknownRegisters } = vcpu.host
   const names = registerNames.filter((name) => !unknownRegisters.has(name))
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
-  for (const { name, result, value } of readAll(vcpu, names)) {
+  const unknown: RegisterName[] = []
+  const held = readAll(vcpu, names)
+  for (const { name, result, value } of held) {
     if (result >= 0) snapshot[name] = value
     else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
     // Other codes may mean a device that the next VM has: ICP_STATE is ENXIO without one.
-    else if (result === -errnos.EINVAL) unknownRegisters.add(name)
+    else if (result === -errnos.EINVAL) unknown.push(name)
   }
+  const [first] = held
+  // Another file than a vCPU, as /dev/kvm: what that says of registers is nothing to remember.
+  if (first !== undefined && Object.keys(snapshot).length === 0) {
+    throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
+  }
+  for (const name of unknown) unknownRegisters.add(name)
   return snapshot as RegisterValues
 }
 
@@ -54,15 +64,27 @@ export function writeSnapshot(
   names.forEach((name, index) => {
     putValue(batch, index, name, values.get(name))
   })
-  vcpu.host.kernel.setOneRegs(batch)
+  const { kernel } = vcpu.host
+  repeatInterrupted(batch, kernel.setOneRegs(batch), (batch) => kernel.setOneRegs(batch))
 
-  const refused = names.flatMap((name, index) => {
-    const result = batch.results[index] ?? 0
-    if (result >= 0) return []
-    if (!meansAbsent(result)) throw failed(vcpu, 'KVM_SET_ONE_REG', name, result)
-    return [{ name, result }]
+  const notWritten = names
+    .map((name, index) => ({ name, result: batch.results[index] ?? 0 }))
+    .filter(({ result }) => result < 0)
+  const wentWrong = notWritten.filter(({ result }) => !meansAbsent(result))
+  const refused = thatDiffer(
+    vcpu,
+    notWritten.filter(({ result }) => meansAbsent(result)),
+    values,
+  )
+  const [first] = wentWrong
+  if (first === undefined) return { refused }
+  throw new RestoreIncompleteError({
+    vcpu: vcpu.id,
+    failed: wentWrong.map(({ name, result }) => ({ register: name, code: errnoName(result) })),
+    refused,
+    of: names.length,
+    cause: failed(vcpu, 'KVM_SET_ONE_REG', first.name, first.result),
   })
-  return { refused: thatDiffer(vcpu, refused, values) }
 }
 
 /** Of the registers that were refused, those that do not hold the wanted value anyway. */
@@ -111,7 +133,8 @@ function readAll(
   const batch = new OneRegBatch(names.length)
   batch.fds.fill(vcpu.fd)
   batch.ids.set(names.map((name) => lookUp(name).id))
-  vcpu.host.kernel.getOneRegs(batch)
+  const { kernel } = vcpu.host
+  repeatInterrupted(batch, kernel.getOneRegs(batch), (batch) => kernel.getOneRegs(batch))
   return names.map((name, index) => ({
     name,
     result: batch.results[index] ?? 0,

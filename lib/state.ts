@@ -9,6 +9,8 @@ import {
   wrongType,
 } from './checks.ts'
 import { stateFormat } from './errors.ts'
+import { countKeys, surveyJson } from './json.ts'
+import type { Json } from './json.ts'
 import { checkTimebasePoint } from './timebase.ts'
 import type { TimebasePoint } from './timebase.ts'
 
@@ -33,6 +35,15 @@ export interface TimebaseState extends TimebasePoint {
   readonly vcpus: readonly VcpuTimers[]
 }
 
+/** vCPUs of one guest: as many ids as Linux has for them on POWER (KVM_MAX_VCPU_IDS). */
+export const STATE_VCPU_LIMIT = 1 << 14
+
+/** Characters of a saved timebase: 4 Mi. A vCPU with all its timers takes 150, indented by two 190. */
+export const STATE_TEXT_LIMIT = 4 * 1024 * 1024
+
+/** Arrays and objects within each other in it. Those that this release writes have 3. */
+export const STATE_DEPTH_LIMIT = 16
+
 const FORMAT = 'kvm-ppc-onereg/timebase'
 const VERSION = 1
 
@@ -56,6 +67,9 @@ export function checkTimebaseState(value: unknown): void {
   const { offset, vcpus } = value as Partial<TimebaseState>
   checkU64('state.offset', offset)
   if (!Array.isArray(vcpus)) throw wrongType('state.vcpus', 'an array', vcpus)
+  if (vcpus.length > STATE_VCPU_LIMIT) {
+    throw outOfRange('state.vcpus', `at most ${STATE_VCPU_LIMIT} long`, vcpus.length)
+  }
   let last = -1
   let areRising = true
   // By index: a hole of an array is none to forEach.
@@ -111,10 +125,11 @@ export function serializeTimebase(state: TimebaseState): string {
 }
 
 /**
- * The state that {@link serializeTimebase} wrote.
+ * The state that {@link serializeTimebase} wrote. The text may be anybody's.
  *
  * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a newer version, a
- *   field that is missing, unknown or out of range
+ *   field that is missing, unknown, out of range or there twice; for more than 4 Mi characters, 16,384
+ *   vCPUs, or 16 arrays and objects within each other
  */
 export function parseTimebase(text: string): TimebaseState {
   if (typeof text !== 'string') throw wrongType('text', 'a string', text)
@@ -149,23 +164,33 @@ function parseVcpu(value: unknown, path: string): Record<string, unknown> {
 }
 
 function jsonObject(text: string): Record<string, unknown> {
-  let json: unknown
+  if (text.length > STATE_TEXT_LIMIT) {
+    throw stateFormat(`This saved timebase has more than ${STATE_TEXT_LIMIT} characters`)
+  }
+  const { depth, keys } = surveyJson(Buffer.from(text))
+  if (depth > STATE_DEPTH_LIMIT) {
+    throw stateFormat(`This saved timebase is nested more than ${STATE_DEPTH_LIMIT} levels deep`)
+  }
+  let json: Json
   try {
-    json = JSON.parse(text)
+    json = JSON.parse(text) as Json
   } catch (error) {
     throw stateFormat('This saved timebase is not JSON', error)
   }
   if (!isObject(json)) throw stateFormat('A saved timebase is a JSON object')
+  if (countKeys(json) !== keys) {
+    throw stateFormat('This saved timebase has a field twice, of which nobody can say which counts')
+  }
   return json
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+function isObject<T>(value: T): value is T & Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function refuseUnknown(json: object, known: readonly string[], path: string): void {
   for (const key of Object.keys(json)) {
-    if (!known.includes(key)) throw stateFormat(`The field "${path}${key}" is not known`)
+    if (!known.includes(key)) throw stateFormat(`The field ${shown(path + key)} is not known`)
   }
 }
 

@@ -2,6 +2,7 @@ import { NO_REGISTER, OneRegBatch } from './batch.ts'
 import { KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Guest } from './guest.ts'
+import { repeatInterrupted } from './interrupted.ts'
 import { registers } from './registers.ts'
 
 // A guest stands still while this runs, and it may have a thousand vCPUs: registers are kept in
@@ -130,7 +131,10 @@ export class Timers {
 export function readTimers(guest: Guest): Timers {
   const { kernel, timers } = guest.host
   const columns = timers.before.of(guest)
-  const areComplete = kernel.getOneRegs(columns.batch) === 0
+  const failure = kernel.getOneRegs(columns.batch)
+  const areComplete =
+    failure === 0 ||
+    repeatInterrupted(columns.batch, failure, (batch) => kernel.getOneRegs(batch)) === 0
   if (!areComplete) {
     columns.batch.results.forEach((result, index) => {
       if (result >= 0 || meansAbsent(result)) return

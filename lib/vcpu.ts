@@ -1,10 +1,11 @@
 import { OneRegBatch } from './batch.ts'
 import { BoundRegisters } from './bound-registers.ts'
-import { CallQueue } from './call-queue.ts'
 import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from './checks.ts'
+import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
 import type { Host } from './host.ts'
+import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './interrupted.ts'
 import { registerSize } from './registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
@@ -19,6 +20,10 @@ import {
   takeValue,
   takeValues,
 } from './value.ts'
+import type { Vm } from './vm.ts'
+
+/** @internal */
+export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
 export interface AsyncOptions {
   /**
@@ -47,16 +52,22 @@ export class Vcpu {
    * offset.
    */
   lastLoad: { readonly offset: bigint; readonly roundingTicks: bigint } | undefined
-  readonly #calls = new CallQueue()
-  readonly #release: (() => void) | undefined
-  #fd: number | undefined
+  /** @internal Kept, or it would be collected and closed, and its vCPUs with it. */
+  declare readonly vm: Vm | undefined
+  /** @internal */
+  declare readonly descriptor: Descriptor
 
   /** @internal Made by {@link Vm.createVcpu}, which owns it, or {@link Host.vcpu}, which borrows it. */
-  constructor(host: Host, fd: number, id: number, release?: () => void) {
+  constructor(host: Host, fd: number, id: number, owner?: { vm: Vm; parent: Descriptor }) {
     this.host = host
     this.id = id
-    this.#fd = fd
-    this.#release = release
+    this.vm = owner?.vm
+    this.descriptor = new Descriptor(
+      this,
+      `vCPU ${id}`,
+      fd,
+      owner && { kernel: host.kernel, file: 'anon_inode:kvm-vcpu', parent: owner.parent },
+    )
   }
 
   /**
@@ -70,9 +81,10 @@ export class Vcpu {
 
   /** @internal The descriptor, as {@link fd}, for those who only want the error. */
   checkOpen(): number {
-    if (this.#fd === undefined) throw closed(`vCPU ${this.id}`)
+    const { fd } = this.descriptor
+    if (fd === undefined) throw closed(`vCPU ${this.id}`)
     if (this.host.closed) throw closed('The host')
-    return this.#fd
+    return fd
   }
 
   /**
@@ -86,11 +98,11 @@ export class Vcpu {
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
     const result = kernel.getOneRegs(one.batch)
-    if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
+    if (result < 0) this.#settle(one.batch, result, 'KVM_GET_ONE_REG', [name])
     // Nearly all are of 64 bits.
-    const value = one.width === 64 ? one.batch.get64(0) : takeValue(one.batch, 0, one.width)
+    const value = one.width === 64 ? (one.word[0] ?? 0n) : takeValue(one.batch, 0, one.width)
     return value as RegisterValue<N>
   }
 
@@ -103,10 +115,10 @@ export class Vcpu {
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
     putChecked(one.batch, 0, name, value, one.width)
     const result = kernel.setOneRegs(one.batch)
-    if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
+    if (result < 0) this.#settle(one.batch, result, 'KVM_SET_ONE_REG', [name])
   }
 
   /**
@@ -116,8 +128,10 @@ export class Vcpu {
    */
   has(name: RegisterName): boolean {
     const { one, kernel } = this.host
-    if (one.vcpu !== this || one.name !== name) one.select(this, name)
-    const result = kernel.getOneRegs(one.batch)
+    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
+    const result = repeatInterrupted(one.batch, kernel.getOneRegs(one.batch), (batch) =>
+      kernel.getOneRegs(batch),
+    )
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
@@ -134,7 +148,8 @@ export class Vcpu {
   getRaw(id: bigint): Uint8Array {
     const fd = this.fd
     const value = new Uint8Array(registerSize(checkU64('id', id)))
-    const result = this.host.kernel.getOneReg(fd, id, value)
+    const { kernel } = this.host
+    const result = uninterrupted(() => kernel.getOneReg(fd, id, value))
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', hexadecimal(id))
     return value
   }
@@ -149,7 +164,8 @@ export class Vcpu {
   setRaw(id: bigint, bytes: Uint8Array): void {
     const fd = this.fd
     checkBytes('bytes', bytes, registerSize(checkU64('id', id)))
-    const result = this.host.kernel.setOneReg(fd, id, bytes)
+    const { kernel } = this.host
+    const result = uninterrupted(() => kernel.setOneReg(fd, id, bytes))
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', hexadecimal(id))
   }
 
@@ -162,8 +178,8 @@ export class Vcpu {
     const batch = this.host.scratch.batch(checkNames(names).length)
     putNames(batch, names)
     batch.fds.fill(this.fd)
-    this.host.kernel.getOneRegs(batch)
-    this.#checkAll(batch, 'KVM_GET_ONE_REG', names)
+    const result = this.host.kernel.getOneRegs(batch)
+    if (result < 0) this.#settle(batch, result, 'KVM_GET_ONE_REG', names)
     return takeValues(batch, names)
   }
 
@@ -171,15 +187,15 @@ export class Vcpu {
    * Many registers in one crossing into the kernel, in the order in which they are given. All values
    * are checked before the first is written.
    *
-   * @throws KvmError for the first that could not be written; the others were
+   * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(values: RegisterValues): void {
     const entries = checkValues(values)
     const batch = this.host.scratch.batch(entries.length)
     putEntries(batch, entries)
     batch.fds.fill(this.fd)
-    this.host.kernel.setOneRegs(batch)
-    this.#checkAll(batch, 'KVM_SET_ONE_REG', namesOf(entries))
+    const result = this.host.kernel.setOneRegs(batch)
+    if (result < 0) this.#settle(batch, result, 'KVM_SET_ONE_REG', namesOf(entries))
   }
 
   /**
@@ -240,7 +256,7 @@ export class Vcpu {
    * Every register of the table that this vCPU lets be read. POWER has no KVM_GET_REG_LIST, so it is
    * found by asking; what the kernel does not know is remembered for the host's other vCPUs.
    *
-   * @throws KvmError for an error that does not say that a register is absent
+   * @throws KvmError for an error that does not say that a register is absent, or if none can be read
    */
   snapshot(): RegisterValues {
     return readSnapshot(this)
@@ -252,7 +268,8 @@ export class Vcpu {
    *
    * @returns the registers that this kernel would not take and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
-   * @throws KvmError for an error that does not say that a register is absent or its value refused
+   * @throws RestoreIncompleteError for an error that does not say that a register is absent or its
+   *   value refused: it lists the registers that were not written; all others were
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
     return writeSnapshot(this, snapshot, options)
@@ -264,11 +281,8 @@ export class Vcpu {
    * begun keeps the descriptor open until it ends.
    */
   close(): void {
-    if (this.#fd === undefined) return
-    // Forgotten before it is closed: the number may be another file's the moment after.
-    this.#fd = undefined
     this.host.one.forget()
-    this.#calls.whenIdle(() => this.#release?.())
+    this.descriptor.close()
   }
 
   [Symbol.dispose](): void {
@@ -277,22 +291,38 @@ export class Vcpu {
 
   async #offThread(
     batch: OneRegBatch,
-    operation: 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG',
+    operation: OneRegOperation,
     options: AsyncOptions,
   ): Promise<void> {
     const signal = checkAsyncOptions(options)
     this.checkOpen()
     const { kernel } = this.host
-    const result = await this.#calls.add(() => {
+    const result = await this.descriptor.calls.add(() => {
       batch.fds.fill(this.fd)
-      return operation === 'KVM_GET_ONE_REG'
-        ? kernel.getOneRegsAsync(batch)
-        : kernel.setOneRegsAsync(batch)
+      return uninterruptedAsync(batch, (batch) =>
+        operation === 'KVM_GET_ONE_REG'
+          ? kernel.getOneRegsAsync(batch)
+          : kernel.setOneRegsAsync(batch),
+      )
     }, signal)
     if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: this.id })
   }
 
-  #checkAll(batch: OneRegBatch, operation: string, names: readonly string[]): void {
+  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
+  #settle(
+    batch: OneRegBatch,
+    failure: number,
+    operation: OneRegOperation,
+    names: readonly string[],
+  ): void {
+    const { kernel } = this.host
+    repeatInterrupted(batch, failure, (batch) =>
+      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
+    )
+    this.#checkAll(batch, operation, names)
+  }
+
+  #checkAll(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
     names.forEach((name, index) => {
       const result = batch.results[index] ?? 0
       if (result < 0) throw this.#failed(result, operation, name)

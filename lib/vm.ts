@@ -1,4 +1,5 @@
 import { checkInteger } from './checks.ts'
+import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from './errors.ts'
 import type { Host } from './host.ts'
 import { Vcpu } from './vcpu.ts'
@@ -6,15 +7,17 @@ import { Vcpu } from './vcpu.ts'
 /** A virtual machine, made by {@link Host.createVm}. It owns its vCPUs. */
 export class Vm {
   readonly host: Host
-  readonly #vcpus = new Set<Vcpu>()
-  readonly #closed: () => void
-  #fd: number | undefined
+  readonly #descriptor: Descriptor
 
   /** @internal */
-  constructor(host: Host, fd: number, onClosed: () => void) {
+  constructor(host: Host, fd: number, parent: Descriptor) {
     this.host = host
-    this.#fd = fd
-    this.#closed = onClosed
+    const { kernel } = host
+    this.#descriptor = new Descriptor(this, 'a VM', fd, {
+      kernel,
+      file: 'anon_inode:kvm-vm',
+      parent,
+    })
   }
 
   /**
@@ -23,8 +26,9 @@ export class Vm {
    * @throws OneRegError ERR_KVM_CLOSED
    */
   get fd(): number {
-    if (this.#fd === undefined) throw closed('The VM')
-    return this.#fd
+    const { fd } = this.#descriptor
+    if (fd === undefined) throw closed('The VM')
+    return fd
   }
 
   /**
@@ -36,22 +40,13 @@ export class Vm {
   createVcpu(id: number): Vcpu {
     const fd = this.host.kernel.createVcpu(this.fd, checkInteger('id', id))
     if (fd < 0) throw new KvmError(fd, { operation: 'KVM_CREATE_VCPU', vcpu: id })
-    const vcpu = new Vcpu(this.host, fd, id, () => {
-      this.#vcpus.delete(vcpu)
-      this.host.kernel.close(fd)
-    })
-    this.#vcpus.add(vcpu)
-    return vcpu
+    return new Vcpu(this.host, fd, id, { vm: this, parent: this.#descriptor })
   }
 
   /** Closes the vCPUs and the VM; the kernel then frees the guest. Closing twice does nothing. */
   close(): void {
-    for (const vcpu of this.#vcpus) vcpu.close()
-    const fd = this.#fd
-    if (fd === undefined) return
-    this.#fd = undefined
-    this.#closed()
-    this.host.kernel.close(fd)
+    this.host.one.forget()
+    this.#descriptor.close()
   }
 
   [Symbol.dispose](): void {

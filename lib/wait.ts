@@ -1,21 +1,35 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import { OneRegError } from './errors.ts'
 import type { Host } from './host.ts'
 
 /** Timers are late by a millisecond or two, so the rest is waited for by asking the clock. */
 const TIMER_MARGIN_MS = 4
 
+/** After so long the clock is asked again at least, as it may have been set back. */
+const LONGEST_TIMER_MS = 1_000
+
 /** The last stretch, for which nothing else is done. */
 const SPIN_MS = 1
+
+/** By how much longer than it should take the timebase is waited for, on a machine that is busy. */
+const PATIENCE_MS = 10_000
 
 /**
  * Waits until a host's timebase has reached a value, to within the time that it takes to read it. The
  * event loop is not held up for longer than a millisecond.
+ *
+ * @throws OneRegError ERR_TIMEBASE_NOT_REACHED if the timebase stands still or goes back, or can no
+ *   longer be read
  */
 export async function waitForTimebase(host: Host, timebase: bigint): Promise<void> {
   const frequency = Number(host.timebaseFrequency)
-  const leftMs = () => (Number(BigInt.asIntN(64, timebase - host.timebase())) * 1000) / frequency
-  for (let left = leftMs(); left > 0; left = leftMs()) {
-    if (left > TIMER_MARGIN_MS) await setTimeout(left - TIMER_MARGIN_MS)
+  const leftMs = () =>
+    (Number(BigInt.asIntN(64, timebase - read(host, timebase))) * 1000) / frequency
+  let left = leftMs()
+  const limit = performance.now() + left + PATIENCE_MS
+  for (; left > 0; left = leftMs()) {
+    if (performance.now() > limit) throw notReached(timebase, `it is ${left} ms behind`)
+    if (left > TIMER_MARGIN_MS) await setTimeout(Math.min(left - TIMER_MARGIN_MS, LONGEST_TIMER_MS))
     else if (left > SPIN_MS) await setImmediate()
     else if (!spin(host, timebase)) await setImmediate()
   }
@@ -25,7 +39,24 @@ export async function waitForTimebase(host: Host, timebase: bigint): Promise<voi
 function spin(host: Host, timebase: bigint): boolean {
   const end = performance.now() + SPIN_MS
   while (performance.now() < end) {
-    if (BigInt.asIntN(64, timebase - host.timebase()) <= 0n) return true
+    if (BigInt.asIntN(64, timebase - read(host, timebase)) <= 0n) return true
   }
   return false
+}
+
+function read(host: Host, wanted: bigint): bigint {
+  try {
+    return host.timebase()
+  } catch (error) {
+    if (host.closed) throw error
+    throw notReached(wanted, (error as Error).message, error)
+  }
+}
+
+function notReached(timebase: bigint, problem: string, cause?: unknown): OneRegError {
+  return new OneRegError(
+    'ERR_TIMEBASE_NOT_REACHED',
+    `The guest's timebase is loaded on all vCPUs for the instant at which the host's reads ${timebase}, which it did not come to in time: ${problem}. Do not run the guest before that instant`,
+    cause === undefined ? {} : { cause },
+  )
 }

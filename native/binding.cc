@@ -12,6 +12,7 @@
 #include "binding_async.h"
 #include "binding_hot.h"
 #include "kvm.h"
+#include "open_files.h"
 #include "timebase.h"
 
 namespace {
@@ -21,6 +22,7 @@ using kvm_ppc::BatchSize;
 using kvm_ppc::BoundBatches;
 using kvm_ppc::BoundWords;
 using kvm_ppc::kEntrySize;
+using kvm_ppc::OpenFiles;
 using kvm_ppc::RegisterSize;
 
 // A batch of 2^20 entries: 200 guests of 1024 vCPUs.
@@ -85,6 +87,17 @@ Span<T> Array(const Napi::CallbackInfo& info, size_t index, const char* name,
   return {static_cast<T*>(data), length};
 }
 
+// What the functions of one environment share.
+struct Shared {
+  std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>();
+  std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
+  std::shared_ptr<kvm_ppc::Background> background;
+};
+
+Shared& SharedOf(const Napi::CallbackInfo& info) {
+  return *static_cast<Shared*>(info.Data());
+}
+
 Napi::Value Open(const Napi::CallbackInfo& info) {
   CheckCount(info, 1);
   if (!info[0].IsString()) throw WrongType(info.Env(), "path must be a string");
@@ -92,21 +105,31 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   if (path.find('\0') != std::string::npos) {
     throw OutOfRange(info.Env(), "path must be free of null bytes");
   }
-  return Napi::Number::New(info.Env(), kvm_ppc::Open(path.c_str()));
+  return Napi::Number::New(info.Env(), SharedOf(info).files->Opened(kvm_ppc::Open(path.c_str())));
 }
 
 Napi::Value Close(const Napi::CallbackInfo& info) {
   CheckCount(info, 1);
-  return Napi::Number::New(info.Env(), kvm_ppc::Close(Integer(info, 0, "fd")));
+  const int fd = Integer(info, 0, "fd");
+  SharedOf(info).files->Forget(fd);
+  return Napi::Number::New(info.Env(), kvm_ppc::Close(fd));
 }
 
 // The calls that take a file descriptor and a number.
-template <int (*call)(int, unsigned long)>
-Napi::Value OnFd(const Napi::CallbackInfo& info) {
+int OnFd(const Napi::CallbackInfo& info, int (*call)(int, unsigned long)) {
   CheckCount(info, 2);
   const int fd = Integer(info, 0, "fd");
   const int32_t argument = Integer(info, 1, "the second argument");
-  return Napi::Number::New(info.Env(), call(fd, static_cast<unsigned long>(argument)));
+  return call(fd, static_cast<unsigned long>(argument));
+}
+
+Napi::Value CheckExtension(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), OnFd(info, kvm_ppc::CheckExtension));
+}
+
+template <int (*call)(int, unsigned long)>
+Napi::Value Create(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), SharedOf(info).files->Opened(OnFd(info, call)));
 }
 
 template <typename Call>
@@ -166,16 +189,6 @@ napi_ref Reference(Napi::Value value) {
   const napi_status status = napi_create_reference(value.Env(), value, 1, &reference);
   NAPI_THROW_IF_FAILED(value.Env(), status, nullptr);
   return reference;
-}
-
-// What the functions of one environment share.
-struct Shared {
-  std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
-  std::shared_ptr<kvm_ppc::Background> background;
-};
-
-Shared& SharedOf(const Napi::CallbackInfo& info) {
-  return *static_cast<Shared*>(info.Data());
 }
 
 // Deletes the data when the object goes, and lets go of the memory.
@@ -249,16 +262,16 @@ Napi::Value OffThread(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* shared = new Shared;
-  shared->background = kvm_ppc::MakeBackground(env);
+  shared->background = kvm_ppc::MakeBackground(env, shared->files);
   env.AddCleanupHook([shared] { delete shared; });
   const auto add = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, call, name, shared));
   };
   add("open", Open);
   add("close", Close);
-  add("checkExtension", OnFd<kvm_ppc::CheckExtension>);
-  add("createVm", OnFd<kvm_ppc::CreateVm>);
-  add("createVcpu", OnFd<kvm_ppc::CreateVcpu>);
+  add("checkExtension", CheckExtension);
+  add("createVm", Create<kvm_ppc::CreateVm>);
+  add("createVcpu", Create<kvm_ppc::CreateVcpu>);
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
   add("clockState", ClockState);

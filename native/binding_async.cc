@@ -1,8 +1,11 @@
 #include "binding_async.h"
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "background.h"
@@ -14,31 +17,48 @@ namespace {
 
 struct Job {
   Job(Napi::TypedArray typed_array, const Batch& original)
-      : deferred(Napi::Promise::Deferred::New(typed_array.Env())),
-        memory(Napi::Persistent(typed_array.As<Napi::Object>())),
+      : memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
-        copy(original.data, original.data + BatchSize(original.count)) {}
-
-  // On the JavaScript thread.
-  void Finish() {
-    const size_t values = target.count * kMaxRegisterSize;
-    const size_t results = target.count * (kEntrySize - sizeof(int32_t));
-    std::memcpy(target.data, copy.data(), values);
-    std::memcpy(target.data + results, copy.data() + results, target.count * sizeof(int32_t));
-    deferred.Resolve(Napi::Number::New(deferred.Env(), 0));
+        copy(new (std::nothrow) uint8_t[BatchSize(original.count)]) {
+    if (copy) std::memcpy(copy.get(), original.data, BatchSize(original.count));
   }
 
-  Napi::Promise::Deferred deferred;
+  Napi::Value Promise(Napi::Env env) {
+    napi_value promise;
+    NAPI_THROW_IF_FAILED(env, napi_create_promise(env, &deferred, &promise), Napi::Value());
+    return {env, promise};
+  }
+
+  // It fails only in a worker that is being ended: nobody waits there, and to throw would be a
+  // crash.
+  void Resolve(napi_env env, int result) const {
+    napi_value value;
+    if (napi_create_int32(env, result, &value) == napi_ok) {
+      napi_resolve_deferred(env, deferred, value);
+    }
+  }
+
+  // On the JavaScript thread.
+  void Finish(napi_env env) {
+    const size_t values = target.count * kMaxRegisterSize;
+    const size_t results = target.count * (kEntrySize - sizeof(int32_t));
+    std::memcpy(target.data, copy.get(), values);
+    std::memcpy(target.data + results, copy.get() + results, target.count * sizeof(int32_t));
+    Resolve(env, 0);
+  }
+
+  napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
-  std::vector<uint8_t> copy;
+  // Null if there is no memory for it: a batch may be of 32 MiB.
+  std::unique_ptr<uint8_t[]> copy;
 };
 
 }  // namespace
 
 class Background : public std::enable_shared_from_this<Background> {
  public:
-  explicit Background(Napi::Env env) {
+  Background(Napi::Env env, std::shared_ptr<OpenFiles> files) : files_(std::move(files)) {
     const auto name = Napi::String::New(env, "kvm-ppc-onereg");
     napi_status status = napi_create_threadsafe_function(
         env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
@@ -60,14 +80,15 @@ class Background : public std::enable_shared_from_this<Background> {
     done_.clear();
   }
 
-  void Start(Napi::Env env, std::unique_ptr<Job> job, int (*call)(const Batch&)) {
+  void Start(napi_env env, std::unique_ptr<Job> job, int (*call)(const Batch&)) {
     Job* started = job.get();
-    const int result = RunInBackground([self = shared_from_this(), started, call] {
-      call({started->copy.data(), started->target.count});
+    const auto work = [self = shared_from_this(), started, call] {
+      call({started->copy.get(), started->target.count});
       self->Done(started);
-    });
+    };
+    const int result = job->copy ? RunInBackground(work) : -ENOMEM;
     if (result < 0) {
-      job->deferred.Resolve(Napi::Number::New(env, result));
+      job->Resolve(env, result);
       return;
     }
     job.release();
@@ -96,7 +117,7 @@ class Background : public std::enable_shared_from_this<Background> {
     const Napi::HandleScope scope(env);
     for (Job* job : done) {
       const std::unique_ptr<Job> owned(job);
-      owned->Finish();
+      owned->Finish(env);
       if (--in_flight_ == 0) napi_unref_threadsafe_function(env, wake_);
     }
   }
@@ -107,6 +128,8 @@ class Background : public std::enable_shared_from_this<Background> {
     delete job;
   }
 
+  // Only kept: were they closed under a call, it could go on with another's file of that number.
+  const std::shared_ptr<OpenFiles> files_;
   std::mutex mutex_;
   bool ended_ = false;
   std::vector<Job*> done_;
@@ -114,8 +137,8 @@ class Background : public std::enable_shared_from_this<Background> {
   napi_threadsafe_function wake_ = nullptr;
 };
 
-std::shared_ptr<Background> MakeBackground(Napi::Env env) {
-  auto background = std::make_shared<Background>(env);
+std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files) {
+  auto background = std::make_shared<Background>(env, std::move(files));
   // After the thread-safe function, so that it runs before that function's own.
   env.AddCleanupHook([background] { background->End(); });
   return background;
@@ -124,7 +147,7 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env) {
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
                          const Batch& batch, int (*call)(const Batch&)) {
   auto job = std::make_unique<Job>(memory, batch);
-  const Napi::Promise promise = job->deferred.Promise();
+  const Napi::Value promise = job->Promise(memory.Env());
   background->Start(memory.Env(), std::move(job), call);
   return promise;
 }

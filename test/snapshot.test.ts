@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { KvmError, OneRegError } from '../lib/errors.ts'
+import { KvmError, OneRegError, RestoreIncompleteError } from '../lib/errors.ts'
 import { registerNames, registers } from '../lib/registers.ts'
 import type { RegisterName, RegisterValues } from '../lib/registers.ts'
 import { SoftwareKernel } from '../lib/software.ts'
@@ -134,6 +134,19 @@ describe('which registers there are', () => {
     expect(asked).not.toContain(registers.MAS0.id)
   })
 
+  it('is not learned from a file that is no vCPU, of which there is no snapshot', () => {
+    const { kernel, host, vcpus } = side()
+    const [lent, other] = vcpus.map(({ fd, id }) => host.vcpu(fd, id))
+    const fd = lent?.fd ?? -1
+    // The monitor that it belongs to closes it, and the number is another file's.
+    kernel.close(fd)
+    expect(kernel.open('/dev/kvm')).toBe(fd)
+    const error = caught(KvmError, () => lent?.snapshot())
+    expect(error).toMatchObject({ code: 'EINVAL', operation: 'KVM_GET_ONE_REG', vcpu: 0 })
+    expect(error.message).toContain('the descriptor is not a vCPU')
+    expect(namesIn(other?.snapshot() ?? {})).toHaveLength(168)
+  })
+
   it.each(['ENXIO', 'ENOENT', 'EPERM', 'EOPNOTSUPP'] as const)('is not settled by %s', (errno) => {
     const { kernel, vcpus } = side()
     kernel.fail({ errno, register: 'DAR' })
@@ -142,7 +155,7 @@ describe('which registers there are', () => {
     expect(withIt).toHaveProperty('DAR')
   })
 
-  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF', 'EFAULT'] as const)(
+  it.each(['EIO', 'EAGAIN', 'ENOMEM', 'EBADF', 'EFAULT'] as const)(
     'is not settled by %s, which fails the snapshot',
     (errno) => {
       const { kernel, vcpus } = side()
@@ -350,15 +363,17 @@ describe('what a kernel would not take', () => {
     ])
   })
 
-  it.each(['EIO', 'EINTR', 'ENOMEM', 'EBADF'] as const)('is another thing than %s', (errno) => {
+  it.each(['EIO', 'EAGAIN', 'ENOMEM', 'EBADF'] as const)('is another thing than %s', (errno) => {
     const { kernel, vcpus } = side()
     kernel.fail({ errno, register: 'DAR' })
-    const error = caught(KvmError, () => vcpus[1]?.restore({ DAR: 1n, DSISR: 2 }))
+    const error = caught(RestoreIncompleteError, () => vcpus[1]?.restore({ DAR: 1n, DSISR: 2 }))
     expect(error).toMatchObject({
-      code: errno,
-      operation: 'KVM_SET_ONE_REG',
-      register: 'DAR',
+      code: 'ERR_RESTORE_INCOMPLETE',
       vcpu: 1,
+      failed: [{ register: 'DAR', code: errno }],
+      refused: [],
+      message: `Not all registers were written to vCPU 1: DAR (${errno}); the others were`,
+      cause: { code: errno, operation: 'KVM_SET_ONE_REG', register: 'DAR', vcpu: 1 },
     })
   })
 })

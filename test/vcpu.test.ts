@@ -354,7 +354,7 @@ describe('has', () => {
     },
   )
 
-  it.each(['EIO', 'EBADF', 'ENOTTY', 'EFAULT', 'EINTR', 'ENOMEM'] as const)(
+  it.each(['EIO', 'EBADF', 'ENOTTY', 'EFAULT', 'EAGAIN', 'ENOMEM'] as const)(
     'throws for %s, which says nothing of the register',
     (errno) => {
       kernel.fail({ errno })

@@ -1,16 +1,15 @@
 import { OneRegError } from '../errors.ts'
-import { parseTimebase } from '../state.ts'
+import { parseTimebase, STATE_TEXT_LIMIT } from '../state.ts'
 import { cpu, cpuTimebase, decode, readQemuStream, spapr, timebase } from '../vmstate/index.ts'
 import { wrapperHint } from '../vmstate/stream/wrappers.ts'
 import { streamText } from './decode-stream.ts'
 import { openInput, readAll } from './input.ts'
 import type { Input } from './input.ts'
-import { grouped, json, timeOfDay } from './print.ts'
+import { grouped, json, printable, timeOfDay } from './print.ts'
 import { indent, stateLines } from './tree.ts'
 
-/** The largest blob and the largest saved timebase that are read. */
+/** The largest blob that is read, in bytes. */
 const BLOB_LIMIT = 64 * 1024 * 1024
-const JSON_LIMIT = 1024 * 1024
 
 /** What `--format` can name, and the versions to try: nothing in the bytes says which it is. */
 const formats = {
@@ -34,7 +33,7 @@ export interface DecodeCommandOptions {
 /** `decode`: what a file holds, which may be a migration stream, the bytes of one VMState, or a saved timebase. */
 export async function decodeFile(file: string, options: DecodeCommandOptions): Promise<number> {
   const input = await openInput(file)
-  console.log(await decoded(input, options))
+  console.log(printable(await decoded(input, options)))
   return 0
 }
 
@@ -49,7 +48,7 @@ async function decoded(input: Input, options: DecodeCommandOptions): Promise<str
       : streamText(stream, all)
   }
   if (start.trimStart().startsWith('{')) {
-    return decodedState((await readAll(input, JSON_LIMIT)).toString(), options)
+    return decodedState((await readAll(input, STATE_TEXT_LIMIT)).toString(), options)
   }
   throw new OneRegError(
     'ERR_VMSTATE_FORMAT',

@@ -1,3 +1,4 @@
+import { VmstateError } from '../errors.ts'
 import { outputWidth, pad, visibleLength, wrap } from './terminal.ts'
 
 /** How the command line writes numbers and tables. */
@@ -35,14 +36,29 @@ export function timeOfDay(ns: bigint): string {
   return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
 }
 
+/** The length of the longest. Not Math.max with arguments: a file can have more names than a call. */
+export function widest(texts: readonly string[]): number {
+  return texts.reduce((width, text) => Math.max(width, visibleLength(text)), 0)
+}
+
+/**
+ * Text in which nothing but newlines controls the terminal: what a file calls its fields may be meant
+ * to. In JSON the escapes stand for the same characters.
+ */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- that is what it is about
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
+    const code = character.charCodeAt(0)
+    return `\\u${code.toString(16).padStart(4, '0')}`
+  })
+}
+
 /** A last column that is narrower than this is not worth wrapping. */
 const MIN_WRAPPED = 24
 
 /** Rows of cells in columns; the last is wrapped where the terminal ends. */
 export function table(rows: readonly (readonly string[])[], width = outputWidth()): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => visibleLength(row[column] ?? ''))),
-  )
+  const widths = (rows[0] ?? []).map((_, column) => widest(rows.map((row) => row[column] ?? '')))
   const before = widths.slice(0, -1).reduce((sum, column) => sum + column + GAP.length, 0)
   const room = width - before < MIN_WRAPPED ? Infinity : width - before
   return rows
@@ -57,16 +73,35 @@ export function table(rows: readonly (readonly string[])[], width = outputWidth(
     .join('\n')
 }
 
+/**
+ * Numbers in arrays that are written as JSON: those of 2048 vCPUs have about 2.5 million. Each takes up
+ * to 40 characters, and JavaScript has no strings of more than 2^29.
+ */
+const NUMBERS_LIMIT = 1 << 22
+
 /** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal, other typed arrays are arrays. */
 export function json(value: unknown): string {
+  let numbers = 0
+  const writable = (held: unknown): unknown => {
+    if (typeof held === 'bigint') return held.toString()
+    if (held instanceof Uint8Array) return Buffer.from(held).toString('hex')
+    if (!ArrayBuffer.isView(held)) return held
+    const elements = held as unknown as ArrayLike<number | bigint>
+    numbers += elements.length
+    if (numbers > NUMBERS_LIMIT) {
+      throw new VmstateError(
+        'ERR_VMSTATE_LIMIT',
+        `It has more than ${NUMBERS_LIMIT} numbers in arrays, too many for JSON`,
+      )
+    }
+    return Array.from(elements)
+  }
+  // Of an object the parts are seen to, since a part that is a Buffer would be asked for its own idea of
+  // JSON before it comes here by itself: an array of as many numbers as it has bytes.
+  const replacer = (_key: string, held: unknown): unknown => {
+    if (typeof held !== 'object' || held === null) return held
+    if (Array.isArray(held)) return held.map(writable)
+    return Object.fromEntries(Object.entries(held).map(([name, part]) => [name, writable(part)]))
+  }
   return JSON.stringify(value, replacer, 2)
-}
-
-function replacer(this: Readonly<Record<string, unknown>>, key: string, held: unknown): unknown {
-  if (typeof held === 'bigint') return held.toString()
-  // A Buffer has been made into another object at this point.
-  const original = this[key]
-  if (original instanceof Uint8Array) return Buffer.from(original).toString('hex')
-  if (ArrayBuffer.isView(original)) return [...(original as unknown as Iterable<number | bigint>)]
-  return held
 }

@@ -7,6 +7,7 @@ import { demo } from './demo.ts'
 import { commandDetails, environment, exitStatus, firstSteps, jsonNote, overview } from './help.ts'
 import type { Row } from './help.ts'
 import { info } from './info.ts'
+import { printable } from './print.ts'
 import { listRegisters } from './registers.ts'
 import { paragraph, textWidth } from './terminal.ts'
 
@@ -33,7 +34,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return status
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE
-    console.error(`kvm-ppc-onereg: ${error instanceof Error ? error.message : String(error)}`)
+    const message = error instanceof Error ? error.message : String(error)
+    console.error(`kvm-ppc-onereg: ${printable(message)}`)
     return EXIT_FAILED
   }
 }

@@ -1,4 +1,5 @@
 import type { QemuStruct, QemuValue } from '../vmstate/stream/types.ts'
+import { widest } from './print.ts'
 
 /** How much of bytes, and of arrays, is printed. */
 const SHOWN_BYTES = 32
@@ -20,7 +21,7 @@ export function structLines({ fields, subsections }: Omit<QemuStruct, 'name'>): 
 
 /** The same for values by name, whatever they are. */
 export function stateLines(state: State): string[] {
-  const width = Math.max(0, ...Object.keys(state).map((name) => name.length))
+  const width = widest(Object.keys(state))
   return Object.entries(state).flatMap(([name, value]) => {
     if (isStruct(value)) return [name, ...indent(structLines(value))]
     if (isArrayOfObjects(value)) return arrayLines(name, value)
@@ -56,8 +57,9 @@ function valueText(value: unknown): string {
     return left > 0 ? `${digits}… ${left} bytes more` : digits
   }
   if (Array.isArray(value) || ArrayBuffer.isView(value)) {
-    const elements = [...(value as unknown as Iterable<QemuValue>)]
-    const texts = elements.slice(0, SHOWN_ELEMENTS).map(valueText)
+    const elements = value as unknown as ArrayLike<QemuValue>
+    const shown = Math.min(elements.length, SHOWN_ELEMENTS)
+    const texts = Array.from({ length: shown }, (_, index) => valueText(elements[index]))
     const left = elements.length - SHOWN_ELEMENTS
     return left > 0 ? `${texts.join(' ')} … ${left} more` : texts.join(' ')
   }

@@ -180,7 +180,7 @@ describe('info', () => {
     expect(stdout).toMatch(/^ok +KVM_CAP_ONE_REG +yes/m)
     expect(stdout).toMatch(/^FAIL +TB_OFFSET +missing\n +to do: /m)
     expect(stdout).toMatch(
-      /cannot move guest timebases\. Failed: processor, frequency, TB_OFFSET\.\n$/,
+      /cannot move guest timebases\. Failed: processor, frequency, TB_OFFSET, registers\.\n$/,
     )
   })
 })

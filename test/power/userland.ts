@@ -5,7 +5,7 @@ import { pack } from './image.ts'
 import { Archive } from './packages.ts'
 import { stage } from './progress.ts'
 
-const packages = ['nodejs', 'busybox-static', 'libstdc++6']
+const packages = ['nodejs', 'busybox-static', 'libstdc++6', 'strace']
 
 /** Most of a userland's 150 MB that Node does without; less is faster to boot. */
 const unused = [
@@ -19,7 +19,7 @@ const unused = [
   'usr/share/nodejs/corepack',
 ]
 
-/** The archive with Node and busybox; the same for every kernel. */
+/** The archive with Node, busybox and strace; the same for every kernel. */
 export async function userlandArchive(): Promise<string> {
   const key = await keyOf({ files: [import.meta.filename] })
   const entry = await cached(`userland-${key}`, async (directory) => {

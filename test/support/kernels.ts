@@ -1,9 +1,10 @@
 import { NO_REGISTER, OneRegBatch } from '../../lib/batch.ts'
+import type { Operation } from '../../lib/faults.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/software.ts'
 import type { SoftwareKernelOptions } from '../../lib/software.ts'
-import type { Operation } from '../../lib/software/faults.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { PERIOD } from './hostPair.ts'
 
 /** One call to the kernel, and what it was for. */
@@ -15,8 +16,8 @@ export interface Call {
 
 const nameOf = new Map(registerNames.map((name) => [registers[name].id, name]))
 
-/** A kernel that keeps a list of the calls that moving a timebase makes. */
-export class RecordingKernel extends SoftwareKernel {
+/** Lets calls fail, and keeps a list of those that saving and moving registers makes. */
+export class RecordingKernel extends FailingKernel {
   readonly log: Call[] = []
   /** Which calls of the list failed. */
   readonly failed: number[] = []
@@ -62,31 +63,68 @@ export class RecordingKernel extends SoftwareKernel {
   }
 }
 
-/**
- * A kernel that says it has set a register and leaves it at 0, as Linux did with TB_OFFSET on
- * POWER9 DD1 (3d3efb68c19e).
- */
-export class DeafKernel extends SoftwareKernel {
-  readonly #deafTo: bigint
+/** What a call gives: its result, 0 or `-errno`, and the register's value. */
+export interface Answer {
+  readonly result: number
+  readonly value: bigint
+}
 
-  constructor(deafTo: RegisterName, options: SoftwareKernelOptions = {}) {
+/** How a {@link LyingKernel} answers instead of what is true; undefined to tell the truth. */
+export interface Lies {
+  /** KVM_GET_ONE_REG of a register of 64 bits. */
+  readonly get?: (register: RegisterName, truth: Answer, fd: number) => Partial<Answer> | undefined
+  /** KVM_SET_ONE_REG: with a result nothing is done, with a value another is written. */
+  readonly set?: (register: RegisterName, value: bigint, fd: number) => Partial<Answer> | undefined
+}
+
+/** A model that does not always do what it says. */
+export class LyingKernel extends SoftwareKernel {
+  readonly #lies: Lies
+
+  constructor(lies: Lies, options: SoftwareKernelOptions = {}) {
     super(options)
-    this.#deafTo = registers[deafTo].id
+    this.#lies = lies
   }
 
-  override setOneReg(fd: number, id: bigint, value: Uint8Array): number {
-    return super.setOneReg(fd, id, id === this.#deafTo ? new Uint8Array(value.length) : value)
+  override getOneRegs(batch: OneRegBatch): number {
+    super.getOneRegs(batch)
+    for (let index = 0; index < batch.used; index++) {
+      const truth = { result: batch.results[index] ?? 0, value: batch.get64(index) }
+      const name = nameOf.get(batch.ids[index] ?? 0n)
+      const lie = name && this.#lies.get?.(name, truth, batch.fds[index] ?? -1)
+      if (lie?.result !== undefined) batch.results[index] = lie.result
+      if (lie?.value !== undefined) batch.set64(index, lie.value)
+    }
+    return firstFailure(batch)
   }
 
   override setOneRegs(batch: OneRegBatch): number {
-    const heard = new OneRegBatch(batch.count)
-    heard.memory.set(batch.memory)
-    batch.ids.forEach((id, index) => {
-      if (id === this.#deafTo) heard.bytes(index, 16).fill(0)
-    })
-    const result = super.setOneRegs(heard)
-    batch.results.set(heard.results)
-    return result
+    const one = new OneRegBatch(1)
+    for (let index = 0; index < batch.used; index++) {
+      const name = nameOf.get(batch.ids[index] ?? 0n)
+      const lie = name && this.#lies.set?.(name, batch.get64(index), batch.fds[index] ?? -1)
+      one.fds[0] = batch.fds[index] ?? -1
+      one.ids[0] = batch.ids[index] ?? 0n
+      one.values.set(batch.bytes(index, 16))
+      if (lie?.value !== undefined) one.set64(0, lie.value)
+      if (lie?.result === undefined) super.setOneRegs(one)
+      batch.results[index] = lie?.result ?? one.results[0] ?? 0
+    }
+    return firstFailure(batch)
+  }
+}
+
+function firstFailure({ results, used }: OneRegBatch): number {
+  return results.subarray(0, used).find((result) => result < 0) ?? 0
+}
+
+/**
+ * Says that it has set a register and leaves it at 0, as Linux did with TB_OFFSET on POWER9 DD1
+ * (3d3efb68c19e).
+ */
+export class DeafKernel extends LyingKernel {
+  constructor(deafTo: RegisterName, options: SoftwareKernelOptions = {}) {
+    super({ set: (register) => (register === deafTo ? { value: 0n } : undefined) }, options)
   }
 }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'vitest'
@@ -36,6 +37,16 @@ function whatX86KvmLacks(): string | undefined {
     ? undefined
     : 'a /dev/kvm with KVM_CAP_ONE_REG, which x86 has from Linux 6.18 on'
 }
+
+/** What the tests of real descriptors lack here, or undefined: KVM itself, on x86 or POWER. */
+export const kvmLacks = process.arch === 'ppc64' ? addonLacks : x86KvmLacks
+
+/** What the tests that watch system calls lack here, or undefined. */
+export const straceLacks =
+  kvmLacks ??
+  (spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0
+    ? undefined
+    : 'strace, and leave to trace a child: apt-get install strace')
 
 /** What keeps a test that is about other machines than POWER hosts from running here, or undefined. */
 export const otherMachineLacks = process.arch === 'ppc64' ? NO_POWER_HOST : undefined

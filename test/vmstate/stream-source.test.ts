@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
@@ -59,6 +60,13 @@ describe('a source', () => {
     for (const source of sources) {
       expect((await readQemuTimebase(source)).guestTimebase).toBe(GUEST_TIMEBASE)
     }
+  })
+
+  it('may be the path of a pipe', async () => {
+    const path = joinPath(folder, 'pipe')
+    execFileSync('sh', ['-c', 'mkfifo "$1" || busybox mkfifo "$1"', 'sh', path])
+    const [timebase] = await Promise.all([readQemuTimebase(path), writeFile(path, ordinary)])
+    expect(timebase.guestTimebase).toBe(GUEST_TIMEBASE)
   })
 
   it('gives the same in chunks of every size', async () => {

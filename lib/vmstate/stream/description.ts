@@ -1,6 +1,6 @@
+import type { Json } from '../../json.ts'
 import { malformed, overLimit, truncated } from './errors.ts'
 import { parseJson } from './json.ts'
-import type { Json } from './json.ts'
 import { DESCRIPTION_LIMIT, HELD_LIMIT } from './limits.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
 
@@ -87,7 +87,7 @@ function parseDescription(bytes: Buffer, offset: number): DescribedDevice[] {
   return at.array(json['devices'], 'devices').map((device, index) => {
     const path = `devices[${index}]`
     const held = at.object(device, path)
-    const section = at.string(held['name'], `${path}.name`)
+    const section = at.name(held['name'], `${path}.name`)
     const instance = at.integer(held['instance_id'], `${path}.instance_id`)
     return { section, instance, ...parseStruct(held, path, at) }
   })
@@ -105,7 +105,7 @@ function parseStruct(json: Record<string, Json>, path: string, at: Place): Descr
   for (const field of fields) size += field.size * (field.arrayLength ?? 1)
   for (const part of parts) size += subsectionHeader(part.name) + part.size
   return {
-    name: name === undefined ? undefined : at.string(name, `${path}.vmsd_name`),
+    name: name === undefined ? undefined : at.name(name, `${path}.vmsd_name`),
     version: version === undefined ? undefined : at.integer(version, `${path}.version`),
     fields,
     subsections: parts,
@@ -177,6 +177,13 @@ class Place {
   string(value: Json | undefined, path: string): string {
     if (typeof value !== 'string') throw this.wrong(path, 'a string', value)
     return value
+  }
+
+  /** As it stands in a stream, where one byte has its length. */
+  name(value: Json | undefined, path: string): string {
+    const name = this.string(value, path)
+    if (/^[\x20-\x7e]{0,255}$/.test(name)) return name
+    throw this.wrong(path, 'at most 255 printable characters of ASCII', value)
   }
 
   /** u32. */

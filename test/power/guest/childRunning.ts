@@ -45,8 +45,9 @@ async function main(mode: string): Promise<void> {
       })
       await wait(200)
       throw new Error('Something else went wrong')
-    case 'worker':
-      await terminateWorker(vcpu?.fd ?? -1)
+    case 'worker': {
+      const worker = await workerWaiting(vcpu?.fd ?? -1, 'getAsync')
+      await worker.terminate()
       console.log('terminated')
       guest.stop()
       // The worker's call ends now, and it has nobody to tell.
@@ -54,22 +55,49 @@ async function main(mode: string): Promise<void> {
       console.log(String(vcpu?.get('TB_OFFSET')))
       guest.close()
       break
+    }
+    case 'worker get':
+    case 'worker read': {
+      const worker = await workerWaiting(vcpu?.fd ?? -1, mode === 'worker get' ? 'get' : 'read')
+      const terminated = worker.terminate().then(() => {
+        console.log('terminated')
+      })
+      await wait(500)
+      console.log('stopping the guest')
+      guest.stop()
+      await terminated
+      console.log(String(vcpu?.get('TB_OFFSET')))
+      guest.close()
+      break
+    }
+    case 'worker get, exit':
+      await workerWaiting(vcpu?.fd ?? -1, 'get')
+      console.log('exiting')
+      process.exit(0)
   }
 }
 
-async function terminateWorker(fd: number): Promise<void> {
+type Waiting = 'getAsync' | 'get' | 'read'
+
+/** A worker with a call that waits for the guest. */
+async function workerWaiting(fd: number, call: Waiting): Promise<Worker> {
   // In a worker of Node 20, `--import tsx` does nothing.
   const url = JSON.stringify(import.meta.url)
   const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${url}, ${url}))`
-  const worker = new Worker(code, { eval: true, workerData: { fd } })
+  const worker = new Worker(code, { eval: true, workerData: { fd, call } })
   await once(worker, 'message')
-  await worker.terminate()
+  await wait(300)
+  return worker
 }
 
 async function inWorker(): Promise<void> {
   const { parentPort } = await import('node:worker_threads')
-  const { fd } = workerData as { fd: number }
-  void host.vcpu(fd, 0).getAsync('TB_OFFSET')
-  await wait(200)
-  parentPort?.postMessage('in flight')
+  const { fd, call } = workerData as { fd: number; call: Waiting }
+  const vcpu = host.vcpu(fd, 0)
+  const bound = vcpu.bind(['TB_OFFSET'])
+  parentPort?.postMessage('about to wait')
+  if (call === 'getAsync') void vcpu.getAsync('TB_OFFSET')
+  if (call === 'get') vcpu.get('TB_OFFSET')
+  if (call === 'read') bound.read()
+  await wait(1_000_000)
 }

@@ -95,9 +95,19 @@ describe('a vCPU that runs', () => {
   })
 })
 
+/** A signal, so long after the process printed something; SIGKILL follows as long after that. */
+interface Kill {
+  killAfterMs?: number
+  signal?: NodeJS.Signals
+  when?: string
+}
+
 describe('a process with a vCPU that runs', () => {
   /** How it ended, and what it printed until then. */
-  async function run(mode: string, killAfterMs?: number): Promise<string> {
+  async function run(
+    mode: string,
+    { killAfterMs, signal: sent = 'SIGTERM', when = 'waiting' }: Kill = {},
+  ): Promise<string> {
     const program = path.join(import.meta.dirname, 'childRunning.ts')
     const child = spawn(process.execPath, ['--import', 'tsx', program, mode], {
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -106,8 +116,8 @@ describe('a process with a vCPU that runs', () => {
     let printed = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       printed += text
-      if (text.includes('waiting') && killAfterMs !== undefined) {
-        setTimeout(() => child.kill('SIGTERM'), killAfterMs)
+      if (text.includes(when) && killAfterMs !== undefined) {
+        setTimeout(() => child.kill(sent), killAfterMs)
         setTimeout(() => child.kill('SIGKILL'), 2 * killAfterMs)
       }
     })
@@ -116,11 +126,17 @@ describe('a process with a vCPU that runs', () => {
   }
 
   it('is blocked by a synchronous get: no timer fires, and SIGTERM does nothing', async () => {
-    expect(await run('get', 5_000)).toBe('waiting\nSIGKILL')
+    expect(await run('get', { killAfterMs: 5_000 })).toBe('waiting\nSIGKILL')
   })
 
   it('goes on during getAsync', async () => {
-    expect(await run('getAsync', 2_000)).toBe('waiting\na timer fired\nSIGTERM')
+    expect(await run('getAsync', { killAfterMs: 2_000 })).toBe('waiting\na timer fired\nSIGTERM')
+  })
+
+  it('ends by SIGINT during getAsync', async () => {
+    expect(await run('getAsync', { killAfterMs: 2_000, signal: 'SIGINT' })).toBe(
+      'waiting\na timer fired\nSIGINT',
+    )
   })
 
   it('can exit with a call in flight', async () => {
@@ -133,5 +149,17 @@ describe('a process with a vCPU that runs', () => {
 
   it('can terminate a worker with a call in flight, and use the vCPU afterwards', async () => {
     expect(await run('worker')).toBe('waiting\nterminated\n0\n0')
+  })
+  it.each(['get', 'read'])(
+    'goes on while it terminates a worker in a synchronous %s, which ends when the guest stops',
+    async (call) => {
+      expect(await run(`worker ${call}`)).toBe('waiting\nstopping the guest\nterminated\n0\n0')
+    },
+  )
+
+  it('cannot exit, but by a signal, as long as a worker’s synchronous get waits', async () => {
+    expect(await run('worker get, exit', { killAfterMs: 3_000, when: 'exiting' })).toBe(
+      'waiting\nexiting\nSIGTERM',
+    )
   })
 })

@@ -1,8 +1,8 @@
-import { checkInteger, checkObject, checkOptionNames, checkWord } from '../checks.ts'
-import { errnos } from '../errno.ts'
-import type { ErrnoName } from '../errno.ts'
-import type { RegisterName } from '../registers.ts'
-import { lookUp } from '../value.ts'
+import { checkInteger, checkObject, checkOptionNames, checkWord } from './checks.ts'
+import { errnos } from './errno.ts'
+import type { ErrnoName } from './errno.ts'
+import type { RegisterName } from './registers.ts'
+import { lookUp } from './value.ts'
 
 export const operations = [
   'open',
@@ -33,7 +33,7 @@ export interface Fault {
   readonly times?: number
 }
 
-/** The faults that a test has put into a {@link SoftwareKernel}. */
+/** The faults that a test has put into a {@link SoftwareKernel} or a {@link FailingKernel}. */
 export class Faults {
   #pending: {
     errno: number

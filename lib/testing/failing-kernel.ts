@@ -1,0 +1,179 @@
+import { checkBatch, OneRegBatch } from '../batch.ts'
+import { Faults } from '../faults.ts'
+import type { Fault, Operation } from '../faults.ts'
+import type { Kernel } from '../kernel.ts'
+import { registerSize } from '../registers.ts'
+
+const MAX_REGISTER_SIZE = 16
+
+/**
+ * A kernel whose calls fail when a test says so. It wraps any other, also the real one, to which all
+ * calls go that are not to fail:
+ *
+ *     const kernel = new FailingKernel(new NativeKernel())
+ *     const host = new Host(kernel)
+ *     kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', skip: 3 })
+ *
+ * To try a program with a failure at every one of its calls, run it once for {@link calls}, and then
+ * once more for each with `skip`. What the program left behind is read through the wrapped kernel.
+ *
+ * A call that fails is not made; only close(2) is, since on Linux it gives the number back whatever
+ * it returns.
+ */
+export class FailingKernel implements Kernel {
+  /** The kernel that is wrapped: what is asked of it directly never fails by itself and is not counted. */
+  readonly kernel: Kernel
+  readonly #faults = new Faults()
+  #calls = 0
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel
+  }
+
+  get backend(): 'kvm' | 'software' {
+    return this.kernel.backend
+  }
+
+  /**
+   * How many system calls have been asked for so far, those included that failed; a batch counts for
+   * as many as it has entries.
+   */
+  get calls(): number {
+    return this.#calls
+  }
+
+  /**
+   * Lets calls to come fail. Faults add up; each goes away once it has struck often enough.
+   *
+   * @throws TypeError, RangeError for a fault that cannot be
+   */
+  fail(fault: Fault): void {
+    this.#faults.add(fault)
+  }
+
+  /** Takes back what {@link fail} asked for and has not happened yet. */
+  clearFaults(): void {
+    this.#faults.clear()
+  }
+
+  open(path: string): number {
+    return this.#call('open', () => this.kernel.open(path))
+  }
+
+  close(fd: number): number {
+    const fault = this.#strike('close')
+    const result = this.kernel.close(fd)
+    return result < 0 ? result : fault
+  }
+
+  describe(fd: number): string | number {
+    return this.#call('readlink', () => this.kernel.describe(fd))
+  }
+
+  checkExtension(fd: number, extension: number): number {
+    return this.#call('KVM_CHECK_EXTENSION', () => this.kernel.checkExtension(fd, extension))
+  }
+
+  createVm(fd: number, type: number): number {
+    return this.#call('KVM_CREATE_VM', () => this.kernel.createVm(fd, type))
+  }
+
+  createVcpu(fd: number, id: number): number {
+    return this.#call('KVM_CREATE_VCPU', () => this.kernel.createVcpu(fd, id))
+  }
+
+  getOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    return this.#call('KVM_GET_ONE_REG', () => this.kernel.getOneReg(fd, id, value), id)
+  }
+
+  setOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    return this.#call('KVM_SET_ONE_REG', () => this.kernel.setOneReg(fd, id, value), id)
+  }
+
+  getOneRegs(batch: OneRegBatch): number {
+    const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
+    return rest.finish(this.kernel.getOneRegs(rest.batch))
+  }
+
+  setOneRegs(batch: OneRegBatch): number {
+    const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
+    return rest.finish(this.kernel.setOneRegs(rest.batch))
+  }
+
+  async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
+    const result = await this.kernel.getOneRegsAsync(rest.batch)
+    // Below 0 no call was made at all.
+    if (result >= 0) rest.finish(result)
+    return result
+  }
+
+  async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
+    const result = await this.kernel.setOneRegsAsync(rest.batch)
+    if (result >= 0) rest.finish(result)
+    return result
+  }
+
+  timebase(): bigint {
+    const fault = this.#strike('mftb')
+    return fault < 0 ? BigInt(fault) : this.kernel.timebase()
+  }
+
+  timebaseFrequency(): bigint {
+    return this.kernel.timebaseFrequency()
+  }
+
+  sample(into: BigUint64Array): number {
+    return this.#call('clock_gettime', () => this.kernel.sample(into))
+  }
+
+  #strike(operation: Operation, register?: bigint): number {
+    this.#calls++
+    return this.#faults.strike(operation, register)
+  }
+
+  #call<T>(operation: Operation, call: () => T, register?: bigint): T | number {
+    const fault = this.#strike(operation, register)
+    return fault < 0 ? fault : call()
+  }
+
+  #strikeEach(operation: Operation, batch: OneRegBatch): Unstruck {
+    const { ids, used } = checkBatch(batch)
+    const faults = Array.from(ids.subarray(0, used), (id) =>
+      // For no register that is so wide a call is made.
+      registerSize(id) > MAX_REGISTER_SIZE ? 0 : this.#strike(operation, id),
+    )
+    return faults.every((fault) => fault === 0)
+      ? { batch, finish: (result) => result }
+      : withoutStruck(batch, faults)
+  }
+}
+
+/** The entries of a batch that are not to fail, and what puts their outcome where it is looked for. */
+interface Unstruck {
+  readonly batch: OneRegBatch
+  readonly finish: (result: number) => number
+}
+
+/** In a batch of their own, so that the one at hand keeps its ids and descriptors for the next call. */
+function withoutStruck(batch: OneRegBatch, faults: readonly number[]): Unstruck {
+  const left = [...faults.keys()].filter((index) => faults[index] === 0)
+  const rest = new OneRegBatch(left.length)
+  for (const [at, index] of left.entries()) copyEntry(batch, index, rest, at)
+  const finish = (): number => {
+    for (const [index, fault] of faults.entries()) batch.results[index] = fault
+    for (const [at, index] of left.entries()) {
+      batch.bytes(index, 16).set(rest.bytes(at, 16))
+      batch.results[index] = rest.results[at] ?? 0
+    }
+    return batch.results.subarray(0, faults.length).find((result) => result < 0) ?? 0
+  }
+  return { batch: rest, finish }
+}
+
+function copyEntry(from: OneRegBatch, index: number, to: OneRegBatch, at: number): void {
+  to.ids[at] = from.ids[index] ?? 0n
+  to.fds[at] = from.fds[index] ?? -1
+  to.bytes(at, 16).set(from.bytes(index, 16))
+}

@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+// Checks what this project is made with: that the lock file pins it, that its licences go together
+// with Apache-2.0, and that its packages are signed, where the registry has signatures. npm does it.
+
+/** Of what users get with the library. */
+const licences = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0']
+/** Also of the tools, none of which is passed on: their conditions are about copies. */
+const licencesOfTools = [...licences, 'CC0-1.0', 'MPL-2.0']
+
+const REGISTRY = 'https://registry.npmjs.org/'
+
+interface Locked {
+  readonly resolved?: string
+  readonly integrity?: string
+}
+
+interface Package {
+  readonly name: string
+  readonly version: string
+  readonly license?: unknown
+}
+
+interface Signatures {
+  readonly error?: { readonly summary: string }
+  readonly invalid?: readonly Package[]
+  readonly missing?: readonly Package[]
+}
+
+function npm(...args: string[]): string {
+  const { stdout, error } = spawnSync('npm', args, {
+    encoding: 'utf8',
+    // What is not there is not there the third time either.
+    env: { ...process.env, npm_config_fetch_retries: '0' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 1 << 28,
+  })
+  if (error !== undefined) throw error
+  return stdout
+}
+
+/** Which packages are not pinned by their content, or come from another place than npm's registry. */
+function unpinned(): string[] {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, Locked>
+  }
+  return Object.entries(packages)
+    .filter(([path]) => path !== '')
+    .filter(([, { integrity = '', resolved = REGISTRY }]) => {
+      return !integrity.startsWith('sha512-') || !resolved.startsWith(REGISTRY)
+    })
+    .map(([path]) => path)
+}
+
+/** Which installed packages have another licence than these, or none. */
+function licensedOtherwise(selector: string, allowed: readonly string[]): string[] {
+  const others = allowed.map((name) => `:not([license="${name}"])`).join('')
+  const packages = JSON.parse(npm('query', `${selector}${others}`)) as Package[]
+  return packages.map(({ name, version, license = 'none' }) => {
+    return `${name} ${version}: ${JSON.stringify(license)}`
+  })
+}
+
+function report(what: string, wrong: readonly string[]): void {
+  console.log(`${what}: ${wrong.length === 0 ? 'yes' : `no\n  ${wrong.join('\n  ')}`}`)
+  if (wrong.length > 0) process.exitCode = 1
+}
+
+report('The lock file pins every package', unpinned())
+report(`At run time only ${licences.join(', ')}`, licensedOtherwise('.prod:not(:root)', licences))
+report(
+  `Among the tools also ${licencesOfTools.slice(licences.length).join(', ')}, and no other`,
+  licensedOtherwise('*:not(:root)', licencesOfTools),
+)
+
+const signatures = JSON.parse(npm('audit', 'signatures', '--json')) as Signatures
+if (signatures.error === undefined) {
+  const { invalid = [], missing = [] } = signatures
+  report(
+    "Every package has the registry's signature",
+    [...invalid, ...missing].map(({ name, version }) => `${name} ${version}`),
+  )
+} else {
+  console.log(
+    "Every package has the registry's signature: not checked, no signatures are to be had here; " +
+      `npm says: ${signatures.error.summary}`,
+  )
+}

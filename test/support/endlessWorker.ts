@@ -1,0 +1,13 @@
+import { once } from 'node:events'
+import { parentPort, workerData } from 'node:worker_threads'
+import { callEndlessly } from './endlessCalls.ts'
+import type { CallKind } from './endlessCalls.ts'
+
+// Makes calls, once it is told to, until it is terminated.
+const { kinds } = workerData as { kinds: CallKind[] }
+if (parentPort === null) throw new Error('It is for a worker')
+parentPort.postMessage('loaded')
+await once(parentPort, 'message')
+await callEndlessly(kinds, () => {
+  parentPort?.postMessage('begun')
+})
