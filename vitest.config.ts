@@ -4,7 +4,7 @@ const isPower = process.arch === 'ppc64'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'examples/vmm/*.test.ts'],
     // Tests that are tied to one kind of machine say so in their names.
     exclude: [isPower ? 'test/**/*.x86.test.ts' : 'test/**/*.power.test.ts'],
     // Most tests leave their models to the garbage collector; test/unclosed.test.ts looks for it itself.
