@@ -3,7 +3,7 @@ import { checkU64 } from '../checks.ts'
 /** Time in ns that passes only when a test says so. */
 export class HandMovedTime {
   #now = 0n
-  /** How much has passed, in ns: what a {@link SoftwareClock} takes as its `time`. */
+  /** How much has passed, in ns: what a `SoftwareClock` takes as its `time`. */
   readonly read = (): bigint => this.#now
 
   /**

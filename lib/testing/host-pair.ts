@@ -18,7 +18,7 @@ export interface HostPairOptions {
    * `timebaseFrequency`.
    */
   readonly source?: Omit<SoftwareKernelOptions, 'time'>
-  /** What the destination is like, as {@link source}. */
+  /** What the destination is like, told as `source` is. */
   readonly destination?: Omit<SoftwareKernelOptions, 'time'>
 }
 
@@ -51,22 +51,26 @@ const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
  * for time that passes by itself, and wants another host: `new Host(new SoftwareKernel())`.
  *
  * @throws TypeError, RangeError for an option of the wrong type or range
- * @throws OneRegError ERR_KVM_UNAVAILABLE on KVM, as {@link openHost}
+ * @throws OneRegError ERR_KVM_UNAVAILABLE on KVM, as `openHost`
  */
 export function hostPair(options: HostPairOptions = {}): HostPair {
   checkObject('options', options)
   checkOptionNames('options', options, ['backend', 'source', 'destination'])
   const time = new HandMovedTime()
-  const makeHost = (side: 'source' | 'destination', timebase: bigint): TestHost => {
+  const makeKernel = (side: 'source' | 'destination', timebase: bigint) => {
     const isModel = actualBackend(options.backend) === 'software'
     const chosen = checkObject(`options.${side}`, options[side] ?? {})
     const known = isModel ? [...clockNames, ...modelNames] : clockNames
     checkOptionNames(`options.${side} on ${isModel ? 'the model' : 'KVM'}`, chosen, known)
     const clocks = { timebase, timeOfDayNs: TIME_OF_DAY_NS, ...chosen, time: time.read }
-    return new TestHost(isModel ? new SoftwareKernel(clocks) : new ClockedNativeKernel(clocks))
+    return isModel ? new SoftwareKernel(clocks) : new ClockedNativeKernel(clocks)
   }
-  const source = makeHost('source', 7_000_000_000_123n)
-  const destination = makeHost('destination', 2_500_000_000_456n)
+  // Nothing is opened before the options of both are found right.
+  const kernels = [
+    makeKernel('source', 7_000_000_000_123n),
+    makeKernel('destination', 2_500_000_000_456n),
+  ] as const
+  const [source, destination] = [new TestHost(kernels[0]), new TestHost(kernels[1])]
   return {
     time,
     source,

@@ -12,7 +12,7 @@ export class TestHost extends Host {
   /** `host.clock.setTimebase(ticks)` and `setTimeOfDay(ns)` move this host's clocks alone. */
   readonly clock: SoftwareClock
 
-  /** @param kernel a {@link SoftwareKernel}, of any machine and Linux that it models */
+  /** @param kernel a `SoftwareKernel`, of any machine and Linux that it models */
   constructor(kernel: Kernel & { readonly clock: SoftwareClock }) {
     super(new FailingKernel(kernel))
     this.clock = kernel.clock
