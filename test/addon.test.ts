@@ -11,6 +11,7 @@ import type { Host } from '../lib/host.ts'
 import { loadAddon } from '../lib/native.ts'
 import type { Addon, BoundCalls } from '../lib/native.ts'
 import type { Vcpu } from '../lib/vcpu.ts'
+import { cases } from './support/emulated.ts'
 import { errorOf } from './support/errorOf.ts'
 import {
   addonLacks,
@@ -450,7 +451,7 @@ describeUnless(addonLacks, 'the addon', () => {
     }
 
     it('may use it two at a time', async () => {
-      const workers = [start(2_000), start(2_000)]
+      const workers = [start(cases(2_000)), start(cases(2_000))]
       expect(await Promise.all(workers.map(lastMessage))).toEqual([
         [`true ${ENOTTY} true 0 true`],
         [`true ${ENOTTY} true 0 true`],

@@ -1,0 +1,76 @@
+import { readdirSync } from 'node:fs'
+import { Host } from '../../../lib/host.ts'
+import { NativeKernel } from '../../../lib/native.ts'
+import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'
+import { tell } from '../host/tell.ts'
+import { Life } from './life.ts'
+import { Random } from './random.ts'
+import { print, wrong } from './report.ts'
+import type { Happened, State } from './report.ts'
+
+// Runs on a POWER host with KVM, with --expose-gc.
+
+const [minutes = '1', seed = '1'] = process.argv.slice(2)
+const SAMPLES = 30
+
+const random = new Random(Number(seed))
+const kernel = new FailingKernel(new NativeKernel())
+using host = new Host(kernel)
+const life = new Life(host, kernel, random)
+
+const began = performance.now()
+const end = began + Number(minutes) * 60_000
+const names = Object.keys(life.happenings) as (keyof Life['happenings'])[]
+const outcomes = new Map<string, Happened>(names.map((name) => [name, { times: 0, worstMs: 0 }]))
+const states: State[] = []
+
+function takeState(): State {
+  globalThis.gc?.()
+  const { heapUsed, rss } = process.memoryUsage()
+  return {
+    seconds: (performance.now() - began) / 1000,
+    rounds: [...outcomes.values()].reduce((sum, { times }) => sum + times, 0),
+    ...life.seen,
+    heap: heapUsed,
+    rss,
+    // Each of the guest's own vCPUs has one of both.
+    descriptors: readdirSync('/proc/self/fd').length - life.vcpus,
+    threads: readdirSync('/proc/self/task').length - life.vcpus,
+  }
+}
+
+async function happen(): Promise<void> {
+  const name = random.of(names)
+  const before = performance.now()
+  await life.happenings[name]()
+  const ms = performance.now() - before
+  const outcome = outcomes.get(name)
+  if (outcome)
+    outcomes.set(name, { times: outcome.times + 1, worstMs: Math.max(outcome.worstMs, ms) })
+  await life.run()
+}
+
+await life.run()
+// Before anything is compared: the compiler's work and the first garbage.
+for (let round = 0; round < 50; round++) await happen()
+states.push(takeState())
+const interval = (end - performance.now()) / SAMPLES
+for (let sample = 1; sample <= SAMPLES; sample++) {
+  const until = end - (SAMPLES - sample) * interval
+  do await happen()
+  while (performance.now() < until)
+  states.push(takeState())
+  tell('at', `${sample} of ${SAMPLES}`)
+}
+life.close()
+
+print(outcomes, states)
+const complaints = wrong(outcomes, states)
+for (const complaint of complaints) console.log(`WRONG: ${complaint}`)
+if (complaints.length === 0) {
+  const { rounds = 0, reads = 0n } = states.at(-1) ?? {}
+  console.log(`After ${rounds} rounds and ${reads} readings all is well. The seed was ${seed}.`)
+} else {
+  console.log(`The same again: --seed ${seed}`)
+  process.exitCode = 1
+}
