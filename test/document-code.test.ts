@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { emulated } from './support/emulated.ts'
 import { documents, root } from './support/markdown.ts'
 
 /** What is to be seen of some blocks besides that they run, after some lines more. */
@@ -93,6 +94,8 @@ function output(code: string): string {
 }
 
 for (const { name, blocks } of documents()) {
+  // The formats ask nothing of a kernel, and each program takes the emulated host half a minute.
+  if (emulated && name === 'docs/formats.md') continue
   const programs = blocks.filter(({ language }) => language === 'js')
   const expected = outcomes.filter(({ document }) => document === name)
   if (programs.length + expected.length === 0) continue

@@ -4,6 +4,8 @@ import everywhere from '../../../vitest.config.ts'
 const minute = 60_000
 const power = 'test/**/*.power.test.ts'
 const others = 'test/**/!(*.power).test.ts'
+const formats = ['test/vmstate/**', 'test/cli/**']
+const noFormats = ['test/*.test.ts', 'test/!(vmstate|cli)/**']
 
 /** The suite in the emulated host, which is some thirty times slower than the machine that runs it. */
 export default mergeConfig(
@@ -28,7 +30,16 @@ export default mergeConfig(
           test: {
             name: 'tests',
             // Those in test/power are about what runs on the other side of the emulation.
-            exclude: [power, 'test/power/**'],
+            exclude: [power, 'test/power/**', ...formats],
+            maxWorkers: 2,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            // Bytes that are read are the same on any processor: CI leaves them out here.
+            name: 'formats',
+            exclude: [power, ...noFormats],
             maxWorkers: 2,
           },
         },
