@@ -20,6 +20,7 @@ const tools = [
   'eslint',
   'node-gyp',
   'prettier',
+  'typedoc',
   'typescript',
   'typescript-eslint',
 ]
