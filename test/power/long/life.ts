@@ -117,7 +117,8 @@ export class Life {
       await load()
     } catch (error) {
       assert.ok(error instanceof OneRegError)
-      assert.deepEqual(this.#times(), before)
+      // An aligned load whose clock fails while it waits says that all is loaded.
+      if (error.code !== 'ERR_TIMEBASE_NOT_REACHED') assert.deepEqual(this.#times(), before)
     } finally {
       this.#kernel.clearFaults()
     }
