@@ -7,6 +7,7 @@
         "native/binding.cc",
         "native/binding_async.cc",
         "native/binding_hot.cc",
+        "native/glibc.cc",
         "native/kvm.cc",
         "native/open_files.cc",
         "native/timebase.cc"

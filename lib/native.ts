@@ -1,73 +1,10 @@
 import { readlinkSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { loadAddon } from './addon.ts'
 import { checkBatch, OneRegBatch } from './batch.ts'
 import { checkInteger, checkSampleWords } from './checks.ts'
-import { unavailable } from './errors.ts'
 import { errnos } from './errno.ts'
 import type { Kernel } from './kernel.ts'
 import { readTimebaseFrequency } from './timebase-frequency.ts'
-
-/**
- * Calls without arguments, for which all is in four words of memory: what they leave there is the
- * timebase, or the timebase, the time of day and the half-width of their bracket; and what they find
- * there is the index of the batch. They return undefined, or `-errno`.
- */
-export interface BoundCalls {
-  readonly getOneRegs: () => number | undefined
-  readonly setOneRegs: () => number | undefined
-  readonly timebase: () => number | undefined
-  readonly sample: () => number | undefined
-}
-
-/** What native/binding.cc exports. */
-export interface Addon {
-  open(path: string): number
-  close(fd: number): number
-  checkExtension(fd: number, extension: number): number
-  createVm(fd: number, type: number): number
-  createVcpu(fd: number, id: number): number
-  getOneReg(fd: number, id: bigint, value: Uint8Array): number
-  setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  clockState(): { readonly state: number; readonly maxErrorUs: number }
-  bindBatch(memory: Uint8Array): { readonly index: number }
-  getOneRegsAsync(memory: Uint8Array): Promise<number>
-  setOneRegsAsync(memory: Uint8Array): Promise<number>
-  bindCalls(words: BigUint64Array): BoundCalls
-}
-
-/**
- * Loads the addon.
- *
- * @throws OneRegError ERR_KVM_UNAVAILABLE with the paths tried and the command that builds it
- */
-export function loadAddon(): Addon {
-  // Not imported above: whoever uses the model alone does without it.
-  const bindings = createRequire(import.meta.url)('bindings') as (options: object) => unknown
-  const root = path.resolve(fileURLToPath(import.meta.url), '..', '..')
-  // Given in full: left alone, `bindings` guesses the root from a stack trace and prefers a
-  // forgotten debug build.
-  const candidates = [
-    [root, 'build', 'Release', 'bindings'],
-    [root, 'build', 'Debug', 'bindings'],
-  ]
-  try {
-    return bindings({
-      bindings: 'kvm_ppc_onereg.node',
-      module_root: root,
-      try: candidates,
-    }) as Addon
-  } catch (error) {
-    const tried = candidates.map((parts) => path.join(...parts.slice(0, -1), 'kvm_ppc_onereg.node'))
-    const [reason = ''] = String(error).split('\n')
-    throw unavailable(
-      `The native addon could not be loaded for ${process.platform}-${process.arch}: ${reason}. ` +
-        `Tried ${tried.join(' and ')}. Build it in ${root} with: npm run build:addon`,
-      error,
-    )
-  }
-}
 
 /**
  * The real kernel, through the native addon.

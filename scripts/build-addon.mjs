@@ -1,10 +1,13 @@
-// Builds the native addon with node-gyp. `--optional` is what `npm install` asks for: where the
-// addon cannot be built it says in one line what is missing and lets the installation succeed, since
-// the software model works everywhere. On ppc64 Linux the addon is the point of the package, so
-// there a failed build fails the installation too.
+// Builds the native addon with node-gyp, for this machine. `--optional` is what `npm ci` asks for: where
+// the addon cannot be built it says in one line what is missing and lets the installation succeed, since
+// the software model works everywhere. On ppc64 Linux the addon is the point of the project, so
+// there a failed build fails the installation too. Packing asks for the same, and needs no addon.
+//
+// An installed package has what this needs as well, but for node-addon-api, which is fetched.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -57,17 +60,46 @@ function fail(reason, output) {
   process.exit(allowed ? 0 : 1)
 }
 
+function run(what, program, args, env = {}) {
+  const options = { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 }
+  const ended = spawnSync(program, args, { ...options, env: { ...process.env, ...env } })
+  const output = `${ended.stdout ?? ''}${ended.stderr ?? ''}`
+  if (ended.status !== 0) fail(`${what} failed`, output)
+  return output
+}
+
+/** Fetches node-addon-api into a folder of its own, and returns where Node finds it. */
+function fetchHeaders(folder) {
+  const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+  const name = `node-addon-api@${devDependencies['node-addon-api']}`
+  console.log(`kvm-ppc-onereg: fetching ${name}, needed to build the native addon`)
+  const args = ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', name]
+  run('npm install', 'npm', args)
+  return path.join(folder, 'node_modules')
+}
+
+function hasHeaders() {
+  try {
+    return createRequire(import.meta.url).resolve('node-addon-api') !== ''
+  } catch {
+    return false
+  }
+}
+
+if (optional && ['pack', 'publish'].includes(process.env.npm_command)) process.exit()
 const missing = whatIsMissing()
 if (missing) fail(missing)
 
 const started = Date.now()
-const build = spawnSync(
+const fetched = hasHeaders() ? undefined : mkdtempSync(path.join(tmpdir(), 'node-addon-api-'))
+process.on('exit', () => fetched && rmSync(fetched, { recursive: true }))
+const output = run(
+  'node-gyp',
   process.execPath,
   [findNodeGyp(), 'rebuild', debug ? '--debug' : '--release', ...headerArguments()],
-  { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 },
+  // Where binding.gyp asks Node for them.
+  fetched ? { NODE_PATH: fetchHeaders(fetched) } : {},
 )
-const output = `${build.stdout ?? ''}${build.stderr ?? ''}`
-if (build.status !== 0) fail('node-gyp failed', output)
 for (const line of output.split('\n')) if (/\bwarning:/.test(line)) console.error(line)
 const seconds = ((Date.now() - started) / 1000).toFixed(1)
 console.log(

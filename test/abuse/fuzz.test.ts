@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { expect, it } from 'vitest'
-import { loadAddon } from '../../lib/native.ts'
-import type { Addon } from '../../lib/native.ts'
+import { loadAddon } from '../../lib/addon.ts'
+import type { Addon } from '../../lib/addon.ts'
 import { openHost } from '../../lib/host.ts'
 import { cases, emulated, slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless, x86KvmLacks } from '../support/lacking.ts'
@@ -103,10 +103,10 @@ class RandomCalls {
     // No descriptor that exists is ever closed.
     if (name !== 'close' && typeof given[0] === 'number') given[0] = dice.pick(this.#fds)
     for (let changes = dice.below(3); changes > 0; changes--) {
-      const at = dice.below(given.length + (dice.below(8) === 0 ? 1 : 0))
+      const at = dice.below(Math.max(1, given.length + (dice.below(8) === 0 ? 1 : 0)))
       given[at] = this.#value(given[at])
     }
-    if (dice.below(16) === 0) given.length = dice.below(given.length)
+    if (given.length > 0 && dice.below(16) === 0) given.length = dice.below(given.length)
     return given
   }
 

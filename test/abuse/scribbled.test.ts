@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { openHost } from '../../lib/host.ts'
 import type { Host } from '../../lib/host.ts'
-import { loadAddon } from '../../lib/native.ts'
+import { loadAddon } from '../../lib/addon.ts'
 import { cases, emulated, slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless, x86KvmLacks } from '../support/lacking.ts'
 

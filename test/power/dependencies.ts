@@ -14,12 +14,15 @@ const target = ['--os=linux', '--cpu=ppc64', '--libc=glibc', '--ignore-scripts']
 
 /** What does not run on the host: more than half of all, which would have to be unpacked at each boot. */
 const tools = [
+  '@arethetypeswrong/cli',
   '@eslint/js',
   '@types/bindings',
   '@types/node',
   'eslint',
+  'node-addon-api',
   'node-gyp',
   'prettier',
+  'publint',
   'typescript',
   'typescript-eslint',
 ]

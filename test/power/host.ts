@@ -8,6 +8,7 @@ import type { Keyboard } from './keyboard.ts'
 import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
+import type { Suite } from './packages.ts'
 import { projectArchives, type Extent } from './project.ts'
 import { qemuArchive } from './qemu-archive.ts'
 import { userlandArchive } from './userland.ts'
@@ -15,8 +16,10 @@ import { userlandArchive } from './userland.ts'
 export interface Job {
   machine: Machine
   kernel: KernelName
-  /** How much of the project the host gets. */
-  extent: Extent
+  /** How much of the project the host gets, or an archive with what it gets instead. */
+  extent: Extent | { archive: string }
+  /** Whose Node it has: trixie's unless told. */
+  userland?: Suite
   command: readonly string[]
   timeoutSeconds: number
   /** Ends it before its time. */
@@ -29,7 +32,7 @@ export interface Job {
 
 /** Makes an emulated host, boots it, and runs a command of the project on it. */
 export async function runOnHost(job: Job): Promise<Ended> {
-  const userland = await userlandArchive()
+  const userland = await userlandArchive(job.userland ?? 'trixie')
   const { release, image, modules } = await kernel(job.kernel)
   return withTemporary(async (directory) => {
     const token = randomBytes(8).toString('hex')
@@ -39,7 +42,9 @@ export async function runOnHost(job: Job): Promise<Ended> {
         userland,
         ...(job.extent === 'qemu' ? [await qemuArchive()] : []),
         modules,
-        ...(await projectArchives(job.extent, directory)),
+        ...(typeof job.extent === 'object'
+          ? [job.extent.archive]
+          : await projectArchives(job.extent, directory)),
         await commandArchive(job.command, token, directory, job.keyboard && process.stdout),
       ],
       initrd,

@@ -14,10 +14,10 @@ export type Extent = 'command' | 'suite' | 'move' | 'qemu' | 'bench'
 const root = path.resolve(import.meta.dirname, '../..')
 
 /** Where /init looks for the project on the emulated host. */
-const placeOnHost = 'kvm-ppc-onereg'
+export const placeOnHost = 'kvm-ppc-onereg'
 
 /** Made from the rest, and here for the processor of this machine. */
-const made = new Set(['build', 'coverage', 'dist', 'node_modules'])
+const made = new Set(['build', 'coverage', 'dist', 'node_modules', 'prebuilds'])
 
 /** Where the host finds the C program of bench/, from the project's folder. */
 export const baselineOnHost = 'build/bench/baseline'
@@ -33,16 +33,16 @@ export async function projectArchives(extent: Extent, directory: string): Promis
   const staged = path.join(directory, 'project')
   const project = path.join(staged, placeOnHost)
   await mkdir(project, { recursive: true })
-  await copyBuilt(await addon(root), path.join(project, 'build/Release'))
+  await copyBuilt(await addon(), path.join(project, 'build/Release'))
   if (forTests) {
     await copyTree(project)
-    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    await copyBuilt(await guestAddon(), path.join(project, guest))
     if (existsSync(kernelHeader)) await cp(kernelHeader, path.join(staged, kernelHeader))
   } else {
     await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
   }
   if (extent === 'move' || extent === 'qemu') {
-    await copyBuilt(await guestAddon(root), path.join(project, guest))
+    await copyBuilt(await guestAddon(), path.join(project, guest))
     await compilePrograms(`test/power/${extent}`, project)
   }
   if (extent === 'bench') await compileBaseline(path.join(project, baselineOnHost))
@@ -57,7 +57,7 @@ export async function projectArchives(extent: Extent, directory: string): Promis
 }
 
 /** Node 20 does not run TypeScript: these programs go there as JavaScript, with the library. */
-async function compilePrograms(folder: string, into: string): Promise<void> {
+export async function compilePrograms(folder: string, into: string): Promise<void> {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
   const args = ['--project', `${folder}/tsconfig.json`, '--outDir', into]
   await stage(`compiling ${folder}`, () => run(process.execPath, [tsc, ...args], { cwd: root }))

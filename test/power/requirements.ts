@@ -6,6 +6,8 @@ import { exitStatus, Failure } from './failure.ts'
 const packageOf = {
   'qemu-system-ppc64': 'qemu-system-ppc',
   'powerpc64le-linux-gnu-g++': 'g++-powerpc64le-linux-gnu',
+  'x86_64-linux-gnu-g++': 'g++-x86-64-linux-gnu',
+  readelf: 'binutils',
   make: 'make',
   python3: 'python3',
   cpio: 'cpio',
@@ -18,7 +20,19 @@ const packageOf = {
 
 export type Program = keyof typeof packageOf
 
-export const allPrograms = Object.keys(packageOf) as Program[]
+/** What the package's binaries are built with, and looked at. */
+export const prebuildPrograms: readonly Program[] = [
+  'powerpc64le-linux-gnu-g++',
+  'x86_64-linux-gnu-g++',
+  'make',
+  'python3',
+  'readelf',
+]
+
+/** What the emulated host needs. */
+export const allPrograms = (Object.keys(packageOf) as Program[]).filter(
+  (program) => program !== 'x86_64-linux-gnu-g++' && program !== 'readelf',
+)
 
 /** Names everything that is missing at once, with the line that installs it. */
 export function requirePrograms(programs: readonly Program[]): void {

@@ -2,7 +2,7 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { cached, keyOf, withTemporary } from './cache.ts'
 import { pack } from './image.ts'
-import { Archive } from './packages.ts'
+import { Archive, type Suite } from './packages.ts'
 import { stage } from './progress.ts'
 
 const packages = ['nodejs', 'busybox-static', 'libstdc++6', 'strace']
@@ -19,12 +19,12 @@ const unused = [
   'usr/share/nodejs/corepack',
 ]
 
-/** The archive with Node, busybox and strace; the same for every kernel. */
-export async function userlandArchive(): Promise<string> {
-  const key = await keyOf({ files: [import.meta.filename] })
+/** The archive with a Debian suite's Node, busybox and strace; the same for every kernel. */
+export async function userlandArchive(suite: Suite): Promise<string> {
+  const key = await keyOf({ texts: [suite], files: [import.meta.filename] })
   const entry = await cached(`userland-${key}`, async (directory) => {
     await withTemporary(async (root) => {
-      await Archive.use('trixie', (archive) => archive.unpackWithDependencies(packages, root))
+      await Archive.use(suite, (archive) => archive.unpackWithDependencies(packages, root))
       await stage('packing the userland', async () => {
         await finish(root)
         await pack(root, path.join(directory, 'archive.cpio'))

@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { build } from 'esbuild'
+import { describe, expect, inject, it } from 'vitest'
+import { run } from '../power/run.ts'
+import { example, moved, runProgram } from './newcomer.ts'
+
+const root = path.resolve(import.meta.dirname, '../..')
+const project = inject('project')
+const move = await example(path.join(root, 'README.md'))
+
+/** On POWER the library finds KVM by itself, and elsewhere the model, which warns once. */
+const model = { KVM_PPC_BACKEND: 'software' }
+
+/** Opens real KVM through the package's own binary: there is no other in an installed package. */
+const openKvm = `
+  try {
+    openHost({ backend: 'kvm', device: '/dev/null' })
+  } catch (error) {
+    console.log(error.code, error.cause.message)
+  }
+`
+const reachedTheKernel = /^ERR_KVM_UNAVAILABLE KVM_CHECK_EXTENSION failed: ENOTTY/
+
+describe('the package in an empty project', () => {
+  it('runs the README’s example', async () => {
+    expect(await runProgram(project, 'move.mjs', move, model)).toMatch(moved)
+  })
+
+  it('calls the kernel with no install script having run', async () => {
+    const text = `import { openHost } from 'kvm-ppc-onereg'\n${openKvm}`
+    expect(await runProgram(project, 'open.mjs', text)).toMatch(reachedTheKernel)
+  })
+
+  it('is required from CommonJS', async () => {
+    const text = `const { openHost } = require('kvm-ppc-onereg')\n${openKvm}`
+    expect(await runProgram(project, 'open.cjs', text)).toMatch(reachedTheKernel)
+    const names = `console.log(typeof require('kvm-ppc-onereg/vmstate').readQemuStream)`
+    expect(await runProgram(project, 'vmstate.cjs', names)).toBe('function\n')
+  })
+
+  it('has a command line', async () => {
+    const command = path.join(project, 'node_modules/.bin/kvm-ppc-onereg')
+    const env = { ...process.env, ...model }
+    expect((await run(command, ['demo'], { cwd: project, env })).stdout).toContain('TB_OFFSET')
+  })
+})
+
+describe('the package in TypeScript', () => {
+  const text = `
+    import { openHost, saveTimebase, type TimebaseState } from 'kvm-ppc-onereg'
+    import { readQemuTimebase } from 'kvm-ppc-onereg/vmstate'
+    using host = openHost()
+    const state: TimebaseState = saveTimebase([host.createVm().createVcpu(0)])
+    export const ticks: bigint = state.guestTimebase
+    export const read: (source: Uint8Array) => unknown = readQemuTimebase
+    // @ts-expect-error: 64 bits are bigints
+    export const wrong: number = state.guestTimebase
+  `
+
+  it.each([
+    ['nodenext', 'ESM', 'moved.mts'],
+    ['nodenext', 'CommonJS', 'moved.cts'],
+    ['bundler', 'ESM', 'moved.ts'],
+  ])('has its types with %s in %s', async (resolution, _format, name) => {
+    await writeFile(path.join(project, name), text)
+    const isBundler = resolution === 'bundler'
+    const options = [
+      ...['--strict', '--noEmit', '--target', 'es2023', '--lib', 'es2023,esnext.disposable'],
+      ...['--module', isBundler ? 'esnext' : resolution],
+      ...(isBundler ? ['--moduleResolution', resolution] : []),
+      ...['--types', 'node', '--typeRoots', path.join(root, 'node_modules/@types')],
+    ]
+    const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
+    await run(process.execPath, [tsc, ...options, name], { cwd: project })
+  })
+})
+
+describe('the package in a bundle of esbuild', () => {
+  /** Bundles a program and runs it. */
+  async function bundled(text: string, outfile: string, external: string[]): Promise<string> {
+    await build({
+      stdin: { contents: text, resolveDir: project },
+      outfile: path.join(project, outfile),
+      ...{ bundle: true, platform: 'node', external, logLevel: 'silent' },
+      format: outfile.endsWith('.cjs') ? 'cjs' : 'esm',
+    })
+    const env = { ...process.env, ...model }
+    return (await run(process.execPath, [outfile], { cwd: project, env })).stdout
+  }
+
+  it.each(['mjs', 'cjs'])('calls the kernel where it is external: %s', async (format) => {
+    const text = `import { openHost } from 'kvm-ppc-onereg'\n${openKvm}`
+    const said = await bundled(text, `external.${format}`, ['kvm-ppc-onereg'])
+    expect(said).toMatch(reachedTheKernel)
+  })
+
+  it.each(['mjs', 'cjs'])('has the model where it is a part of it: %s', async (format) => {
+    expect(await bundled(move, `whole.${format}`, [])).toMatch(moved)
+  })
+})

@@ -1,0 +1,37 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { run } from '../power/run.ts'
+
+/** How npm is called: `['npm']`, or Node with the path of npm's program. */
+export type Npm = readonly [program: string, ...args: string[]]
+
+/** Makes an empty project, and installs the package there without any install script. */
+export async function install(project: string, tarball: string, npm: Npm): Promise<void> {
+  await mkdir(project, { recursive: true })
+  await writeFile(path.join(project, 'package.json'), '{}\n')
+  const [program, ...first] = npm
+  const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier']
+  await run(program, [...first, 'install', ...options, tarball], { cwd: project })
+}
+
+/** The README's first program. */
+export async function example(readme: string): Promise<string> {
+  const [, program] = /```js\n(.*?)```/s.exec(await readFile(readme, 'utf8')) ?? []
+  if (program === undefined) throw new Error(`no example in ${readme}`)
+  return program
+}
+
+/** What the example prints where the move succeeds. */
+export const moved = /goes on at \d+,\n\d+ ticks after .*\nvCPU 1 has it too: true\n$/
+
+/** Saves a program in the project and runs it there with this Node. */
+export async function runProgram(
+  project: string,
+  name: string,
+  text: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  await writeFile(path.join(project, name), text)
+  const options = { cwd: project, env: { ...process.env, ...env } }
+  return (await run(process.execPath, [name], options)).stdout
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config'
+
+/** The tests of the package as it is published: packed, and installed in an empty project. */
+export default defineConfig({
+  test: {
+    include: ['test/package/*.test.ts'],
+    globalSetup: ['test/package/installed.ts'],
+    testTimeout: 120_000,
+  },
+})
