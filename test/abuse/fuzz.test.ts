@@ -24,7 +24,8 @@ describeUnless(addonLacks, 'the addon, called at random', () => {
     async () => {
       const addon = loadAddon()
       using host = emulated || x86KvmLacks === undefined ? openHost({ backend: 'kvm' }) : undefined
-      const vcpu = host?.createVm().createVcpu(0)
+      const vm = host?.createVm()
+      const vcpu = vm?.createVcpu(0)
       const null_ = addon.open('/dev/null')
       const before = readdirSync('/proc/self/fd').length
       const calls = new RandomCalls(addon, new Dice(seed), [null_, vcpu?.fd ?? null_])
@@ -44,6 +45,9 @@ describeUnless(addonLacks, 'the addon, called at random', () => {
         }
       }
       addon.close(null_)
+      // Held until here: what is garbage is closed.
+      vcpu?.close()
+      vm?.close()
     },
   )
 })
