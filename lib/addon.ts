@@ -27,7 +27,6 @@ export interface Addon {
   createVcpu(fd: number, id: number): number
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  /** adjtimex(2): the state of the wall clock, or -errno, and the most that it can be wrong by. */
   clockState(): { readonly state: number; readonly maxErrorUs: number }
   bindBatch(memory: Uint8Array): { readonly index: number }
   getOneRegsAsync(memory: Uint8Array): Promise<number>

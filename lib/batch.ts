@@ -55,24 +55,29 @@ export class OneRegBatch {
     return this.trailer[0] ?? 0
   }
 
+  /** @throws TypeError, RangeError for more than there is room for */
   set used(count: number) {
     this.trailer[0] = checkInteger('used', count, this.count)
   }
 
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.
 
+  /** An entry's value of 32 bits. */
   get32(index: number): number {
     return this.words32[index * 4] ?? 0
   }
 
+  /** Puts an entry's value of 32 bits there. */
   set32(index: number, value: number): void {
     this.words32[index * 4] = value
   }
 
+  /** An entry's value of 64 bits, unsigned. */
   get64(index: number): bigint {
     return this.words64[index * 2] ?? 0n
   }
 
+  /** Puts an entry's value of 64 bits there. */
   set64(index: number, value: bigint): void {
     this.words64[index * 2] = value
   }

@@ -209,6 +209,7 @@ export class TimebaseNotAppliedError extends OneRegError {
   /** The registers that are not as they were before: empty if `restored`. */
   readonly notRestored: readonly NotRestored[]
 
+  /** @internal */
   constructor({ vcpu, register, problem, written, notRestored, cause }: NotApplied) {
     super(
       'ERR_TIMEBASE_NOT_APPLIED',
@@ -245,6 +246,7 @@ export class RestoreIncompleteError extends OneRegError {
   /** Those that this kernel would not take and that hold another value, as in the outcome of a restore. */
   readonly refused: readonly NotWritten[]
 
+  /** @internal */
   constructor({ vcpu, failed, refused, of, cause }: RestoreIncomplete) {
     super('ERR_RESTORE_INCOMPLETE', incomplete(vcpu, failed, refused, of), { cause })
     this.vcpu = vcpu

@@ -17,6 +17,11 @@ export const operations = [
   'KVM_SET_ONE_REG',
 ] as const
 
+/**
+ * A call that can be told to fail: `'open'`, `'close'`, `'readlink'`, `'mftb'`, `'clock_gettime'`,
+ * `'KVM_CHECK_EXTENSION'`, `'KVM_CREATE_VM'`, `'KVM_CREATE_VCPU'`, `'KVM_GET_ONE_REG'` or
+ * `'KVM_SET_ONE_REG'`.
+ */
 export type Operation = (typeof operations)[number]
 
 /** Which of the calls to come fail, and how. */

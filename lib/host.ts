@@ -31,6 +31,7 @@ const NS_PER_SECOND = 1_000_000_000n
 const HALF_WIDTH_LIMIT = 1n << 62n
 const DEFAULT_DEVICE = '/dev/kvm'
 
+/** What {@link openHost} is to open. */
 export interface HostOptions {
   /**
    * `'kvm'`: the real kernel; `'software'`: the model of it; `'auto'`, the default: KVM on
@@ -258,6 +259,7 @@ export class Host {
     this.#descriptor.close()
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

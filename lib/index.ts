@@ -42,7 +42,13 @@ export {
   TimebaseNotAppliedError,
   VmstateError,
 } from './errors.ts'
-export type { ErrorCode, NotRestored, NotWritten, VmstateErrorCode } from './errors.ts'
+export type {
+  ErrorCode,
+  KvmErrorContext,
+  NotRestored,
+  NotWritten,
+  VmstateErrorCode,
+} from './errors.ts'
 
 export type { Kernel } from './kernel.ts'
 export { NO_REGISTER, OneRegBatch } from './batch.ts'

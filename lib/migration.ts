@@ -18,6 +18,7 @@ export interface LoadOutcome extends TimebasePlan {
   readonly skipped: readonly { readonly vcpu: number; readonly register: TimerName }[]
 }
 
+/** The options of an aligned load: see {@link loadTimebase}. */
 export interface AlignOptions extends PlanOptions {
   readonly downtime: 'freeze'
   /**
@@ -48,6 +49,7 @@ export interface TimebaseAdjustMessage {
   readonly seconds: number
 }
 
+/** The name of the diagnostics channel on which every load is published, as a {@link TimebaseAdjustMessage}. */
 export const TIMEBASE_ADJUST_CHANNEL = 'kvm-ppc-onereg:timebase-adjust'
 
 const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)

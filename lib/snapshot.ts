@@ -10,11 +10,13 @@ import { checkValue, lookUp, putValue, sameValue, takeValue } from './value.ts'
 import type { AnyRegisterValue } from './value.ts'
 import type { Vcpu } from './vcpu.ts'
 
+/** Of {@link Vcpu.restore}. */
 export interface RestoreOptions {
   /** Write TB_OFFSET too: right for a vCPU that stays on its host. */
   readonly timebase?: boolean
 }
 
+/** What {@link Vcpu.restore} could not do and need not. */
 export interface RestoreOutcome {
   /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
   readonly refused: readonly NotWritten[]

@@ -33,6 +33,7 @@ const MAX_REGISTER_SIZE = 16
 /** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
 const MAX_VCPU_ID = 2048
 
+/** Which host a {@link SoftwareKernel} is. */
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
   /** Which Linux it is: `'6.12'` unless told. */
   readonly linux?: ModelledLinux

@@ -48,6 +48,7 @@ export interface TimebasePoint {
   readonly roundingTicks?: bigint
 }
 
+/** How a guest's timebase is to go on: see {@link planTimebase}. */
 export interface PlanOptions {
   /**
    * `'advance'`, the default: the guest's time went on while it was away, by the two hosts' wall

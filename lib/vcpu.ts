@@ -25,6 +25,7 @@ import type { Vm } from './vm.ts'
 /** @internal */
 export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
+/** Of the calls of a {@link Vcpu} that end in `Async`. */
 export interface AsyncOptions {
   /**
    * Rejects the promise with an AbortError as soon as it is aborted. A call that the kernel has begun
@@ -285,6 +286,7 @@ export class Vcpu {
     this.descriptor.close()
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

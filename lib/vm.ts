@@ -49,6 +49,7 @@ export class Vm {
     this.#descriptor.close()
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

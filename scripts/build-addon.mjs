@@ -1,7 +1,7 @@
 // Builds the native addon with node-gyp, for this machine. `--optional` is what `npm ci` asks for: where
 // the addon cannot be built it says in one line what is missing and lets the installation succeed, since
 // the software model works everywhere. On ppc64 Linux the addon is the point of the project, so
-// there a failed build fails the installation too. Packing asks for the same, and needs no addon.
+// there a failed build fails the installation too.
 //
 // An installed package has what this needs as well, but for node-addon-api, which is fetched.
 import { spawnSync } from 'node:child_process'
@@ -86,7 +86,6 @@ function hasHeaders() {
   }
 }
 
-if (optional && ['pack', 'publish'].includes(process.env.npm_command)) process.exit()
 const missing = whatIsMissing()
 if (missing) fail(missing)
 

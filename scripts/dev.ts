@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { watch } from 'node:fs'
 import path from 'node:path'
 
@@ -7,25 +7,31 @@ import path from 'node:path'
  * change concerns, which it also does on keys (h lists them).
  */
 const root = path.resolve(import.meta.dirname, '..')
+const node = (args: readonly string[]) => [process.execPath, args] as const
+const vitest = path.join(root, 'node_modules/vitest/vitest.mjs')
 
-const makers = { lib: 'scripts/bundle-lib.mjs', native: 'scripts/build-addon.mjs' } as const
-
-const watchers = Object.entries(makers).map(([folder, script]) => {
-  let soon: NodeJS.Timeout | undefined
-  return watch(path.join(root, folder), { recursive: true }, () => {
-    // An editor writes a file in several steps.
-    clearTimeout(soon)
-    soon = setTimeout(() => {
-      start(script)
-    }, 200)
-  })
+const library = spawn(...node(['scripts/bundle-lib.mjs', '--watch']), {
+  cwd: root,
+  stdio: 'inherit',
 })
 
-start('node_modules/vitest/vitest.mjs', 'watch', ...process.argv.slice(2)).on('close', (status) => {
-  for (const watcher of watchers) watcher.close()
+let pending: NodeJS.Timeout | undefined
+const addon = watch(path.join(root, 'native'), () => {
+  // An editor writes a file in several steps.
+  clearTimeout(pending)
+  pending = setTimeout(() => {
+    const build = spawnSync(...node(['scripts/build-addon.mjs']), { cwd: root, stdio: 'inherit' })
+    if (build.status === 0) console.log('Press enter to run all tests with it.')
+  }, 200)
+})
+
+const tests = spawn(...node([vitest, 'watch', ...process.argv.slice(2)]), {
+  cwd: root,
+  stdio: 'inherit',
+})
+tests.on('close', (status) => {
+  library.kill()
+  addon.close()
+  clearTimeout(pending)
   process.exitCode = status ?? 1
 })
-
-function start(script: string, ...args: string[]) {
-  return spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' })
-}

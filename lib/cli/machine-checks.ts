@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { errnoName } from '../errno.ts'
 import { loadAddon } from '../addon.ts'
 import type { Addon } from '../addon.ts'
-import { errnoName } from '../errno.ts'
 import type { Check } from './check.ts'
 
 /** What of this machine can be told without KVM. */
@@ -63,7 +63,7 @@ export function checkModule(root = '/'): Check {
 }
 
 /** Whether the wall clock is right, which `downtime: 'advance'` goes by. */
-export function checkWallClock(load: () => Pick<Addon, 'clockState'> = () => loadAddon()): Check {
+export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon): Check {
   const name = 'wall clock'
   let clock: ReturnType<Addon['clockState']>
   try {

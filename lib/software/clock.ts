@@ -2,6 +2,7 @@ import { checkI64, checkU64, outOfRange, wrongType } from '../checks.ts'
 
 const NS_PER_SECOND = 1_000_000_000n
 
+/** What the clocks of a model start with, and what drives them. */
 export interface SoftwareClockOptions {
   /** Ticks per second, in Hz: 512000000n, as on POWER servers, unless told. */
   readonly timebaseFrequency?: bigint

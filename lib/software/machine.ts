@@ -5,6 +5,7 @@ import type { RegisterName } from '../registers.ts'
 /** The Linux versions that were measured; 7.2 does the same with pages of 4 KiB and of 64 KiB. */
 export const linuxVersions = ['6.1', '6.12', '7.2'] as const
 
+/** `'6.1'`, `'6.12'` or `'7.2'`: the Linux versions that were measured. */
 export type ModelledLinux = (typeof linuxVersions)[number]
 
 /** The hosts that were measured: `pseries` is an LPAR, `powernv` is bare metal. */
@@ -16,6 +17,10 @@ export const machines = [
   'powernv POWER10',
 ] as const
 
+/**
+ * `'pseries POWER9'`, `'pseries POWER10'`, `'powernv POWER8'`, `'powernv POWER9'` or
+ * `'powernv POWER10'`: the hosts that were measured. `pseries` is an LPAR, `powernv` is bare metal.
+ */
 export type ModelledMachine = (typeof machines)[number]
 
 /** What KVM-HV does on one machine with one Linux that it does not do on every other. */

@@ -30,6 +30,7 @@ export class FailingKernel implements Kernel {
     this.kernel = kernel
   }
 
+  /** That of the kernel that is wrapped. */
   get backend(): 'kvm' | 'software' {
     return this.kernel.backend
   }

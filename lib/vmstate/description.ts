@@ -33,9 +33,13 @@ export interface VmstateDescription<State = unknown, Destination = unknown> exte
   readonly fields: Fields
   readonly subsections: Subsections
   readonly minimumVersionIdOld: number
+  /** {@inheritDoc VmstateSource.loadStateOld} */
   loadStateOld?(reader: VmstateReader, versionId: number): State
+  /** {@inheritDoc VmstateSource.preSave} */
   preSave?(state: State, versionId: number): State
+  /** {@inheritDoc VmstateSource.postLoad} */
   postLoad?(state: State, versionId: number): State
+  /** {@inheritDoc VmstateSource.needed} */
   needed?(whole: Readonly<Record<string, unknown>>): boolean
 }
 

@@ -30,34 +30,42 @@ export class VmstateReader {
     return this.#view.byteLength - this.#offset
   }
 
+  /** 8 bits, unsigned. */
   uint8(): number {
     return this.#view.getUint8(this.#take(1))
   }
 
+  /** 16 bits, unsigned. */
   uint16(): number {
     return this.#view.getUint16(this.#take(2))
   }
 
+  /** 32 bits, unsigned. */
   uint32(): number {
     return this.#view.getUint32(this.#take(4))
   }
 
+  /** 64 bits, unsigned. */
   uint64(): bigint {
     return this.#view.getBigUint64(this.#take(8))
   }
 
+  /** 8 bits, signed. */
   int8(): number {
     return this.#view.getInt8(this.#take(1))
   }
 
+  /** 16 bits, signed. */
   int16(): number {
     return this.#view.getInt16(this.#take(2))
   }
 
+  /** 32 bits, signed. */
   int32(): number {
     return this.#view.getInt32(this.#take(4))
   }
 
+  /** 64 bits, signed. */
   int64(): bigint {
     return this.#view.getBigInt64(this.#take(8))
   }

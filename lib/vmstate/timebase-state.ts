@@ -101,7 +101,7 @@ export function stateToCpuTimebase(state: TimebaseState): CpuTimebase {
 }
 
 /**
- * A guest's timebase out of QEMU's format, as {@link timebase} or `readQemuTimebase` gives it. It must be
+ * A guest's timebase out of QEMU's format, as the `timebase` of {@link spapr} or {@link readQemuTimebase} gives it. It must be
  * of a guest that ran under KVM: under TCG the field is the host's cycle counter (docs/formats.md).
  *
  * @throws TypeError, RangeError

@@ -55,8 +55,9 @@ describe('the package', () => {
   it('has the program and the types of each entry', async () => {
     const names = await packed()
     const { exports, bin } = await manifest()
-    const entries = [...Object.values(exports as object), bin].flatMap((entry: unknown) =>
-      typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
+    const entries: string[] = [...(Object.values(exports as object) as unknown[]), bin].flatMap(
+      (entry: unknown) =>
+        typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
     )
     expect(entries.length).toBeGreaterThan(4)
     for (const entry of entries) expect(names).toContain(path.posix.normalize(entry))
@@ -65,9 +66,9 @@ describe('the package', () => {
   it('has no install script, and asks npm for none', async () => {
     const { gypfile, scripts } = await manifest()
     expect(gypfile).toBe(false)
-    expect(Object.keys(scripts as object)).not.toEqual(
-      expect.arrayContaining([expect.stringMatching(/^(pre|post)?install$/)]),
-    )
+    // `prepare` is not run for whoever installs a tarball, but npm warns of it.
+    const own = /^(pre|post)?(install|prepare)$/
+    expect(Object.keys(scripts as object).filter((name) => own.test(name))).toEqual([])
   })
 
   it('needs few others at run time', async () => {

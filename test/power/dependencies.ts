@@ -23,6 +23,7 @@ const tools = [
   'node-gyp',
   'prettier',
   'publint',
+  'typedoc',
   'typescript',
   'typescript-eslint',
 ]

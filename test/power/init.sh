@@ -31,6 +31,7 @@ busybox mount -t devtmpfs dev /dev
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 busybox mount -t tmpfs tmp /tmp
+busybox ip link set lo up
 busybox stty raw -echo </dev/console
 busybox --install -s /usr/local/bin
 

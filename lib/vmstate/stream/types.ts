@@ -6,6 +6,7 @@ export type { QemuCommand, QemuRamBlock }
 /** Where a reader takes a stream from: the path of a file, bytes in memory, or chunks as they come in. */
 export type QemuStreamSource = string | Uint8Array | AsyncIterable<Uint8Array>
 
+/** What {@link readQemuStream} and {@link readQemuTimebase} may do with a stream. */
 export interface QemuStreamOptions {
   /**
    * Look for the timebase in streams that do not say where it is: those without a description at

@@ -1,0 +1,79 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { root } from './markdown.ts'
+
+const ci = readFileSync(path.join(root, '.ci/run'), 'utf8')
+const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+  scripts: Readonly<Record<string, string>>
+}
+
+/** Scripts that CI does not run as they are named, and why a document may name them nevertheless. */
+const byHand: Readonly<Record<string, string>> = {
+  bench: 'its times are those of one machine',
+  build: 'its two parts are run when CI installs',
+  'build:addon': 'the installation runs the same script',
+  'build:debug': 'for debuggers',
+  demo: 'a test of the command runs it',
+  dev: 'runs until it is ended',
+  'power:shell': 'waits for somebody to type',
+  'test:coverage': 'wants gcovr, and prints figures for people',
+}
+
+/** Other commands, by how they begin, and why they are right. */
+const elsewhere: Readonly<Record<string, string>> = {
+  'npm install kvm-ppc-onereg': 'the tests of the package install its tarball',
+  'esbuild app.mjs': 'the tests of the package bundle one with these options',
+}
+
+/** Documents whose blocks CI runs from top to bottom. */
+const wholes: Readonly<Record<string, string>> = {
+  'docs/power-host.md': 'npm run check:power-host',
+}
+
+/** Whatever a document says that people should type, and nobody would notice if it were wrong. */
+export function problemsOfCommands(document: string, code: string): string[] {
+  const whole = wholes[document]
+  if (whole !== undefined) return ci.includes(whole) ? [] : [`CI does not run ${whole}`]
+  return commandsOf(code).flatMap((command) => problemOf(command) ?? [])
+}
+
+function commandsOf(code: string): string[] {
+  return code
+    .replaceAll('\\\n', ' ')
+    .split(/\n|&&/)
+    .map((line) => line.replace(/(^|\s)#.*/, '').trim())
+    .filter((line) => line !== '')
+}
+
+function problemOf(command: string): string | undefined {
+  const [program = '', first = '', second = ''] = command.split(/\s+/)
+  const isOurs =
+    /^(npx )?kvm-ppc-onereg /.exec(command)?.[0] ?? /^node dist\/cli\/main\.js /.exec(command)?.[0]
+  if (isOurs !== undefined) return problemOfOurs(command.slice(isOurs.length))
+  if (program === 'npm' && ['ci', 'cit', 'test'].includes(first)) return undefined
+  if (program === 'npm' && first === 'run') return problemOfScript(second)
+  if (Object.keys(elsewhere).some((beginning) => command.startsWith(beginning))) return undefined
+  return `nobody runs: ${command}`
+}
+
+export function hasScript(name: string): boolean {
+  return Object.hasOwn(scripts, name)
+}
+
+function problemOfScript(name: string): string | undefined {
+  if (!hasScript(name)) return `package.json has no script ${name}`
+  if (new RegExp(`npm run (--silent )?${name}(?![:\\w])`).test(ci)) return undefined
+  return name in byHand ? undefined : `CI does not run ${name}, and no reason is given`
+}
+
+/** Its own help says which commands it has. */
+function problemOfOurs(rest: string): string | undefined {
+  const main = path.join(root, 'dist/cli/main.js')
+  const { stdout } = spawnSync(process.execPath, [main, '--help'], { encoding: 'utf8' })
+  const [name = ''] = rest.split(/\s/)
+  const has = name.startsWith('-')
+    ? stdout.includes(name)
+    : new RegExp(`^  ${name}\\b`, 'm').test(stdout)
+  return has ? undefined : `the command has no ${name}`
+}
