@@ -77,6 +77,10 @@ export const environment: readonly Row[] = [
     text: 'if set to 1, each call to KVM is printed on standard error: seconds since the start, file descriptor, register, value, result, and how long it took',
   },
   {
+    term: 'KVM_PPC_ADDON',
+    text: '"built" takes the native addon that was built on this machine, not the one in the package',
+  },
+  {
     term: 'NO_COLOR, FORCE_COLOR',
     text: 'no colours, and colours even where there is no terminal, as everywhere in Node',
   },

@@ -16,7 +16,7 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
   it.each(names)('refuses whatever is wrong for %s, and nothing else', async (name) => {
     const rows = table(hostile).filter((row) => row.name === name)
     const refused = await makeAll(addon, rows)
-    expect(refused).toBeGreaterThan(rows.length * 0.8)
+    expect(refused).toBeGreaterThanOrEqual(rows.length * 0.75)
     expect(refused).toBeLessThan(rows.length)
   })
 

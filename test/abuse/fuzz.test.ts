@@ -24,7 +24,8 @@ describeUnless(addonLacks, 'the addon, called at random', () => {
     async () => {
       const addon = loadAddon()
       using host = emulated || x86KvmLacks === undefined ? openHost({ backend: 'kvm' }) : undefined
-      const vcpu = host?.createVm().createVcpu(0)
+      const vm = host?.createVm()
+      const vcpu = vm?.createVcpu(0)
       const null_ = addon.open('/dev/null')
       const before = readdirSync('/proc/self/fd').length
       const calls = new RandomCalls(addon, new Dice(seed), [null_, vcpu?.fd ?? null_])
@@ -44,6 +45,9 @@ describeUnless(addonLacks, 'the addon, called at random', () => {
         }
       }
       addon.close(null_)
+      // Held until here: what is garbage is closed.
+      vcpu?.close()
+      vm?.close()
     },
   )
 })
@@ -103,10 +107,10 @@ class RandomCalls {
     // No descriptor that exists is ever closed.
     if (name !== 'close' && typeof given[0] === 'number') given[0] = dice.pick(this.#fds)
     for (let changes = dice.below(3); changes > 0; changes--) {
-      const at = dice.below(given.length + (dice.below(8) === 0 ? 1 : 0))
+      const at = dice.below(Math.max(1, given.length + (dice.below(8) === 0 ? 1 : 0)))
       given[at] = this.#value(given[at])
     }
-    if (dice.below(16) === 0) given.length = dice.below(given.length)
+    if (given.length > 0 && dice.below(16) === 0) given.length = dice.below(given.length)
     return given
   }
 
