@@ -4,7 +4,7 @@ const isPower = process.arch === 'ppc64'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'examples/vmm/*.test.ts'],
     // Tests that are tied to one kind of machine say so in their names. Those of the
     // published package are for npm run test:package.
     exclude: [isPower ? 'test/**/*.x86.test.ts' : 'test/**/*.power.test.ts', 'test/package/**'],

@@ -27,6 +27,7 @@ export interface Addon {
   createVcpu(fd: number, id: number): number
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
+  clockState(): { readonly state: number; readonly maxErrorUs: number }
   bindBatch(memory: Uint8Array): { readonly index: number }
   getOneRegsAsync(memory: Uint8Array): Promise<number>
   setOneRegsAsync(memory: Uint8Array): Promise<number>

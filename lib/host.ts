@@ -20,6 +20,7 @@ import { Scratch } from './scratch.ts'
 import { SoftwareKernel } from './software.ts'
 import type { TimebaseSample } from './timebase.ts'
 import { TimerMemory } from './timers.ts'
+import { traced } from './trace.ts'
 import { Vcpu } from './vcpu.ts'
 import { Vm } from './vm.ts'
 
@@ -91,7 +92,7 @@ function warnOfModel(): void {
  * keeps its host, and a vCPU its VM, not the other way round.
  */
 export class Host {
-  /** The kernel that this host's calls go to. */
+  /** The kernel that this host's calls go to; with KVM_PPC_TRACE set, by way of one that prints them. */
   declare readonly kernel: Kernel
   /** @internal Registers that this kernel said it does not know: snapshots do not ask again. */
   readonly unknownRegisters = new Set<RegisterName>()
@@ -110,7 +111,7 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE, as {@link openHost}
    */
   constructor(kernel: Kernel, device = DEFAULT_DEVICE) {
-    this.kernel = kernel
+    this.kernel = kernel = traced(kernel)
     const fd = uninterrupted(() => kernel.open(device))
     if (fd < 0) throw unavailable(whyNotOpened(device, fd), new KvmError(fd, { operation: 'open' }))
     const oneReg = kernel.checkExtension(fd, KVM_CAP_ONE_REG)

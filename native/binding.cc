@@ -13,6 +13,7 @@
 #include "binding_hot.h"
 #include "kvm.h"
 #include "open_files.h"
+#include "timebase.h"
 
 namespace {
 
@@ -152,6 +153,16 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
 }
 
+// { state, maxErrorUs }, where the state can be -errno.
+Napi::Value ClockState(const Napi::CallbackInfo& info) {
+  CheckCount(info, 0);
+  int64_t max_error_us = 0;
+  auto object = Napi::Object::New(info.Env());
+  object["state"] = Napi::Number::New(info.Env(), kvm_ppc::ClockState(&max_error_us));
+  object["maxErrorUs"] = Napi::Number::New(info.Env(), static_cast<double>(max_error_us));
+  return object;
+}
+
 // Memory that is bound must stay where it is whatever JavaScript does, and only
 // that behind a SharedArrayBuffer cannot be detached, transferred or shrunk.
 void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name) {
@@ -263,6 +274,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("createVcpu", Create<kvm_ppc::CreateVcpu>);
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
+  add("clockState", ClockState);
   add("bindBatch", BindBatch);
   add("bindCalls", BindCalls);
   add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg>);

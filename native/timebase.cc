@@ -1,5 +1,6 @@
 #include "timebase.h"
 
+#include <sys/timex.h>
 #include <time.h>
 
 #include <cerrno>
@@ -53,6 +54,14 @@ int TakeSample(Sample* sample) {
     sample->half_width = width - width / 2;
   }
   return 0;
+}
+
+int ClockState(int64_t* max_error_us) {
+  timex clock = {};
+  const int state = adjtimex(&clock);
+  if (state < 0) return -errno;
+  *max_error_us = clock.maxerror;
+  return state;
 }
 
 }  // namespace kvm_ppc

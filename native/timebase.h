@@ -18,4 +18,8 @@ int Timebase(uint64_t* ticks);
 // the bracket can be tried and measured there too.
 int TakeSample(Sample* sample);
 
+// adjtimex(2), which tells and adjusts nothing here: the state of the wall clock, from TIME_OK to
+// TIME_ERROR, or -errno; and the most that it can be wrong by.
+int ClockState(int64_t* max_error_us);
+
 }  // namespace kvm_ppc

@@ -88,6 +88,7 @@ describeUnless(addonLacks, 'the addon', () => {
       'bindBatch',
       'bindCalls',
       'checkExtension',
+      'clockState',
       'close',
       'createVcpu',
       'createVm',
@@ -154,6 +155,7 @@ describeUnless(addonLacks, 'the addon', () => {
       ...signatures,
       bindBatch: [batchMemory],
       bindCalls: [clockWords],
+      clockState: [],
       getOneRegsAsync: [batchMemory],
       setOneRegsAsync: [batchMemory],
     }

@@ -8,6 +8,7 @@ import {
   TimebaseFrequencyError,
   TimebaseNotAppliedError,
 } from '../lib/errors.ts'
+import type { Kernel } from '../lib/kernel.ts'
 import {
   inheritTimebase,
   loadTimebase,
@@ -18,10 +19,11 @@ import { SoftwareKernel } from '../lib/software.ts'
 import type { SoftwareKernelOptions } from '../lib/software.ts'
 import { parseTimebase, serializeTimebase } from '../lib/state.ts'
 import type { TimebaseState } from '../lib/state.ts'
+import { HandMovedTime } from '../lib/testing/hand-moved-time.ts'
 import type { PlanOptions } from '../lib/timebase.ts'
 import type { Vcpu } from '../lib/vcpu.ts'
 import { caught } from './support/caught.ts'
-import { HandMovedTime, hostPair, MILLISECOND, PERIOD, SECOND, Side } from './support/hostPair.ts'
+import { hostPair, MILLISECOND, PERIOD, SECOND, Side } from './support/hostPair.ts'
 import type { Pair, PairOptions } from './support/hostPair.ts'
 import { DeafKernel, RelativeDecrementerKernel } from './support/kernels.ts'
 
@@ -472,7 +474,7 @@ describe('a kernel that says it has set a register and has not', () => {
 })
 
 describe('what the kernel is asked', () => {
-  function spiesOn(kernel: SoftwareKernel) {
+  function spiesOn(kernel: Kernel) {
     return {
       getOneRegs: vi.spyOn(kernel, 'getOneRegs'),
       setOneRegs: vi.spyOn(kernel, 'setOneRegs'),

@@ -11,7 +11,7 @@ const DESTINATION_DAYS = 3n
 export interface DemoHosts {
   readonly source: Host
   readonly destination: Host
-  /** What stands for them, in a sentence. */
+  /** What stands for them, in a sentence or two. */
   readonly explanation: string
 }
 
@@ -25,7 +25,7 @@ function realHosts(): DemoHosts {
     source: new Host(new DisplacedKernel(SOURCE_DAYS * TICKS_PER_DAY)),
     destination,
     explanation:
-      'The vCPUs of both hosts are real ones, of the KVM of this machine. It has one timebase only,\n' +
+      'The vCPUs of both hosts are real ones, of the KVM of this machine. It has one timebase only, ' +
       `so the source plays a host that was started ${SOURCE_DAYS} days earlier: that much is added to what it reads.`,
   }
 }
@@ -35,7 +35,7 @@ function modelHosts(): DemoHosts {
     source: new Host(new SoftwareKernel({ timebase: SOURCE_DAYS * TICKS_PER_DAY })),
     destination: new Host(new SoftwareKernel({ timebase: DESTINATION_DAYS * TICKS_PER_DAY })),
     explanation:
-      `This is no POWER host, so two software models of KVM stand in: one up for ${SOURCE_DAYS} days, one for ${DESTINATION_DAYS}.\n` +
+      `This is no POWER host, so two software models of KVM stand in: one up for ${SOURCE_DAYS} days, one for ${DESTINATION_DAYS}. ` +
       'For real KVM on this machine, in an emulated POWER host: npm run power -- demo',
   }
 }

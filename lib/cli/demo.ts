@@ -7,6 +7,7 @@ import type { Vcpu } from '../vcpu.ts'
 import { demoHosts } from './demo-hosts.ts'
 import type { DemoHosts } from './demo-hosts.ts'
 import { grouped, json, milliseconds, seconds, signed, table } from './print.ts'
+import { heading, paragraph, padStart, styled } from './terminal.ts'
 
 const VCPUS = 4
 const RUN_MS = 250
@@ -103,28 +104,29 @@ function magnitude(ticks: bigint): bigint {
 function inWords({ explanation }: DemoHosts, move: Move): string {
   const { frequency, started, stopped, state, outcome, loaded, errorTicks, verdict } = move
   const ms = (ticks: bigint) => milliseconds(ticks, frequency)
-  const yes = (ok: boolean) => (ok ? 'yes' : 'NO')
-  return `A guest's timebase moves from one host to another
+  const yes = (ok: boolean) => (ok ? styled('green', 'yes') : styled('red', 'NO'))
+  return `${heading("A guest's timebase moves from one host to another")}
 
-Every POWER processor counts a timebase, ${grouped(frequency)} ticks a second, from a start of its own.
-A guest keeps its clock by it and reads: host timebase + TB_OFFSET, modulo 2^64.
-When it moves, the offset must be chosen anew, or its clock jumps.
-${explanation}
+${paragraph(
+  `Every POWER processor counts a timebase, ${grouped(frequency)} ticks a second, from a start of its own. ` +
+    'A guest keeps its clock by it and reads: host timebase + TB_OFFSET, modulo 2^64. ' +
+    `When it moves, the offset must be chosen anew, or its clock jumps. ${explanation}`,
+)}
 
-1. A guest of ${VCPUS} vCPUs starts on the source host
+${heading(`1. A guest of ${VCPUS} vCPUs starts on the source host`)}
 ${rows(started, frequency)}
 
-2. It runs for ${RUN_MS} ms and is stopped
+${heading(`2. It runs for ${RUN_MS} ms and is stopped`)}
 ${rows(stopped, frequency)}
 
-3. saveTimebase(vcpus) takes its timebase and the time of day
+${heading('3. saveTimebase(vcpus) takes its timebase and the time of day')}
 ${indented([
   ['guest timebase', grouped(state.guestTimebase), seconds(state.guestTimebase, frequency)],
   ['decrementers fire at', grouped(move.decExpiry), '2 s after the stop'],
   ['as JSON on the wire', `${grouped(move.wireBytes)} bytes`, `after ${microseconds(move.saveNs)}`],
 ])}
 
-4. The wire takes ${WIRE_MS} ms; loadTimebase(vcpus, state) continues it on the destination host
+${heading(`4. The wire takes ${WIRE_MS} ms; loadTimebase(vcpus, state) continues it on the destination host`)}
 ${rows(loaded, frequency)}
 ${indented([
   [
@@ -141,7 +143,7 @@ ${indented([
   ['loadTimebase took', microseconds(move.loadNs), ''],
 ])}
 
-5. What the guest sees
+${heading('5. What the guest sees')}
 ${indented([
   [
     'never goes back',
@@ -161,7 +163,7 @@ ${indented([
   ],
 ])}
 
-${verdict.ok ? 'The guest did not notice.' : 'The guest would have noticed.'}`
+${verdict.ok ? styled('green', 'The guest did not notice.') : styled('red', 'The guest would have noticed.')}`
 }
 
 function rows(
@@ -177,7 +179,7 @@ function rows(
 
 function indented(lines: readonly (readonly [string, string, string])[]): string {
   const cells = lines.map(([name, value, remark]) => [
-    `   ${name.padEnd(24)}${value.padStart(24)}`,
+    `   ${name.padEnd(24)}${padStart(value, 24)}`,
     remark,
   ])
   return table(cells)

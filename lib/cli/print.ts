@@ -1,6 +1,9 @@
 import { VmstateError } from '../errors.ts'
+import { outputWidth, pad, visibleLength, wrap } from './terminal.ts'
 
 /** How the command line writes numbers and tables. */
+
+const GAP = '  '
 
 const thousands = new Intl.NumberFormat('en-US')
 
@@ -35,7 +38,7 @@ export function timeOfDay(ns: bigint): string {
 
 /** The length of the longest. Not Math.max with arguments: a file can have more names than a call. */
 export function widest(texts: readonly string[]): number {
-  return texts.reduce((width, { length }) => Math.max(width, length), 0)
+  return texts.reduce((width, text) => Math.max(width, visibleLength(text)), 0)
 }
 
 /**
@@ -50,16 +53,23 @@ export function printable(text: string): string {
   })
 }
 
-/** Rows of cells in columns, the last as long as it is. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** A last column that is narrower than this is not worth wrapping. */
+const MIN_WRAPPED = 24
+
+/** Rows of cells in columns; the last is wrapped where the terminal ends. */
+export function table(rows: readonly (readonly string[])[], width = outputWidth()): string {
   const widths = (rows[0] ?? []).map((_, column) => widest(rows.map((row) => row[column] ?? '')))
+  const before = widths.slice(0, -1).reduce((sum, column) => sum + column + GAP.length, 0)
+  const room = width - before < MIN_WRAPPED ? Infinity : width - before
   return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+    .flatMap((row) => {
+      const cells = row.map((cell, column) => pad(cell, widths[column] ?? 0))
+      const last = row[widths.length - 1]
+      if (last === undefined) return cells.join(GAP).trimEnd()
+      const [first = '', ...more] = wrap(last, room)
+      const line = [...cells.slice(0, -1), first].join(GAP).trimEnd()
+      return [line, ...more.map((text) => ' '.repeat(before) + text)]
+    })
     .join('\n')
 }
 

@@ -1,18 +1,22 @@
-import { Command, CommanderError, Option } from 'commander'
 import { createRequire } from 'node:module'
+import { styleText } from 'node:util'
+import { Command, CommanderError, Option } from 'commander'
 import { decodeFile, formatNames } from './decode.ts'
 import type { DecodeCommandOptions } from './decode.ts'
 import { demo } from './demo.ts'
+import { commandDetails, environment, exitStatus, firstSteps, jsonNote, overview } from './help.ts'
+import type { Row } from './help.ts'
 import { info } from './info.ts'
 import { printable } from './print.ts'
 import { listRegisters } from './registers.ts'
+import { paragraph, textWidth } from './terminal.ts'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
-const asJson = ['--json', 'print JSON; 64-bit values are decimal strings'] as const
+const asJson = ['--json', 'print JSON, for scripts'] as const
 
 /**
  * Runs a command line.
@@ -22,60 +26,9 @@ const asJson = ['--json', 'print JSON; 64-bit values are decimal strings'] as co
  */
 export async function run(args: readonly string[]): Promise<number> {
   let status = 0
-  const program = new Command('kvm-ppc-onereg')
-    .description(
-      'KVM ONE_REG for POWER guests: their registers, and timebases that never go backwards',
-    )
-    .version(version)
-    .exitOverride()
-    .addHelpText(
-      'after',
-      `
-On POWER the commands use real KVM (/dev/kvm); elsewhere a software model stands in.
-KVM_PPC_BACKEND=kvm or software chooses.
-
-Exit status: 0 done, 1 failed or something is missing, 2 wrong usage.`,
-    )
-
-  program
-    .command('info')
-    .description('what this host can do for a guest: backend, clocks, TB_OFFSET, DEC_EXPIRY')
-    .option(...asJson)
-    .action((options: { json?: boolean }) => {
-      status = info(options, version)
-    })
-
-  program
-    .command('registers')
-    .description('the table of registers: name, id, width, meaning')
-    .option('--probe', 'ask a new vCPU of this kernel for each, and show what it holds')
-    .option(...asJson)
-    .action((options: { json?: boolean; probe?: boolean }) => {
-      status = listRegisters(options)
-    })
-
-  program
-    .command('demo')
-    .description("move a guest's timebase between two hosts and show each step")
-    .option(...asJson)
-    .action(async (options: { json?: boolean }) => {
-      status = await demo(options)
-    })
-
-  program
-    .command('decode')
-    .description("what a file holds: QEMU's migration stream, a VMState, or a saved timebase")
-    .argument('<file>', 'its path, or - for standard input; what gzip packed is unpacked')
-    .addOption(
-      new Option('--format <name>', 'the file is the bytes of this VMState').choices(formatNames),
-    )
-    .option('--all', 'every field of every device in a migration stream')
-    .option('--search', 'look for the timebase in a stream that does not say where it is')
-    .option(...asJson)
-    .action(async (file: string, options: DecodeCommandOptions) => {
-      status = await decodeFile(file, options)
-    })
-
+  const program = createProgram((result) => {
+    status = result
+  })
   try {
     await program.parseAsync(args, { from: 'user' })
     return status
@@ -86,3 +39,84 @@ Exit status: 0 done, 1 failed or something is missing, 2 wrong usage.`,
     return EXIT_FAILED
   }
 }
+
+/** The command line: what it takes and what it says of itself. */
+export function createProgram(done: (status: number) => void = () => undefined): Command {
+  const program = new Command('kvm-ppc-onereg')
+    .summary('KVM ONE_REG for POWER guests: their registers, and timebases that never go backwards')
+    .description(overview.join('\n\n'))
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help; after a command, for that command')
+    .helpCommand('help [command]', 'print help for a command')
+    .exitOverride()
+    .showHelpAfterError("(try 'kvm-ppc-onereg --help')")
+    .configureHelp({
+      minWidthToWrap: 24,
+      styleTitle: (title) => styleText('bold', title, { validateStream: false }),
+    })
+    .configureOutput({ getOutHelpWidth: textWidth, getErrHelpWidth: textWidth })
+
+  add(program, 'info', 'check what this host can do for a guest, and say what to do if it cannot')
+    .option(...asJson)
+    .action((options: { json?: boolean }) => {
+      done(info(options, version))
+    })
+
+  add(program, 'registers', 'list the registers: name, id, width, meaning')
+    .option('--probe', 'ask a new vCPU of this kernel for each, and show what it holds')
+    .option(...asJson)
+    .action((options: { json?: boolean; probe?: boolean }) => {
+      done(listRegisters(options))
+    })
+
+  add(program, 'demo', "move a guest's timebase between two hosts and show each step")
+    .option(...asJson)
+    .action(async (options: { json?: boolean }) => {
+      done(await demo(options))
+    })
+
+  add(program, 'decode', "show what a file holds: QEMU's migration stream, a saved timebase")
+    .argument('<file>', 'its path, or - for standard input')
+    .addOption(
+      new Option('--format <name>', 'the file is the bytes of this VMState').choices(formatNames),
+    )
+    .option('--all', 'show every field of every device in a migration stream')
+    .option('--search', 'look for the timebase in a stream that does not say where it is')
+    .option(...asJson)
+    .action(async (file: string, options: DecodeCommandOptions) => {
+      done(await decodeFile(file, options))
+    })
+
+  return program.addHelpText('after', ({ command }) =>
+    [
+      section(command, 'First steps:', firstSteps),
+      section(command, 'Environment:', environment),
+      section(command, 'Exit status:', exitStatus),
+      `\n${paragraph(`${jsonNote} More: man kvm-ppc-onereg.`)}`,
+    ].join('\n'),
+  )
+}
+
+function add(program: Command, name: string, summary: string): Command {
+  const details = commandDetails[name]
+  const command = program.command(name).summary(summary)
+  if (details === undefined) return command.description(summary)
+  const capital = `${summary[0]?.toUpperCase() ?? ''}${summary.slice(1)}.`
+  return command
+    .description([capital, ...details.text].join('\n\n'))
+    .addHelpText('after', () => section(command, 'Examples:', details.examples))
+}
+
+/** A title and a list, in the manner of the lists that are commander's own. */
+function section(command: Command, title: string, rows: readonly Row[]): string {
+  const help = Object.assign(command.createHelp(), { helpWidth: textWidth() })
+  const width = Math.max(...rows.map(({ term }) => term.length))
+  const isLong = width > MAX_TERM
+  const lines = isLong
+    ? rows.map(({ term, text }) => `  ${term}\n${help.formatItem('', 2, text, help)}`)
+    : rows.map(({ term, text }) => help.formatItem(term, width, text, help))
+  return ['', help.styleTitle(title), ...lines].join('\n')
+}
+
+/** Beside longer ones there is no room for what they mean. */
+const MAX_TERM = 40

@@ -7,6 +7,7 @@ import type { RegisterName } from '../registers.ts'
 import type { AnyRegisterValue } from '../value.ts'
 import type { Vcpu } from '../vcpu.ts'
 import { json, table } from './print.ts'
+import { heading, styled } from './terminal.ts'
 
 /** What a vCPU answered when it was asked for a register. */
 type Answer = { readonly value: AnyRegisterValue } | { readonly error: string }
@@ -22,10 +23,10 @@ export function listRegisters(options: { json?: boolean; probe?: boolean }): num
     console.log(json(rows))
     return 0
   }
-  const heading = ['name', 'id', 'bits', ...(answers ? ['value'] : []), 'meaning']
+  const titles = ['name', 'id', 'bits', ...(answers ? ['value'] : []), 'meaning']
   console.log(
     table([
-      heading,
+      titles.map(heading),
       ...rows.map((row) => {
         const answer = answers?.get(row.name)
         const value = answer ? [shown(answer, row.width)] : []
@@ -61,7 +62,7 @@ function ask(vcpu: Vcpu, name: RegisterName): Answer {
 }
 
 function shown(answer: Answer, width: number): string {
-  if ('error' in answer) return answer.error
+  if ('error' in answer) return styled('dim', answer.error)
   const { value } = answer
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
   return `0x${value.toString(16).padStart(width / 4, '0')}`

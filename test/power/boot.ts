@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { exitStatus, Failure, lastLines } from './failure.ts'
 import { HostConsole, type Outputs } from './host-console.ts'
 import { interrupted } from './interrupt.ts'
+import type { Keyboard } from './keyboard.ts'
 import { note } from './progress.ts'
 import { ended, killGroup } from './run.ts'
 
@@ -17,6 +18,8 @@ export interface Boot {
   onBegin: () => void
   /** Ends it before its time. */
   giveUp?: AbortSignal | undefined
+  /** What its console shall read, and nothing else unless told. */
+  keyboard?: Keyboard | undefined
 }
 
 /** How the command ended. */
@@ -27,20 +30,22 @@ export interface Ended {
 }
 
 /** Boots the emulated host, passes on what its command prints, and waits for its end. */
-export async function boot({ args, token, timeoutSeconds, onBegin, giveUp }: Boot): Promise<Ended> {
+export async function boot(job: Boot): Promise<Ended> {
+  const { args, token, timeoutSeconds, onBegin, giveUp, keyboard } = job
   interrupted.throwIfAborted()
   // setpriv: should this process be killed, the kernel ends QEMU as well.
   const command = ['--pdeathsig', 'KILL', 'qemu-system-ppc64', ...args]
-  const qemu = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const qemu = spawn('setpriv', command, { stdio: 'pipe', detached: true })
   const kill = (): void => {
     killGroup(qemu, 'SIGKILL')
   }
+  if (keyboard === undefined) qemu.stdin.end()
   const timeUp = AbortSignal.timeout(timeoutSeconds * 1000)
   const stop = AbortSignal.any([interrupted, timeUp, ...(giveUp ? [giveUp] : [])])
   stop.addEventListener('abort', kill)
-  // So that whoever waits can see that it goes on.
+  // So that whoever waits can see that it goes on; who types sees it.
   const silence = setInterval(() => {
-    note(`it is ${host.doing}`)
+    if (keyboard === undefined) note(`it is ${host.doing}`)
   }, silenceSeconds * 1000)
   const passOnTo = (stream: NodeJS.WriteStream): Outputs['stdout'] => ({
     write: (bytes) => {
@@ -49,7 +54,11 @@ export async function boot({ args, token, timeoutSeconds, onBegin, giveUp }: Boo
     },
   })
   const stdout = passOnTo(process.stdout)
-  const host = new HostConsole(token, { stdout, stderr: passOnTo(process.stderr), onBegin })
+  const begin = (): void => {
+    onBegin()
+    keyboard?.connect(qemu.stdin)
+  }
+  const host = new HostConsole(token, { stdout, stderr: passOnTo(process.stderr), onBegin: begin })
   try {
     qemu.stdout.on('data', (chunk: Buffer) => {
       host.read(chunk)
@@ -72,6 +81,7 @@ export async function boot({ args, token, timeoutSeconds, onBegin, giveUp }: Boo
       timeUp.aborted ? exitStatus.timedOut : exitStatus.hostFailed,
     )
   } finally {
+    keyboard?.disconnect()
     clearInterval(silence)
     stop.removeEventListener('abort', kill)
   }

@@ -3,11 +3,15 @@ import path from 'node:path'
 import type { WriteStream } from 'node:tty'
 import { pack } from './image.ts'
 
-/** Packs /init and what it runs; the token marks what /init says on the console. */
+/**
+ * Packs /init and what it runs; the token marks what /init says on the console. With a terminal, the
+ * console is one of the same size to the command; without, its output is kept apart from its errors.
+ */
 export async function commandArchive(
   command: readonly string[],
   token: string,
   directory: string,
+  terminal?: Partial<Pick<WriteStream, 'rows' | 'columns'>>,
 ): Promise<string> {
   const staged = path.join(directory, 'command')
   await mkdir(path.join(staged, 'power'), { recursive: true })
@@ -15,6 +19,10 @@ export async function commandArchive(
   await chmod(path.join(staged, 'init'), 0o755)
   await writeFile(path.join(staged, 'power/token'), `${token}\n`)
   await writeFile(path.join(staged, 'power/made'), `${Math.floor(Date.now() / 1000)}\n`)
+  if (terminal !== undefined) {
+    const { rows = 24, columns = 80 } = terminal
+    await writeFile(path.join(staged, 'power/terminal'), `${rows} ${columns}\n`)
+  }
   const script = commandScript(command, passedOn(process.env, process.stdout))
   await writeFile(path.join(staged, 'power/command'), script)
   const archive = path.join(directory, 'command.cpio')

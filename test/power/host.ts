@@ -4,6 +4,7 @@ import { boot, type Ended } from './boot.ts'
 import { withTemporary } from './cache.ts'
 import { commandArchive } from './command.ts'
 import { joinArchives } from './image.ts'
+import type { Keyboard } from './keyboard.ts'
 import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
@@ -23,6 +24,10 @@ export interface Job {
   timeoutSeconds: number
   /** Ends it before its time. */
   giveUp?: AbortSignal
+  /** It is booted when this resolves, and prepared in the meantime. */
+  bootAfter?: Promise<unknown>
+  /** The command gets the console as its terminal, and this as its keyboard. */
+  keyboard?: Keyboard
 }
 
 /** Makes an emulated host, boots it, and runs a command of the project on it. */
@@ -40,13 +45,15 @@ export async function runOnHost(job: Job): Promise<Ended> {
         ...(typeof job.extent === 'object'
           ? [job.extent.archive]
           : await projectArchives(job.extent, directory)),
-        await commandArchive(job.command, token, directory),
+        await commandArchive(job.command, token, directory, job.keyboard && process.stdout),
       ],
       initrd,
     )
+    await job.bootAfter
+    job.giveUp?.throwIfAborted()
     const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
     const args = qemuArguments(job.machine, image, initrd)
-    const { timeoutSeconds, giveUp } = job
-    return boot({ args, token, timeoutSeconds, onBegin, giveUp })
+    const { timeoutSeconds, giveUp, keyboard } = job
+    return boot({ args, token, timeoutSeconds, onBegin, giveUp, keyboard })
   })
 }

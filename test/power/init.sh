@@ -31,6 +31,7 @@ busybox mount -t devtmpfs dev /dev
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 busybox mount -t tmpfs tmp /tmp
+busybox ip link set lo up
 busybox stty raw -echo </dev/console
 busybox --install -s /usr/local/bin
 
@@ -47,15 +48,38 @@ for module in kvm kvm-hv; do
 done
 [ -c /dev/kvm ] || fail 'KVM is loaded, but there is no /dev/kvm'
 
+# The wire to another host, if there is one. Held open as raw from now on: two ends that both echo
+# what they get would keep each other busy, and whoever then sets one raw waits for the end of that.
+if (exec 3<>/dev/hvc1) 2>/dev/null; then
+  exec 3<>/dev/hvc1
+  stty raw -echo <&3
+fi
+
 # From here on, of the kernel's messages only its last words before a panic.
 dmesg -n 1
 cd /kvm-ppc-onereg || fail 'the project is not in the image'
+printf '#!/bin/sh\nexec node /kvm-ppc-onereg/dist/cli/main.js "$@"\n' >/usr/local/bin/kvm-ppc-onereg
+chmod +x /usr/local/bin/kvm-ppc-onereg
+
+# Somebody types: the console is the command's terminal.
+if [ -e /power/terminal ]; then
+  read -r rows columns </power/terminal
+  say begin
+  # After that, for a line of ours ends in one byte.
+  stty sane rows "$rows" cols "$columns" </dev/hvc0
+  setsid -c sh /power/command </dev/hvc0 >/dev/hvc0 2>&1
+  status=$?
+  stty raw -echo </dev/hvc0
+  say exit "$status"
+  end
+fi
+
 mkfifo /power/out /power/err
 cat /power/out &
 awk -v token="$token" '{ printf "\036%s stderr %s\n", token, $0; fflush() }' /power/err &
 
 say begin
-setsid sh /power/command </dev/null >/power/out 2>/power/err
+setsid sh /power/command </dev/null >/power/out 2>/power/err 3>&-
 status=$?
 wait
 say exit "$status"

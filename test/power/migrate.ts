@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command } from 'commander'
 import { withTemporary } from './cache.ts'
 import { runOnHost } from './host.ts'
-import { machine, wired } from './machine.ts'
+import { machine, wired, type Machine } from './machine.ts'
+import type { Recording } from './move/record.ts'
 import {
   addHostOptions,
   cacheHelp,
@@ -31,33 +34,55 @@ ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('0 if the guest saw nothing that it should not, 1 if it did')}`
 
+interface Options extends HostOptions {
+  json?: string
+}
+
 const program = addHostOptions(new Command('npm run power:migrate --'), 300)
   .description(description)
+  .option(
+    '--json <file>',
+    'move it six times more, also as QEMU would, and write down what it read; npm run docs:picture draws that',
+  )
   .addHelpText('after', more)
-  .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
+  .action(async ({ machine: name, cpu, icount, kernel, timeout, json }: Options) => {
     const chosen = machine(name, cpu, icount)
     requirePrograms(allPrograms)
     process.exitCode = await withTemporary(async (directory) => {
       const socket = path.join(directory, 'wire')
       const failed = new AbortController()
-      const start = (end: 'listens' | 'calls', script: string) =>
+      const start = (end: 'listens' | 'calls', program: string[], bootAfter?: Promise<unknown>) =>
         runOnHost({
           machine: wired(chosen, socket, end),
           kernel,
           extent: 'move',
-          command: ['node', `test/power/move/${script}`],
+          command: ['node', ...program],
           timeoutSeconds: timeout,
           giveUp: failed.signal,
+          ...(bootAfter === undefined ? {} : { bootAfter }),
         }).catch((error: unknown) => {
           // Without the one the other would wait for ever.
           failed.abort()
           throw error
         })
-      const first = start('listens', 'first.js')
-      await Promise.race([first, wait(APART_MS)])
-      const [{ status }] = await Promise.all([first, start('calls', 'second.js')])
+      const record = json === undefined ? [] : ['--record']
+      const first = start('listens', ['test/power/move/first.js', ...record])
+      const firstRuns = startOf(socket, failed.signal).then(() => wait(APART_MS))
+      const second = start('calls', ['test/power/move/second.js'], firstRuns)
+      const [{ status, result }] = await Promise.all([first, second])
+      if (json !== undefined && result !== undefined) await writeRecording(json, chosen, result)
       return status
     })
   })
+
+/** QEMU makes the socket as it starts, on whose other end the second host's is to be. */
+async function startOf(socket: string, giveUp: AbortSignal): Promise<void> {
+  while (!existsSync(socket) && !giveUp.aborted) await wait(50)
+}
+
+async function writeRecording(file: string, { title }: Machine, result: string): Promise<void> {
+  const recording = { machine: title, ...(JSON.parse(result) as Recording) }
+  await writeFile(file, `${JSON.stringify(recording, null, 2)}\n`)
+}
 
 await runProgram(program)

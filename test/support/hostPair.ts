@@ -1,7 +1,10 @@
 import { Host } from '../../lib/host.ts'
 import type { RegisterName } from '../../lib/registers.ts'
-import { SoftwareKernel } from '../../lib/software.ts'
-import type { SoftwareKernelOptions } from '../../lib/software.ts'
+import type { SoftwareKernel } from '../../lib/software.ts'
+import type { FailingKernel } from '../../lib/testing/failing-kernel.ts'
+import type { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
+import { hostPair as modelHosts } from '../../lib/testing/host-pair.ts'
+import type { HostPairOptions } from '../../lib/testing/host-pair.ts'
 import type { Vcpu } from '../../lib/vcpu.ts'
 import type { Vm } from '../../lib/vm.ts'
 
@@ -13,26 +16,19 @@ export const PERIOD = 16_777_216n
 export const timerNames = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'PURR', 'SPURR'] as const
 export type TimerName = (typeof timerNames)[number]
 
-/** Time in ns that passes only when a test says so. */
-export class HandMovedTime {
-  #now = 0n
-  readonly read = (): bigint => this.#now
-
-  pass(ns: bigint): void {
-    this.#now += ns
-  }
-}
+/** What calls of can be let fail and counted. */
+type TestKernel = FailingKernel | SoftwareKernel
 
 /** A host with one guest. */
-export class Side<K extends SoftwareKernel = SoftwareKernel> {
+export class Side<K extends TestKernel = TestKernel> {
   readonly kernel: K
   readonly host: Host
   readonly vm: Vm
   readonly vcpus: readonly Vcpu[]
 
-  constructor(kernel: K, ids: readonly number[]) {
+  constructor(kernel: K, ids: readonly number[], host = new Host(kernel)) {
     this.kernel = kernel
-    this.host = new Host(kernel)
+    this.host = host
     this.vm = this.host.createVm()
     this.vcpus = ids.map((id) => this.vm.createVcpu(id))
   }
@@ -69,10 +65,8 @@ export function registerOn(register: RegisterName, vcpu: number): string {
   return `${register} of vCPU ${vcpu}`
 }
 
-export interface PairOptions {
+export interface PairOptions extends Pick<HostPairOptions, 'source' | 'destination'> {
   readonly ids?: readonly number[]
-  readonly source?: SoftwareKernelOptions
-  readonly destination?: SoftwareKernelOptions
 }
 
 export interface Pair {
@@ -81,19 +75,12 @@ export interface Pair {
   readonly destination: Side
 }
 
-/** Two hosts with the same wall clock and different timebases; time passes on both at once. */
-export function hostPair({ ids = [0, 1, 2, 3], source, destination }: PairOptions = {}): Pair {
-  const time = new HandMovedTime()
-  const shared = { time: time.read, timeOfDayNs: 1_700_000_000n * SECOND }
+/** A guest on each of two models; what was made of it on POWER is the same there. */
+export function hostPair({ ids = [0, 1, 2, 3], ...options }: PairOptions = {}): Pair {
+  const { time, source, destination } = modelHosts({ backend: 'software', ...options })
   return {
     time,
-    source: new Side(
-      new SoftwareKernel({ timebase: 7_000_000_000_123n, ...shared, ...source }),
-      ids,
-    ),
-    destination: new Side(
-      new SoftwareKernel({ timebase: 2_500_000_000_456n, ...shared, ...destination }),
-      ids,
-    ),
+    source: new Side(source.kernel, ids, source),
+    destination: new Side(destination.kernel, ids, destination),
   }
 }

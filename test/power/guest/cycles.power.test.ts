@@ -139,10 +139,10 @@ describe(`a guest that watches its timebase over ${CYCLES} stops on one host`, (
     await allHaveRead(guest)
     for (let count = 0; count < CYCLES; count++) {
       guest.stop()
-      qemu.save(host)
+      const { guestTimebase } = qemu.save(host)
       guest.noteNextStep(0n)
       await wait(5)
-      qemu.load(host, guest.vcpus)
+      qemu.load(host, guest.vcpus, guestTimebase)
       guest.start()
       await allHaveRead(guest)
       await wait(5)

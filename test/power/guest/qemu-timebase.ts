@@ -7,14 +7,18 @@ import type { Vcpu } from '../../../lib/vcpu.ts'
  */
 export class QemuTimebase {
   #offset = 0n
-  #guestTimebase = 0n
 
-  save(host: Host): void {
-    this.#guestTimebase = BigInt.asUintN(64, host.timebase() + this.#offset)
+  /** The guest's timebase as it takes it to be, and the host's. */
+  save(host: Host): { guestTimebase: bigint; hostTimebase: bigint } {
+    const hostTimebase = host.timebase()
+    return { guestTimebase: BigInt.asUintN(64, hostTimebase + this.#offset), hostTimebase }
   }
 
-  load(host: Host, vcpus: readonly Vcpu[]): void {
-    this.#offset = BigInt.asUintN(64, this.#guestTimebase - host.timebase())
+  /** Gives the host's timebase for which it chose the offset. */
+  load(host: Host, vcpus: readonly Vcpu[], guestTimebase: bigint): bigint {
+    const hostTimebase = host.timebase()
+    this.#offset = BigInt.asUintN(64, guestTimebase - hostTimebase)
     for (const vcpu of vcpus) vcpu.set('TB_OFFSET', this.#offset)
+    return hostTimebase
   }
 }

@@ -3,9 +3,9 @@ import everywhere from '../../../vitest.config.ts'
 
 const minute = 60_000
 const power = 'test/**/*.power.test.ts'
-const others = 'test/**/!(*.power).test.ts'
+const others = ['test/**/!(*.power).test.ts', 'examples/**']
 const formats = ['test/vmstate/**', 'test/cli/**']
-const noFormats = ['test/*.test.ts', 'test/!(vmstate|cli)/**']
+const noFormats = ['test/*.test.ts', 'test/!(vmstate|cli)/**', 'examples/**']
 
 /** The suite in the emulated host, which is some thirty times slower than the machine that runs it. */
 export default mergeConfig(
@@ -47,7 +47,7 @@ export default mergeConfig(
           extends: true,
           test: {
             name: 'power',
-            exclude: [others],
+            exclude: others,
             // They may keep both processors busy with guests, and they watch the time.
             maxWorkers: 1,
             sequence: { groupOrder: 1 },

@@ -1,3 +1,4 @@
+import type { Host } from '../../../lib/index.ts'
 import { timeOfDay } from '../guest/index.ts'
 import type { Wire } from './wire.ts'
 
@@ -7,15 +8,27 @@ export interface ClockDifference {
   readonly error: bigint
 }
 
-/** By asking for the time many times: the quickest answer is the best. */
 export async function compareClocks(wire: Wire): Promise<ClockDifference> {
-  let best: ClockDifference | undefined
+  const { difference: ns, error } = await compare(wire, 'ns', () => timeOfDay.get())
+  return { ns, error }
+}
+
+/** The other host's timebase less ours, in ticks, and by how much that can be wrong. */
+export async function compareTimebases(wire: Wire, host: Host) {
+  const { difference: ticks, error } = await compare(wire, 'timebase', () => host.timebase())
+  return { ticks, error }
+}
+
+/** By asking for the time many times: the quickest answer is the best. */
+async function compare(wire: Wire, clock: 'ns' | 'timebase', ours: () => bigint) {
+  let best: { difference: bigint; error: bigint } | undefined
   for (let count = 0; count < 60; count++) {
-    const asked = timeOfDay.get()
-    const theirs = BigInt((await wire.ask({ do: 'time' }))['ns'] as string)
-    const answered = timeOfDay.get()
-    const error = (answered - asked) / 2n
-    if (best === undefined || error < best.error) best = { ns: theirs - asked - error, error }
+    const asked = ours()
+    const theirs = BigInt((await wire.ask({ do: 'time' }))[clock] as string)
+    const error = (ours() - asked) / 2n
+    if (best === undefined || error < best.error) {
+      best = { difference: theirs - asked - error, error }
+    }
   }
   if (best === undefined) throw new Error('nothing was asked')
   return best

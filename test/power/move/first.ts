@@ -9,10 +9,12 @@ import {
   TIMEBASE_OFFSET_STEP,
 } from '../../../lib/index.ts'
 import { TestGuest } from '../guest/index.ts'
+import { tell } from '../host/tell.ts'
 import { check, conclude, ms, say } from '../steps.ts'
 import { setClockDifference } from './clocks.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
+import { record } from './record.ts'
 import { Wire } from './wire.ts'
 
 /**
@@ -145,5 +147,8 @@ say(
   `Two hosts, started apart: the first one's timebase is at ${host.timebase()}, the second one's at ${theirs}`,
 )
 for (const setting of settings) await roundTrip(setting)
+if (process.argv.includes('--record')) {
+  tell('result', JSON.stringify(await record(host, wire, VCPUS)))
+}
 await wire.ask({ do: 'end' })
 conclude('The guest never saw its clock go back.')

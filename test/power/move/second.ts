@@ -8,8 +8,11 @@ import {
   serializeTimebase,
 } from '../../../lib/index.ts'
 import { TestGuest, timeOfDay } from '../guest/index.ts'
+import type { AlgorithmName } from './algorithms.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
+import { Visitor } from './stay.ts'
+import type { Departure } from './stay.ts'
 import { Wire } from './wire.ts'
 import type { Message } from './wire.ts'
 
@@ -20,6 +23,7 @@ const VCPUS = 4
 const host = new Host(new NativeKernel())
 const wire = new Wire('/dev/hvc1')
 let guest: TestGuest | undefined
+let visitor: Visitor | undefined
 
 /** Makes the vCPUs that are to take the guest, and loads its timebase. */
 function load({ state, parcel, maxDowntimeNs }: Message): Message {
@@ -62,7 +66,18 @@ function offsets(of: TestGuest): string {
   return of.vcpus.map((vcpu) => vcpu.get('TB_OFFSET').toString()).join()
 }
 
-function answer(message: Message): Message {
+async function arrive(message: Message): Promise<Message> {
+  visitor = new Visitor(host, 'second', message['algorithm'] as AlgorithmName, VCPUS)
+  await visitor.arrive(message as unknown as Departure)
+  return {}
+}
+
+function depart(): Message {
+  if (visitor === undefined) throw new Error('there is no guest that could depart')
+  return { ...visitor.depart() }
+}
+
+async function answer(message: Message): Promise<Message> {
   switch (message['do']) {
     case 'hello':
     case 'end':
@@ -76,6 +91,10 @@ function answer(message: Message): Message {
       return load(message)
     case 'give-back':
       return giveBack()
+    case 'arrive':
+      return arrive(message)
+    case 'depart':
+      return depart()
     default:
       throw new Error(`What is ${JSON.stringify(message)}?`)
   }
@@ -84,7 +103,7 @@ function answer(message: Message): Message {
 for (;;) {
   const message = await wire.receive()
   if (!('number' in message)) continue
-  wire.send({ ...answer(message), answerTo: message['number'] })
+  wire.send({ ...(await answer(message)), answerTo: message['number'] })
   if (message['do'] === 'end') break
 }
 // Listening to the wire would keep this process alive.

@@ -1,0 +1,65 @@
+// Uses vCPUs that another addon made: your monitor's, which knows their file descriptors. On a
+// POWER host with KVM a module can be named that exports `vcpuFds()` and `close()`; without one, a
+// stand-in makes them.
+//
+//     node examples/borrowed-vcpu.mjs
+//     node examples/borrowed-vcpu.mjs ./my-monitor.mjs
+
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { openHost, saveTimebase } from 'kvm-ppc-onereg'
+
+const usage = 'Usage: node examples/borrowed-vcpu.mjs [MODULE]'
+const [monitorFile, ...rest] = process.argv.slice(2)
+if (rest.length > 0) {
+  console.error(usage)
+  process.exit(2)
+}
+
+// Real file descriptors are nothing to the model of the kernel.
+const host = monitorFile === undefined ? openHost() : openHost({ backend: 'kvm' })
+let monitor
+try {
+  monitor = monitorFile === undefined ? standIn() : await load(monitorFile)
+  const fds = monitor.vcpuFds()
+
+  // The fd is checked to be that vCPU's. It stays yours: nothing here ever closes it, and you keep it
+  // open for as long as the vCPU is used. Only the process that made the VM can use it.
+  const vcpus = fds.map((fd, id) => host.vcpu(fd, id))
+
+  const { guestTimebase, offset } = saveTimebase(vcpus)
+  console.log(`vCPUs ${vcpus.map(({ id, fd }) => `${id} (fd ${fd})`).join(', ')} were borrowed.`)
+  console.log(`Their guest's timebase is ${guestTimebase}, with TB_OFFSET ${offset}.`)
+
+  // Lets go of them; the fds live on, as does the guest.
+  for (const vcpu of vcpus) vcpu.close()
+  const again = host.vcpu(fds[0], 0)
+  console.log(
+    `After close(), fd ${fds[0]} is still vCPU 0's: ${again.get('TB_OFFSET') === offset}.`,
+  )
+} catch (error) {
+  console.error(`${error.message}\n${usage}`)
+  process.exitCode = 1
+} finally {
+  host.close()
+  monitor?.close()
+}
+
+function load(file) {
+  return import(pathToFileURL(path.resolve(file)).href)
+}
+
+// The bare system calls of a monitor, made past the host, which knows nothing of these files. Where
+// this is no POWER host they are the model's own, and no files of the process.
+function standIn() {
+  const { kernel } = host
+  const kvm = kernel.open('/dev/kvm')
+  const vm = kernel.createVm(kvm, 0)
+  const fds = [kernel.createVcpu(vm, 0), kernel.createVcpu(vm, 1)]
+  return {
+    vcpuFds: () => fds,
+    close: () => {
+      for (const fd of [...fds, vm, kvm]) kernel.close(fd)
+    },
+  }
+}

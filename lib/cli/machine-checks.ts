@@ -1,0 +1,98 @@
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { errnoName } from '../errno.ts'
+import { loadAddon } from '../addon.ts'
+import type { Addon } from '../addon.ts'
+import type { Check } from './check.ts'
+
+/** What of this machine can be told without KVM. */
+
+const OLDEST_POWER = 7
+
+/** TIME_ERROR of include/uapi/linux/timex.h: the clock is not synchronised. */
+const TIME_ERROR = 5
+
+const FREEZE = "downtime: 'freeze' does not need the clocks"
+
+/** @param root where the machine's file systems begin */
+export function checkProcessor(root = '/', arch: string = process.arch): Check {
+  const name = 'processor'
+  if (arch !== 'ppc64') {
+    return {
+      name,
+      status: 'failed',
+      found: `${arch}, which has no timebase; guests on POWER have`,
+      remedy:
+        "use a POWER host; without one, npm run power in the project's tree emulates one, and KVM_PPC_BACKEND=software takes the model",
+    }
+  }
+  const cpu = /^cpu\s*:\s*(.+)$/m.exec(readText(root, 'proc/cpuinfo'))?.[1]
+  const generation = /^POWER(\d+)/.exec(cpu ?? '')?.[1]
+  if (cpu === undefined || generation === undefined) {
+    return {
+      name,
+      status: 'warning',
+      found: `${cpu ?? 'not named in /proc/cpuinfo'}: whether it can move a timebase is not known`,
+      remedy: `see whether TB_OFFSET works below; POWER${OLDEST_POWER} and later have it`,
+    }
+  }
+  if (Number(generation) < OLDEST_POWER) {
+    const remedy = `use a host with POWER${OLDEST_POWER} or later`
+    return { name, status: 'failed', found: `${cpu}: KVM has no TB_OFFSET on it`, remedy }
+  }
+  return { name, status: 'ok', found: cpu }
+}
+
+/** Which KVM there is for POWER guests: only HV has TB_OFFSET. */
+export function checkModule(root = '/'): Check {
+  const name = 'kernel module'
+  const loaded = (module: string) => existsSync(path.join(root, 'sys/module', module))
+  const inPartition = /^platform\s*:\s*pSeries$/m.test(readText(root, 'proc/cpuinfo'))
+  if (loaded('kvm_hv')) {
+    const where = inPartition
+      ? 'in a logical partition: guests are nested ones'
+      : 'on bare metal: guests are not nested'
+    return { name, status: 'ok', found: `kvm_hv, ${where}` }
+  }
+  const remedy = inPartition
+    ? 'modprobe kvm_hv; in a logical partition the hypervisor below must allow nested guests (KVM: cap-nested-hv=on; PowerVM: Linux 6.11 and firmware with nested KVM)'
+    : 'modprobe kvm_hv'
+  return loaded('kvm_pr')
+    ? { name, status: 'failed', found: 'kvm_pr alone, which has no TB_OFFSET', remedy }
+    : { name, status: 'failed', found: 'kvm_hv is not loaded', remedy }
+}
+
+/** Whether the wall clock is right, which `downtime: 'advance'` goes by. */
+export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon): Check {
+  const name = 'wall clock'
+  let clock: ReturnType<Addon['clockState']>
+  try {
+    clock = load().clockState()
+  } catch {
+    const found = 'whether it is synchronised cannot be told without the native addon'
+    return { name, status: 'note', found }
+  }
+  const { state, maxErrorUs } = clock
+  if (state < 0) {
+    const found = `whether it is synchronised cannot be told: adjtimex gives ${errnoName(state)}`
+    return { name, status: 'note', found }
+  }
+  if (state === TIME_ERROR) {
+    return {
+      name,
+      status: 'warning',
+      found: "not synchronised (adjtimex): downtime: 'advance' would move guests by its error",
+      remedy: `run chronyd, ntpd or systemd-timesyncd; ${FREEZE}`,
+    }
+  }
+  const found = `synchronised, wrong by ${(maxErrorUs / 1000).toFixed(1)} ms at most (adjtimex)`
+  return { name, status: 'ok', found }
+}
+
+function readText(root: string, file: string): string {
+  try {
+    return readFileSync(path.join(root, file), 'utf8')
+  } catch {
+    return ''
+  }
+}

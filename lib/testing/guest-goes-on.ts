@@ -1,0 +1,73 @@
+import { AssertionError } from 'node:assert'
+import { checkObject, checkU64 } from '../checks.ts'
+import { guestOf } from '../guest.ts'
+import type { TimebaseState } from '../state.ts'
+import type { Vcpu } from '../vcpu.ts'
+
+/**
+ * Asserts what matters to a guest whose timebase was moved: it does not go back, and all its vCPUs
+ * have the same. It reads the kernel, not what a load said that it did, so it also finds what a
+ * monitor did to the vCPUs afterwards.
+ *
+ *     assertGuestGoesOn(vcpus, state)
+ *
+ * To watch a guest over several moves, hand in what the last call returned:
+ *
+ *     let seen = state.guestTimebase
+ *     seen = assertGuestGoesOn(vcpus, seen)
+ *
+ * @param vcpus all vCPUs of the guest, stopped
+ * @param since the saved state, or a guest timebase of before, in ticks, u64. It is modulo 2^64:
+ *   what is more than half of that ahead counts as behind
+ * @returns what the guest reads now, in ticks, u64
+ * @throws AssertionError Node's, which says by how much, and on which vCPU
+ * @throws TypeError, RangeError, OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED; KvmError
+ */
+export function assertGuestGoesOn(
+  vcpus: readonly Vcpu[],
+  since: bigint | Pick<TimebaseState, 'guestTimebase'>,
+): bigint {
+  const before = checkSince(since)
+  const { host } = guestOf(vcpus)
+  const inWords = (ticks: bigint): string => magnitude(ticks, host.timebaseFrequency)
+
+  const offsets = vcpus.map((vcpu) => ({ id: vcpu.id, offset: vcpu.get('TB_OFFSET') }))
+  const [first = { id: -1, offset: 0n }, ...others] = offsets
+  const apart = others
+    .map(({ id, offset }) => ({ id, ticks: BigInt.asIntN(64, offset - first.offset) }))
+    .filter(({ ticks }) => ticks !== 0n)
+    .map(({ id, ticks }) => `vCPU ${id} is ${inWords(ticks)} ${ticks < 0n ? 'behind' : 'ahead'}`)
+  if (apart.length > 0) {
+    throw new AssertionError({
+      message: `The guest's vCPUs have different timebases: of vCPU ${first.id}, ${apart.join(', ')}`,
+      actual: offsets.map(({ offset }) => offset),
+      expected: offsets.map(() => first.offset),
+      operator: 'assertGuestGoesOn',
+    })
+  }
+
+  const now = BigInt.asUintN(64, host.timebase() + first.offset)
+  const advanced = BigInt.asIntN(64, now - before)
+  if (advanced < 0n) {
+    throw new AssertionError({
+      message: `The guest's timebase went back by ${inWords(advanced)}: it was ${before} and is ${now}`,
+      actual: now,
+      expected: before,
+      operator: 'assertGuestGoesOn',
+    })
+  }
+  return now
+}
+
+function checkSince(since: unknown): bigint {
+  if (typeof since === 'bigint') return checkU64('since', since)
+  const { guestTimebase } = checkObject('since', since) as Partial<TimebaseState>
+  return checkU64('since.guestTimebase', guestTimebase)
+}
+
+/** `16777216 ticks (32.768 ms)` */
+function magnitude(ticks: bigint, frequency: bigint): string {
+  const size = ticks < 0n ? -ticks : ticks
+  const ms = (Number(size) / Number(frequency)) * 1000
+  return `${size} ${size === 1n ? 'tick' : 'ticks'} (${Number(ms.toPrecision(6))} ms)`
+}

@@ -1,0 +1,44 @@
+import { Host } from '../host.ts'
+import type { Kernel } from '../kernel.ts'
+import { NativeKernel } from '../native.ts'
+import { SoftwareClock } from '../software/clock.ts'
+import type { SoftwareClockOptions } from '../software/clock.ts'
+import { FailingKernel } from './failing-kernel.ts'
+
+/** A host for a test, which moves its clocks and lets its calls fail. */
+export class TestHost extends Host {
+  /** `host.kernel.fail(…)` lets calls fail. */
+  declare readonly kernel: FailingKernel
+  /** `host.clock.setTimebase(ticks)` and `setTimeOfDay(ns)` move this host's clocks alone. */
+  readonly clock: SoftwareClock
+
+  /** @param kernel a `SoftwareKernel`, of any machine and Linux that it models */
+  constructor(kernel: Kernel & { readonly clock: SoftwareClock }) {
+    super(new FailingKernel(kernel))
+    this.clock = kernel.clock
+  }
+}
+
+/** The real kernel with its vCPUs and their registers, but for the clocks: those are a test's. */
+export class ClockedNativeKernel extends NativeKernel {
+  readonly clock: SoftwareClock
+
+  constructor(options: SoftwareClockOptions) {
+    super()
+    this.clock = new SoftwareClock(options)
+  }
+
+  override timebase(): bigint {
+    return this.clock.timebase()
+  }
+
+  override timebaseFrequency(): bigint {
+    return this.clock.timebaseFrequency
+  }
+
+  override sample(into: BigUint64Array): number {
+    const { timebase, timeOfDayNs } = this.clock.sample()
+    into.set([timebase, BigInt.asUintN(64, timeOfDayNs), 0n])
+    return 0
+  }
+}
