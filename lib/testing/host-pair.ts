@@ -29,7 +29,7 @@ export interface HostPair {
   readonly time: HandMovedTime
   readonly source: TestHost
   readonly destination: TestHost
-  /** {@link HostPair.close}, for `using`. */
+  /** Closes both hosts, for `using`. */
   [Symbol.dispose](): void
 }
 
