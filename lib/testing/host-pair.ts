@@ -6,6 +6,7 @@ import type { SoftwareKernelOptions } from '../software.ts'
 import { HandMovedTime } from './hand-moved-time.ts'
 import { ClockedNativeKernel, TestHost } from './test-host.ts'
 
+/** What the two hosts of a {@link HostPair} are. */
 export interface HostPairOptions {
   /**
    * Where the vCPUs are: `'kvm'` or `'software'`; `'auto'`, the default, is KVM on POWER and the model
@@ -28,6 +29,7 @@ export interface HostPair {
   readonly time: HandMovedTime
   readonly source: TestHost
   readonly destination: TestHost
+  /** Closes both hosts, for `using`. */
   [Symbol.dispose](): void
 }
 
