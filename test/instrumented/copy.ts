@@ -28,6 +28,7 @@ export function instrumentedCopy(name: string, flags: readonly string[]): string
   const env = withFlags(flags)
   must(process.execPath, ['scripts/build-addon.mjs'], { cwd: copy, env })
   must(process.execPath, [tsc, '--project', 'lib/tsconfig.json'], { cwd: copy })
+  must(process.execPath, ['scripts/bundle-lib.mjs'], { cwd: copy })
   return copy
 }
 

@@ -18,7 +18,10 @@ const FLAGS = [
 ]
 
 /** They never load the addon; the first measures memory, of which AddressSanitizer takes much. */
-const WITHOUT_ADDON = ['test/vmstate/**', 'test/power/**']
+const WITHOUT_ADDON = [
+  ...['test/vmstate/**', 'test/power/**'],
+  ...['test/documents.x86.test.ts', 'test/release.x86.test.ts'],
+]
 
 const copy = instrumentedCopy('sanitized', FLAGS)
 const planted = path.join(copy, 'test/instrumented/planted')
