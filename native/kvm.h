@@ -30,6 +30,7 @@ int CreateVcpu(int fd, unsigned long id);
 
 inline int OneReg(int fd, unsigned long request, uint64_t id, void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
+  // glibc's ioctl on POWER first looks whether the request is one of a terminal's.
   const long returned = syscall(SYS_ioctl, fd, request, &reg);
   return returned < 0 ? -errno : returned;
 }
