@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, rename } from 'node:fs/promises'
+import { cp, mkdir, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { withTemporary } from '../test/power/cache.ts'
 import { run } from '../test/power/run.ts'
@@ -25,6 +25,8 @@ export interface Recipe {
   folder: string
   /** What in that folder is needed to build it. */
   sources: readonly string[]
+  /** For the compiler and the linker, besides the usual ones. */
+  flags?: readonly string[]
 }
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -54,18 +56,28 @@ export function crossBuild(recipe: Recipe, target: Target, into: string): Promis
     for (const name of sources) {
       await cp(path.join(folder, name), path.join(copy, name), { recursive: true })
     }
-    const diagnostics = await build(copy, target)
+    const diagnostics = await build(copy, target, recipe.flags ?? [])
     await rename(path.join(copy, 'build/Release', file), path.join(into, file))
+    await keepNotes(path.join(copy, 'build'), path.join(into, 'build'))
     return diagnostics
   })
 }
 
-async function build(copy: string, target: Target): Promise<string> {
+/** What gcov has to know, if the flags asked the compiler for it. */
+async function keepNotes(build: string, into: string): Promise<void> {
+  const files = await readdir(build, { recursive: true })
+  for (const file of files.filter((file) => file.endsWith('.gcno'))) {
+    await mkdir(path.dirname(path.join(into, file)), { recursive: true })
+    await rename(path.join(build, file), path.join(into, file))
+  }
+}
+
+async function build(copy: string, target: Target, more: readonly string[]): Promise<string> {
   const nodeGyp = path.join(root, 'node_modules/node-gyp/bin/node-gyp.js')
   const [, arch = ''] = target.split('-')
   const args = [nodeGyp, 'rebuild', `--arch=${arch}`, '--loglevel=error', ...localHeaders()]
   const prefix = prefixes[target]
-  const flags = `-ffile-prefix-map=${copy}=.`
+  const flags = [`-ffile-prefix-map=${copy}=.`, ...more].join(' ')
   const env = {
     ...process.env,
     CC: `${prefix}-gcc`,
@@ -78,7 +90,7 @@ async function build(copy: string, target: Target): Promise<string> {
     LDFLAGS: [
       // C++'s library goes into it, as far as it is used: that of an old system may be too old.
       ...['-static-libstdc++', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'],
-      ...['-Wl,--strip-all', '-Wl,--build-id=sha1'],
+      ...['-Wl,--strip-all', '-Wl,--build-id=sha1', ...more],
     ].join(' '),
   }
   return (await run(process.execPath, args, { cwd: copy, env })).stderr

@@ -18,7 +18,7 @@ const made = new Set(['build', 'coverage', 'dist', 'node_modules'])
 export function instrumentedCopy(name: string, flags: readonly string[]): string {
   const copy = path.join(root, 'build', name)
   rmSync(copy, { recursive: true, force: true })
-  for (const entry of readdirSync(root).filter((entry) => !entry.startsWith('.'))) {
+  for (const entry of readdirSync(root).filter((name) => !name.startsWith('.') || name === '.ci')) {
     cpSync(path.join(root, entry), path.join(copy, entry), {
       recursive: true,
       filter: (from) => !made.has(path.basename(from)),

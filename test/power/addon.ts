@@ -8,14 +8,21 @@ import {
   type Recipe,
   type Target,
 } from '../../scripts/cross-build.ts'
+import { COUNTING_FLAGS } from '../instrumented/recorded.ts'
 import { cached, keyOf } from './cache.ts'
 import { note, stage } from './progress.ts'
 
 const crossBuildFile = path.resolve(import.meta.dirname, '../../scripts/cross-build.ts')
 
 /** The library's addon: for the emulated host, and as the package has it. */
-export function addon(target: Target = 'linux-ppc64'): Promise<string> {
-  return crossBuilt(libraryAddon, target)
+export async function addon(target: Target = 'linux-ppc64'): Promise<string> {
+  return path.join(await crossBuilt(libraryAddon, target), libraryAddon.file)
+}
+
+/** The folder with one that counts what is run of it, and in build/ what gcov needs to read the counts. */
+export function countingAddon(): Promise<string> {
+  const recipe = { ...libraryAddon, what: 'the addon that counts', flags: COUNTING_FLAGS }
+  return crossBuilt(recipe, 'linux-ppc64')
 }
 
 /** The guest with which the tests look at time from inside. */
@@ -23,13 +30,13 @@ export async function guestAddon(): Promise<string> {
   const folder = path.join(import.meta.dirname, 'guest')
   const sources = (await readdir(folder)).filter((name) => /\.(cc|gyp|h)$/.test(name))
   const recipe = { what: 'the test guest', file: 'power_guest.node', folder, sources }
-  return crossBuilt(recipe, 'linux-ppc64')
+  return path.join(await crossBuilt(recipe, 'linux-ppc64'), recipe.file)
 }
 
 async function crossBuilt(recipe: Recipe, target: Target): Promise<string> {
-  const { what, file, folder, sources } = recipe
+  const { what, file, folder, sources, flags } = recipe
   const key = await keyOf({
-    texts: [JSON.stringify({ what, file, sources, target }), await compilerOf(target)],
+    texts: [JSON.stringify({ what, file, sources, flags, target }), await compilerOf(target)],
     files: [
       ...sources.map((name) => path.join(folder, name)),
       path.join(headers, 'package.json'),
@@ -44,7 +51,7 @@ async function crossBuilt(recipe: Recipe, target: Target): Promise<string> {
     })
   })
   await repeatWarnings(what, path.join(entry, 'warnings'))
-  return path.join(entry, file)
+  return entry
 }
 
 /** Also when the addon comes from the cache, or the second run would look clean. */

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { runOnHost } from './host.ts'
 import { machine } from './machine.ts'
 import {
@@ -6,7 +6,6 @@ import {
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
-  seconds,
   type HostOptions,
 } from './options.ts'
 import { runProgram } from './program.ts'
@@ -37,23 +36,38 @@ ${exitStatusHelp('0 if all was well, 1 if not')}`
 
 const program = addHostOptions(new Command('npm run power:long --'), 0)
   .description(description)
-  .addOption(new Option('--minutes <number>', 'how long').argParser(seconds).default(60))
-  .option('--seed <number>', 'for the same choices again', Number, Date.now() % 1_000_000)
+  .addOption(new Option('--minutes <number>', 'how long').argParser(minutes).default(60))
+  .addOption(
+    new Option('--seed <number>', 'for the same choices again')
+      .argParser(seed)
+      .default(Date.now() % 1_000_000, 'another one each time'),
+  )
   .addHelpText('after', more)
-  .action(async ({ machine: name, cpu, icount, kernel, timeout, minutes, seed }: Options) => {
-    const chosen = machine(name, cpu, icount)
+  .action(async (options: Options) => {
+    const chosen = machine(options.machine, options.cpu, options.icount)
     requirePrograms(allPrograms)
     const { status } = await runOnHost({
       machine: chosen,
-      kernel,
+      kernel: options.kernel,
       extent: 'suite',
       command: [
         ...['node', '--import', 'tsx', '--expose-gc'],
-        ...['test/power/long/run.ts', String(minutes), String(seed)],
+        ...['test/power/long/run.ts', String(options.minutes), String(options.seed)],
       ],
-      timeoutSeconds: timeout || minutes * 60 + BESIDE_SECONDS,
+      timeoutSeconds: options.timeout || options.minutes * 60 + BESIDE_SECONDS,
     })
     process.exitCode = status
   })
+
+function minutes(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value < 1e5)) throw new InvalidArgumentError('It is a number of minutes.')
+  return value
+}
+
+function seed(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
+  return Number(text)
+}
 
 await runProgram(program)

@@ -1,15 +1,19 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { addon, guestAddon } from './addon.ts'
+import { libraryAddon } from '../../scripts/cross-build.ts'
+import { addon, countingAddon, guestAddon } from './addon.ts'
 import { exclusively } from './cache.ts'
 import { dependenciesArchive } from './dependencies.ts'
 import { pack } from './image.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
 
-/** What the command line needs, all that the test suite needs, or what test/power/move, test/power/qemu or bench needs. */
-export type Extent = 'command' | 'suite' | 'move' | 'qemu' | 'bench'
+/**
+ * What the command line needs, all that the test suite needs, the same with an addon that counts, or
+ * what test/power/move, test/power/qemu or bench needs.
+ */
+export type Extent = 'command' | 'suite' | 'coverage' | 'move' | 'qemu' | 'bench'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
@@ -27,13 +31,15 @@ const kernelHeader = '/usr/powerpc64le-linux-gnu/include/asm/kvm.h'
 
 /** The archives with this project as it is now, in the order in which to unpack them. */
 export async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
-  const forTests = extent === 'suite' || extent === 'bench'
+  const forTests = extent === 'suite' || extent === 'coverage' || extent === 'bench'
   const guest = 'test/power/guest/build/Release'
   const dependencies = await dependenciesArchive(root, placeOnHost, { forTests })
   const staged = path.join(directory, 'project')
   const project = path.join(staged, placeOnHost)
   await mkdir(project, { recursive: true })
-  await copyBuilt(await addon(), path.join(project, 'build/Release'))
+  const library =
+    extent === 'coverage' ? path.join(await countingAddon(), libraryAddon.file) : await addon()
+  await copyBuilt(library, path.join(project, 'build/Release'))
   if (forTests) {
     await copyTree(project)
     await copyBuilt(await guestAddon(), path.join(project, guest))

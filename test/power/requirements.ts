@@ -8,6 +8,8 @@ const packageOf = {
   'powerpc64le-linux-gnu-g++': 'g++-powerpc64le-linux-gnu',
   'x86_64-linux-gnu-g++': 'g++-x86-64-linux-gnu',
   readelf: 'binutils',
+  'powerpc64le-linux-gnu-gcov': 'gcc-powerpc64le-linux-gnu',
+  gcovr: 'gcovr',
   make: 'make',
   python3: 'python3',
   cpio: 'cpio',
@@ -29,10 +31,22 @@ export const prebuildPrograms: readonly Program[] = [
   'readelf',
 ]
 
+/** What counts are read with. */
+export const coveragePrograms: readonly Program[] = ['powerpc64le-linux-gnu-gcov', 'gcovr']
+
 /** What the emulated host needs. */
-export const allPrograms = (Object.keys(packageOf) as Program[]).filter(
-  (program) => program !== 'x86_64-linux-gnu-g++' && program !== 'readelf',
-)
+export const allPrograms: readonly Program[] = [
+  'qemu-system-ppc64',
+  'powerpc64le-linux-gnu-g++',
+  'make',
+  'python3',
+  'cpio',
+  'lz4',
+  'xz',
+  'dpkg-deb',
+  'flock',
+  'setpriv',
+]
 
 /** Names everything that is missing at once, with the line that installs it. */
 export function requirePrograms(programs: readonly Program[]): void {

@@ -17,7 +17,8 @@ const byHand: Readonly<Record<string, string>> = {
   demo: 'a test of the command runs it',
   dev: 'runs until it is ended',
   'power:shell': 'waits for somebody to type',
-  'test:coverage': 'wants gcovr, and prints figures for people',
+  'power:coverage': 'wants gcovr, and runs all tests again',
+  'test:coverage': 'the same',
 }
 
 /** Other commands, by how they begin, and why they are right. */

@@ -56,11 +56,11 @@ for (let round = 0; round < 50; round++) await happen()
 states.push(takeState())
 const interval = (end - performance.now()) / SAMPLES
 for (let sample = 1; sample <= SAMPLES; sample++) {
+  tell('at', `the long run > part ${sample} of ${SAMPLES}`)
   const until = end - (SAMPLES - sample) * interval
   do await happen()
   while (performance.now() < until)
   states.push(takeState())
-  tell('at', `${sample} of ${SAMPLES}`)
 }
 life.close()
 

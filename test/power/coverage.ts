@@ -1,0 +1,89 @@
+import { cp, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { Command } from 'commander'
+import {
+  COUNTING_ARGUMENTS,
+  COUNTS_OF_LIB,
+  Recorded,
+  showRecorded,
+} from '../instrumented/recorded.ts'
+import { countingAddon } from './addon.ts'
+import { withTemporary } from './cache.ts'
+import { Failure } from './failure.ts'
+import { runOnHost } from './host.ts'
+import type { Collected } from './host/collect.ts'
+import { machine } from './machine.ts'
+import {
+  addHostOptions,
+  cacheHelp,
+  exitStatusHelp,
+  machinesHelp,
+  type HostOptions,
+} from './options.ts'
+import { runProgram } from './program.ts'
+import { allPrograms, coveragePrograms, requirePrograms } from './requirements.ts'
+import { vitestCommand } from './suite.ts'
+
+const description =
+  "Runs this project's tests on an emulated POWER host, on real KVM, and counts what they run of " +
+  'lib/ and native/.'
+
+const more = `
+Example:
+  npm run test:coverage && npm run power:coverage
+
+What is run:
+  The tests that npm run test:power runs, with an addon that counts. The counts are recorded in
+  coverage/ppc64; the tables are of all that is in coverage/, added up.
+${machinesHelp}
+${cacheHelp}
+${exitStatusHelp("Vitest's: 0 if all tests passed, 1 if one failed or was skipped")}`
+
+const program = addHostOptions(new Command('npm run power:coverage --'), 3600)
+  .description(description)
+  .argument('[arguments...]', 'names of test files or parts of them, and options of Vitest')
+  .addHelpText('after', more)
+  .passThroughOptions()
+  .action(async (args: string[], { machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
+    const chosen = machine(name, cpu, icount)
+    requirePrograms([...allPrograms, ...coveragePrograms])
+    const { status, result } = await runOnHost({
+      machine: chosen,
+      kernel,
+      extent: 'coverage',
+      command: [
+        ...['node', '--import', 'tsx', 'test/power/host/collect.ts', COUNTS_OF_LIB],
+        ...vitestCommand([...COUNTING_ARGUMENTS, ...args]),
+      ],
+      timeoutSeconds: timeout,
+    })
+    await record(collectedIn(result))
+    showRecorded()
+    process.exitCode = status
+  })
+
+function collectedIn(result = '{}'): Collected {
+  const { collected } = JSON.parse(result) as { collected?: string }
+  const text = collected && gunzipSync(Buffer.from(collected, 'base64')).toString('utf8')
+  const home = text ? (JSON.parse(text) as Collected) : undefined
+  if (!home?.lib) throw new Failure('the tests have left no counts')
+  return home
+}
+
+async function record({ project, lib, native }: Collected): Promise<void> {
+  const recorded = new Recorded('ppc64')
+  recorded.recordLib(lib, project)
+  await withTemporary(async (directory) => {
+    await cp(await countingAddon(), directory, { recursive: true })
+    await cp('native', path.join(directory, 'native'), { recursive: true })
+    await symlink(path.resolve('node_modules'), path.join(directory, 'node_modules'))
+    for (const [name, bytes] of Object.entries(native)) {
+      const file = path.join(directory, 'build/Release/obj.target/kvm_ppc_onereg/native', name)
+      await writeFile(file, bytes, 'base64')
+    }
+    recorded.recordNative(directory, 'powerpc64le-linux-gnu-gcov')
+  })
+}
+
+await runProgram(program)
