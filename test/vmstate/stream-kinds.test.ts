@@ -14,6 +14,7 @@ import {
   end,
   endMark,
   EOS,
+  footer,
   front,
   full,
   GUEST_TIMEBASE,
@@ -21,6 +22,7 @@ import {
   HTAB_ID,
   htabEnd,
   htabStart,
+  i64,
   integer,
   join,
   ordinary,
@@ -135,6 +137,18 @@ describe('an ordinary stream', () => {
     const { devices } = await readQemuStream(bytes)
     bytes.fill(0xff)
     expect(devices[0]?.fields['unused']).toEqual(Buffer.alloc(8))
+  })
+})
+
+describe('the configuration', () => {
+  it("has the guest's UUID, and the size of a page that every such guest has", () => {
+    const uuid = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
+    const opening = configuration(
+      'pseries-7.2',
+      subsection('configuration/target-page-bits', 1, u32(12)),
+      subsection('configuration/uuid', 1, uuid),
+    )
+    expect(read(join(header, opening, tail)).uuid).toBe('00112233-4455-6677-8899-aabbccddeeff')
   })
 })
 
@@ -262,6 +276,14 @@ describe('commands', () => {
     ])
   })
 
+  it('may be more than are listed', () => {
+    const many = Buffer.concat(Array<Buffer>(LISTED_LIMIT + 1).fill(command(1)))
+    const { commands, timebase } = read(join(before, many, command(11), tail))
+    expect(commands).toHaveLength(LISTED_LIMIT)
+    expect(commands.at(-1)?.name).toBe('OPEN_RETURN_PATH')
+    expect(timebase.guestTimebase).toBe(GUEST_TIMEBASE)
+  })
+
   it.each([
     ['one that is not known', command(12)],
     ['one with too much data', command(1, u32(0))],
@@ -337,6 +359,30 @@ describe('a search', () => {
   })
 
   it.each([
+    ['a subsection', true, spaprFwnmi],
+    ['a footer', true, footer(21)],
+    ['the end mark', false, endMark],
+    ['another device', false, Buffer.of(4)],
+  ])('takes what is followed by %s: with footers %s', (_, footers, next) => {
+    const section = full(21, 'spapr', 3, tb)
+    const bare = section.subarray(0, section.length - footer(21).length)
+    const ram = footers ? ramStart : ramStart.subarray(0, ramStart.length - footer(RAM_ID).length)
+    expect(read(join(before, ram, bare, next, endMark), true)).toMatchObject({
+      footers,
+      timebase: { guestTimebase: GUEST_TIMEBASE, searched: true },
+    })
+    // In a stream of devices only nothing says whether there are footers.
+    expect(read(join(header, bare, next, endMark), true).timebase.guestTimebase).toBe(
+      GUEST_TIMEBASE,
+    )
+    if (next === spaprFwnmi) return
+    const other = footers ? ramStart.subarray(0, ramStart.length - footer(RAM_ID).length) : ramStart
+    expect(() => read(join(before, other, bare, next, endMark), true)).toThrow(
+      'nothing in it looks like the section spapr',
+    )
+  })
+
+  it.each([
     ['nothing fits', join(front, timer, endMark)],
     ['there are no devices', join(front, endMark)],
   ])('is an error if %s', (_, stream) => {
@@ -368,6 +414,36 @@ describe('the section spapr', () => {
     ]
     const described = { ...describedSpapr, version: 2, fields, subsections: [] }
     expect(read(withSpapr(section, described)).timebase.guestTimebase).toBe(GUEST_TIMEBASE)
+  })
+
+  it('is enough, without a section timer: then there is no virtual clock', () => {
+    const alone = join(front, spapr, endMark, description([describedSpapr]))
+    expect(read(alone).timebase).toStrictEqual({
+      guestTimebase: GUEST_TIMEBASE,
+      timeOfDayNs: TIME_OF_DAY_NS,
+      offset: front.length + spapr.indexOf(tb),
+      searched: false,
+    })
+    // The clock is instance 0. The instance stands before the version and the 24 bytes of the contents.
+    const other = Buffer.from(timer)
+    other[timer.length - footer(0).length - 24 - 5] = 1
+    const described = [{ ...describedTimer, instance_id: 1 }, describedSpapr]
+    const beside = join(front, other, spapr, endMark, description(described))
+    expect(read(beside).timebase).not.toHaveProperty('virtualClockTimebase')
+  })
+
+  it.each([
+    [-1n, 2n ** 64n - 1n],
+    [-1000n, 2n ** 64n - 512n],
+    [-1001n, 2n ** 64n - 513n],
+    [0n, 0n],
+    [999n, 511n],
+    [1000n, 512n],
+    [2n ** 63n - 1n, ((2n ** 63n - 1n) * 512n) / 1000n],
+  ])('has a virtual clock at %d ns beside it, whose ticks are rounded down', (ns, ticks) => {
+    const clock = full(0, 'timer', 2, Buffer.alloc(16), i64(ns))
+    const stream = join(front, clock, spapr, endMark, devices)
+    expect(read(stream).timebase.virtualClockTimebase).toBe(ticks)
   })
 
   it.each([
@@ -458,6 +534,27 @@ describe('devices', () => {
       c: Buffer.of(1, 2, 3, 4),
       d: new Uint32Array(0),
     })
+  })
+
+  it.each([
+    ['uint8', Uint8Array.of(1, 0xfe)],
+    ['int8', Int8Array.of(1, -2)],
+    ['uint16', Uint16Array.of(1, 0xfffe)],
+    ['int16', Int16Array.of(1, -2)],
+    ['uint32', Uint32Array.of(1, 0xffff_fffe)],
+    ['int32', Int32Array.of(1, -2)],
+    ['uint64', BigUint64Array.of(1n, 2n ** 64n - 2n)],
+    ['int64', BigInt64Array.of(1n, -2n)],
+  ])('have arrays of %s, big-endian, and so by its other names', (type, array) => {
+    const size = array.BYTES_PER_ELEMENT
+    // Big-endian 1, and the number that has a one in each bit but the last.
+    const bytes = Buffer.alloc(2 * size, 0xff).fill(0, 0, size)
+    bytes[size - 1] = 1
+    bytes[2 * size - 1] = 0xfe
+    for (const name of [type, `${type} equal`, `${type} le`]) {
+      const fields = [{ ...integer('a', name, size), array_len: 2 }]
+      expect(decoded(bytes, fields)?.fields).toEqual({ a: array })
+    }
   })
 
   it('have arrays of structures, described once or one by one', () => {

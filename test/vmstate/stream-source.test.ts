@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readQemuStream, readQemuTimebase } from '../../lib/vmstate/index.ts'
 import type { QemuStreamSource } from '../../lib/vmstate/index.ts'
+import type { Parser } from '../../lib/vmstate/stream/bytes.ts'
 import { HELD_LIMIT, READ_SIZE } from '../../lib/vmstate/stream/limits.ts'
+import { parseSource } from '../../lib/vmstate/stream/source.ts'
 import {
   BLOCK,
   capabilities,
@@ -90,6 +93,22 @@ describe('a source', () => {
     })
   })
 
+  it('is no longer of interest when what was read of it is wrong', async () => {
+    const path = joinPath(folder, 'failing')
+    await writeFile(path, Buffer.alloc(READ_SIZE + 1))
+    const file = await open(path)
+    await file.close()
+    const read = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, 'read')
+    const first = { bytesRead: READ_SIZE, buffer: Buffer.alloc(READ_SIZE) }
+    read.mockResolvedValueOnce(first).mockRejectedValueOnce(new Error('the disk broke'))
+    try {
+      await expect(readQemuStream(path)).rejects.toThrow('does not begin with "QEVM"')
+      expect(read).toHaveBeenCalledTimes(2)
+    } finally {
+      read.mockRestore()
+    }
+  })
+
   it('must give bytes, not text', async () => {
     await expect(readQemuStream(Readable.from(['QEVM']))).rejects.toThrow('must be a Uint8Array')
   })
@@ -104,12 +123,28 @@ describe('a source', () => {
 
   it('that fails is its own error', async () => {
     await expect(readQemuStream(joinPath(folder, 'none'))).rejects.toMatchObject({ code: 'ENOENT' })
+    // A file like others by its mode, whose first bytes are in no page of this process.
+    await expect(readQemuStream('/proc/self/mem')).rejects.toMatchObject({ code: 'EIO' })
     const broken = new Readable({
       read() {
         this.destroy(new Error('the wire broke'))
       },
     })
     await expect(readQemuStream(broken)).rejects.toThrow('the wire broke')
+  })
+
+  it('is left as soon as nothing more is asked of it', async () => {
+    let taken = 0
+    // eslint-disable-next-line @typescript-eslint/require-await
+    async function* chunks() {
+      while (taken < 3) yield Buffer.alloc(1000, ++taken)
+    }
+    function* first(): Parser<number | undefined> {
+      const { bytes } = yield 0
+      return bytes?.length
+    }
+    expect(await parseSource(first(), chunks())).toBe(1000)
+    expect(taken).toBe(1)
   })
 
   it('is destroyed when it turns out to be no stream', async () => {
