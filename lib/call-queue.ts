@@ -41,28 +41,17 @@ export class CallQueue {
   }
 }
 
-async function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: abort, stop } = whenAborted(signal)
-  try {
-    return await Promise.race([turn, abort])
-  } finally {
-    stop()
-  }
-}
-
-function whenAborted(signal: AbortSignal): { promise: Promise<never>; stop: () => void } {
-  let stop = (): void => undefined
-  const promise = new Promise<never>((_resolve, reject) => {
+function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(aborted(signal))
+  return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => {
       reject(aborted(signal))
     }
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    stop = () => {
+    signal.addEventListener('abort', onAbort, { once: true })
+    void turn.then(resolve, reject).then(() => {
       signal.removeEventListener('abort', onAbort)
-    }
+    })
   })
-  return { promise, stop }
 }
 
 /** As Node's own calls reject. */

@@ -75,7 +75,8 @@ export function checkTimebaseState(value: unknown): void {
   // By index: a hole of an array is none to forEach.
   for (let index = 0; index < vcpus.length; index++) {
     const vcpu: unknown = vcpus[index]
-    const id = isRight(vcpu) ? vcpu.id : checkVcpu(`state.vcpus[${index}]`, vcpu)
+    if (!isRight(vcpu)) checkVcpu(`state.vcpus[${index}]`, vcpu)
+    const { id } = vcpu as VcpuTimers
     areRising &&= id > last
     last = id
   }
@@ -101,14 +102,13 @@ function isRight(vcpu: unknown): vcpu is VcpuTimers {
   )
 }
 
-/** @returns the id */
-function checkVcpu(name: string, vcpu: unknown): number {
+/** Says what is wrong with it. */
+function checkVcpu(name: string, vcpu: unknown): void {
   const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
-  const id = checkInteger(`${name}.id`, timers.id)
+  checkInteger(`${name}.id`, timers.id)
   for (const field of timerFields) {
     if (timers[field] !== undefined) checkU64(`${name}.${field}`, timers[field])
   }
-  return id
 }
 
 /**

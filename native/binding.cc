@@ -41,7 +41,9 @@ Napi::Error OutOfRange(Napi::Env env, const std::string& message) {
   return WithCode(Napi::RangeError::New(env, message), "ERR_OUT_OF_RANGE");
 }
 
-void CheckCount(const Napi::CallbackInfo& info, size_t count) {
+void CheckCall(const Napi::CallbackInfo& info, size_t count) {
+  // Its result would be dropped, and be it a file descriptor.
+  if (info.IsConstructCall()) throw WrongType(info.Env(), "this function is no constructor");
   if (info.Length() == count) return;
   throw WrongType(info.Env(), std::to_string(count) + " arguments are needed, not " +
                                   std::to_string(info.Length()));
@@ -87,6 +89,11 @@ Span<T> Array(const Napi::CallbackInfo& info, size_t index, const char* name,
   return {static_cast<T*>(data), length};
 }
 
+// Assigning could run a setter of Object.prototype instead.
+void Define(Napi::Object object, const char* name, Napi::Value value) {
+  object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_default_jsproperty));
+}
+
 // What the functions of one environment share.
 struct Shared {
   std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>();
@@ -99,7 +106,7 @@ Shared& SharedOf(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Open(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
+  CheckCall(info, 1);
   if (!info[0].IsString()) throw WrongType(info.Env(), "path must be a string");
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   if (path.find('\0') != std::string::npos) {
@@ -109,7 +116,7 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Close(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
+  CheckCall(info, 1);
   const int fd = Integer(info, 0, "fd");
   SharedOf(info).files->Forget(fd);
   return Napi::Number::New(info.Env(), kvm_ppc::Close(fd));
@@ -117,7 +124,7 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
 
 // The calls that take a file descriptor and a number.
 int OnFd(const Napi::CallbackInfo& info, int (*call)(int, unsigned long)) {
-  CheckCount(info, 2);
+  CheckCall(info, 2);
   const int fd = Integer(info, 0, "fd");
   const int32_t argument = Integer(info, 1, "the second argument");
   return call(fd, static_cast<unsigned long>(argument));
@@ -134,7 +141,7 @@ Napi::Value Create(const Napi::CallbackInfo& info) {
 
 template <typename Call>
 Napi::Value OneReg(const Napi::CallbackInfo& info, Call call) {
-  CheckCount(info, 3);
+  CheckCall(info, 3);
   const int fd = Integer(info, 0, "fd");
   const uint64_t id = RegisterId(info, 1);
   const auto value = Array<uint8_t>(info, 2, "value", napi_uint8_array, "Uint8Array");
@@ -155,11 +162,11 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
 
 // { state, maxErrorUs }, where the state can be -errno.
 Napi::Value ClockState(const Napi::CallbackInfo& info) {
-  CheckCount(info, 0);
+  CheckCall(info, 0);
   int64_t max_error_us = 0;
   auto object = Napi::Object::New(info.Env());
-  object["state"] = Napi::Number::New(info.Env(), kvm_ppc::ClockState(&max_error_us));
-  object["maxErrorUs"] = Napi::Number::New(info.Env(), static_cast<double>(max_error_us));
+  Define(object, "state", Napi::Number::New(info.Env(), kvm_ppc::ClockState(&max_error_us)));
+  Define(object, "maxErrorUs", Napi::Number::New(info.Env(), static_cast<double>(max_error_us)));
   return object;
 }
 
@@ -216,20 +223,20 @@ struct BatchHandle {
 
 // An object with the index of the batch, which is good for as long as the object is there.
 Napi::Value BindBatch(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
+  CheckCall(info, 1);
   const Batch batch = BatchIn(info, 0);
   const auto& batches = SharedOf(info).batches;
   const napi_ref memory = Reference(info[0]);
   const uint32_t index = batches->Add(batch);
   std::unique_ptr<BatchHandle> handle(new BatchHandle{memory, batches, index});
   auto object = Napi::Object::New(info.Env());
-  object["index"] = Napi::Number::New(info.Env(), index);
   DeleteWith(object, std::move(handle));
+  Define(object, "index", Napi::Number::New(info.Env(), index));
   return object;
 }
 
 Napi::Value BindCalls(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
+  CheckCall(info, 1);
   const Napi::Env env = info.Env();
   const auto words = Array<uint64_t>(info, 0, "words", napi_biguint64_array, "BigUint64Array");
   CheckShared(info, 0, "words");
@@ -243,7 +250,7 @@ Napi::Value BindCalls(const Napi::CallbackInfo& info) {
         napi_create_function(env, name, NAPI_AUTO_LENGTH, call, bound.get(), &function);
     NAPI_THROW_IF_FAILED_VOID(env, status);
     DeleteWith({env, function}, std::move(bound));
-    calls[name] = function;
+    Define(calls, name, Napi::Value(env, function));
   };
   add("getOneRegs", kvm_ppc::GetBound);
   add("setOneRegs", kvm_ppc::SetBound);
@@ -254,7 +261,7 @@ Napi::Value BindCalls(const Napi::CallbackInfo& info) {
 
 template <kvm_ppc::OneRegCall call>
 Napi::Value OffThread(const Napi::CallbackInfo& info) {
-  CheckCount(info, 1);
+  CheckCall(info, 1);
   const Batch batch = BatchIn(info, 0);
   return kvm_ppc::InBackground(SharedOf(info).background, info[0].As<Napi::TypedArray>(), batch,
                                kvm_ppc::CallForEach<call>);

@@ -196,6 +196,12 @@ describe('the options', () => {
     expect((error as Error).message).toMatch(new RegExp(`^${name} must be `))
   })
 
+  it('have a core with a thread or more', () => {
+    const error = errorOf(() => new SoftwareKernel({ threadsPerCore: 0 }))
+    expect(error).toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
+    expect((error as Error).message).toBe('threadsPerCore must be 1 or more, not 0')
+  })
+
   it('may be at the ends of their ranges', () => {
     const options = { timebaseFrequency: 1n, timebase: (1n << 64n) - 1n, timeOfDayNs: -(1n << 63n) }
     const time = new Time()

@@ -97,4 +97,28 @@ describe('KVM_PPC_TRACE', () => {
       code: 'ERR_INVALID_ARG_TYPE',
     })
   })
+
+  it('prints the calls of whoever uses the kernel itself', () => {
+    const lines = traceOf()
+    using host = new Host(new SoftwareKernel())
+    using vm = host.createVm()
+    const { fd } = vm.createVcpu(0)
+    const before = lines.length
+    expect(host.kernel.setOneReg(fd, registers.VTB.id, new Uint8Array(8).fill(1))).toBe(0)
+    expect(lines.slice(before)).toEqual([
+      'ioctl(5, KVM_SET_ONE_REG, VTB 0x10300000000000bd, 0x0101010101010101) = 0',
+    ])
+  })
+
+  it('prints nothing of the clocks, which are no calls to KVM', () => {
+    const lines = traceOf()
+    const kernel = new SoftwareKernel({ timebase: 7n })
+    using host = new Host(kernel)
+    const before = lines.length
+    expect(host.kernel.backend).toBe('software')
+    expect(host.timebase()).toBeGreaterThanOrEqual(7n)
+    expect(host.timebaseFrequency).toBe(512_000_000n)
+    expect(host.sample().timebase).toBeGreaterThanOrEqual(7n)
+    expect(lines).toHaveLength(before)
+  })
 })

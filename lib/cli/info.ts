@@ -59,8 +59,7 @@ function sampleOf(host: Host): TimebaseSample | Error {
   try {
     return host.sample()
   } catch (error) {
-    if (error instanceof Error) return error
-    throw error
+    return error instanceof Error ? error : new Error(String(error))
   }
 }
 

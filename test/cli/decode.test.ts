@@ -84,6 +84,17 @@ describe('decode', () => {
     expect(stdout).not.toContain('env.nip')
   })
 
+  it('sums up RAM in several blocks, and sections in parts', async () => {
+    const { stdout } = await decode([join(folder, 'good/f-devices.bin.gz')])
+    expect(stdout).toMatch(/^RAM +268,959,744 bytes in 3 blocks, the largest ppc_spapr\.ram$/m)
+    expect(stdout).toMatch(/^ +part × 1 +2 +ram +0 +4 +212 +2089857$/m)
+  })
+
+  it('names the commands', async () => {
+    const { stdout } = await decode([join(folder, 'good/f-commands.bin.gz')])
+    expect(stdout).toMatch(/^commands +OPEN_RETURN_PATH, PING, POSTCOPY_ADVISE$/m)
+  })
+
   it('shows every field with --all', async () => {
     const { stdout } = await decode([mini, '--all'])
     expect(stdout).toMatch(/^ {2}env\.nip +\d+$/m)

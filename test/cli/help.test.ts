@@ -145,6 +145,10 @@ describe('a table', () => {
     expect(table(rows, 12)).toBe(whole)
   })
 
+  it('may have rows that end earlier', () => {
+    expect(table([...rows, ['e']], Infinity)).toMatch(/\nbcd {2}few\ne$/)
+  })
+
   it('counts what is seen', () => {
     expect(
       table(

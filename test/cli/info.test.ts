@@ -130,6 +130,17 @@ describe('a kernel', () => {
     expect(checked).toMatchObject({ 'scratch vCPU': 'failed' })
   })
 
+  it('with a mistake of ours in it is not blamed', () => {
+    using host = new Host(
+      new (class extends SoftwareKernel {
+        override createVcpu(): number {
+          throw new TypeError('oh')
+        }
+      })(),
+    )
+    expect(() => checkHost(host, host.sample())).toThrow(new TypeError('oh'))
+  })
+
   it('that takes the offset and ignores it is broken', () => {
     using host = new Host(
       new (class extends SoftwareKernel {

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { errorOf } from '../support/errorOf.ts'
 import type { Check, Rig } from './rig.ts'
 
 const NS_PER_MS = 1_000_000n
@@ -25,6 +26,19 @@ export function checkClock(check: Check): void {
     // The bracket of the sample lies between the two readings; an odd width is rounded up by a tick.
     expect(BigInt.asUintN(64, timebase - halfWidth + 1n - before)).toBeLessThanOrEqual(whole)
     expect(BigInt.asUintN(64, timebase + halfWidth - before)).toBeLessThanOrEqual(whole)
+  })
+
+  check('refuse to put a sample where it has no room', ({ kernel }) => {
+    const wrong: [unknown, string][] = [
+      [undefined, 'ERR_INVALID_ARG_TYPE'],
+      [[0n, 0n, 0n], 'ERR_INVALID_ARG_TYPE'],
+      [new BigInt64Array(3), 'ERR_INVALID_ARG_TYPE'],
+      [new BigUint64Array(2), 'ERR_OUT_OF_RANGE'],
+      [new BigUint64Array(4), 'ERR_OUT_OF_RANGE'],
+    ]
+    for (const [into, code] of wrong) {
+      expect(errorOf(() => kernel.sample(into as never))).toMatchObject({ code })
+    }
   })
 
   check('sample the wall clock, which is that of this process', (rig) => {

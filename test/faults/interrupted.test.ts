@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { OneRegError } from '../../lib/errors.ts'
+import { OneRegError, TimebaseNotAppliedError } from '../../lib/errors.ts'
 import { Host } from '../../lib/host.ts'
 import { INTERRUPTED_LIMIT } from '../../lib/interrupted.ts'
 import type { Operation } from '../../lib/faults.ts'
+import { loadTimebase, saveTimebase } from '../../lib/migration.ts'
 import { SoftwareKernel } from '../../lib/software.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/vcpu.ts'
@@ -125,6 +126,23 @@ it('a call that is made again may fail in another way, which is its error then',
   kernel.fail({ errno: 'EINTR' })
   kernel.fail({ errno: 'EINVAL', skip: 1 })
   expect(vcpu.has('DAR')).toBe(false)
+})
+
+it('a load that fails is taken back, whichever call of that is interrupted', () => {
+  const state = saveTimebase([vcpu])
+  const before = vcpu.read(['TB_OFFSET', 'DEC_EXPIRY'])
+  for (const operation of ['KVM_GET_ONE_REG', 'KVM_SET_ONE_REG'] as const) {
+    for (let skip = 0; skip < 20; skip++) {
+      kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', register: 'DEC_EXPIRY' })
+      kernel.fail({ errno: 'EINTR', operation, register: 'TB_OFFSET', skip, times: 3 })
+      const error = caught(TimebaseNotAppliedError, () => {
+        loadTimebase([vcpu], state)
+      })
+      expect(error).toMatchObject({ restored: true, cause: { code: 'EIO' } })
+      kernel.clearFaults()
+      expect(vcpu.read(['TB_OFFSET', 'DEC_EXPIRY'])).toEqual(before)
+    }
+  }
 })
 
 it('a device that cannot be opened for signals is an error that says so', () => {
