@@ -620,7 +620,7 @@ describe('a description is refused', () => {
 
   it('if it has more devices than the stream', () => {
     expect(refusal(listing(describedTimer, describedSpapr, { ...x, fields: [] }))).toEqual(
-      says('FORMAT', 'The description has 1 devices more than the stream', devices.length),
+      says('FORMAT', 'Devices in the description that are not in the stream: 1', devices.length),
     )
   })
 })

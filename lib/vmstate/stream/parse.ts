@@ -46,7 +46,7 @@ export function* parseStream(reader: ByteReader, search: boolean): Parser<QemuSt
   }
   if (elements.devices.length < found.devices.length) {
     const missed = found.devices.length - elements.devices.length
-    throw malformed(`The description has ${missed} devices more than the stream`, rest.offset)
+    throw malformed(`Devices in the description that are not in the stream: ${missed}`, rest.offset)
   }
   const { devices } = elements
   const timebase = describedTimebase({
