@@ -10,14 +10,16 @@ import {
   COUNTS_OF_LIB,
   Recorded,
   showRecorded,
+  sourcesNow,
 } from './recorded.ts'
 
+const sources = await sourcesNow()
 const copy = instrumentedCopy('coverage', COUNTING_FLAGS)
-process.exitCode = runSuite()
-const recorded = new Recorded(process.arch)
+const status = runSuite()
+const recorded = new Recorded(process.arch, sources)
 recorded.recordNative(copy)
 recorded.recordLib(readFileSync(path.join(copy, COUNTS_OF_LIB), 'utf8'), copy)
-showRecorded()
+process.exitCode = (await showRecorded()) ? status : 1
 
 function runSuite(): number {
   const args = [

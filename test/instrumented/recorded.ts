@@ -1,10 +1,12 @@
-import { mkdirSync, readdirSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import coverage from 'istanbul-lib-coverage'
 import type { CoverageMapData } from 'istanbul-lib-coverage'
 import report from 'istanbul-lib-report'
 import reports from 'istanbul-reports'
+import { keyOf } from '../power/cache.ts'
 import { must } from './copy.ts'
+import { explain } from './not-run.ts'
 
 /** With these GCC makes an addon that counts what is run of it, from any thread. */
 export const COUNTING_FLAGS = ['--coverage', '-fprofile-update=atomic', '-O0', '-g']
@@ -20,9 +22,20 @@ export const COUNTS_OF_LIB = 'coverage/coverage-final.json'
 const root = path.resolve(import.meta.dirname, '../..')
 const all = path.join(root, 'coverage')
 
+/** Of what counts are: those of other sources cannot be added to them. */
+export function sourcesNow(): Promise<string> {
+  return keyOf({ files: ['lib', 'native'].map((name) => path.join(root, name)) })
+}
+
 /** What is of interest here in gcovr's format. */
 interface NativeCounts {
-  files: { functions: unknown[] }[]
+  files: { file: string; functions: unknown[]; lines: NativeLine[] }[]
+}
+
+interface NativeLine {
+  line_number: number
+  count: number
+  'gcovr/noncode': boolean
 }
 
 /** What the tests ran on one kind of processor. */
@@ -30,10 +43,11 @@ export class Recorded {
   readonly #folder: string
 
   /** Begins anew. */
-  constructor(processor: NodeJS.Architecture) {
+  constructor(processor: NodeJS.Architecture, sources: string) {
     this.#folder = path.join(all, processor)
     rmSync(this.#folder, { recursive: true, force: true })
     mkdirSync(this.#folder, { recursive: true })
+    writeFileSync(path.join(this.#folder, 'sources'), sources)
   }
 
   /** @param project where it ran: names of files are to be the same on every machine */
@@ -53,19 +67,62 @@ export class Recorded {
   }
 }
 
-/** Prints the sum of all that is recorded. */
-export function showRecorded(): void {
-  const map = coverage.createCoverageMap()
-  for (const file of filesOf('lib.json')) {
-    map.merge(JSON.parse(readFileSync(file, 'utf8')) as CoverageMapData)
-  }
-  reports.create('text').execute(report.createContext({ dir: all, coverageMap: map }))
-  const traces = filesOf('native.json').flatMap((file) => ['--add-tracefile', file])
-  must('gcovr', [`--root=${root}`, ...traces], { cwd: root })
-  console.log(`Recorded in coverage/: ${readdirSync(all).join(', ')}`)
+/**
+ * Prints the sum of all that is recorded of the sources as they are now, and why the rest is not run.
+ *
+ * @returns whether there is a reason for each line, as far as can be known
+ */
+export async function showRecorded(): Promise<boolean> {
+  const sources = await sourcesNow()
+  const folders = readdirSync(all).filter((name) => existsSync(path.join(all, name, 'sources')))
+  const [added, old] = [true, false].map((same) =>
+    folders.filter(
+      (name) => (readFileSync(path.join(all, name, 'sources'), 'utf8') === sources) === same,
+    ),
+  ) as [string[], string[]]
+  const filesOf = (name: string): string[] => added.map((folder) => path.join(all, folder, name))
+  const lines = [...showLib(filesOf('lib.json')), ...showNative(filesOf('native.json'))]
+  if (old.length > 0) console.log(`Not added, since it is of other sources: ${old.join(', ')}`)
+  console.log(`Recorded in coverage/ and added up: ${added.join(', ')}`)
+  const missing = ['x64', 'ppc64'].filter((processor) => !added.includes(processor))
+  if (missing.length === 0) return explain(lines)
+  console.log(`Whether the rest has its reasons is looked at when there is ${missing.join(', ')}`)
+  return true
 }
 
-function filesOf(name: string): string[] {
-  const files = readdirSync(all).map((folder) => path.join(all, folder, name))
-  return files.filter((file) => existsSync(file))
+/** A line that has not been run. */
+export interface Line {
+  file: string
+  number: number
+}
+
+function showLib(files: readonly string[]): Line[] {
+  const map = coverage.createCoverageMap()
+  for (const file of files) map.merge(JSON.parse(readFileSync(file, 'utf8')) as CoverageMapData)
+  reports.create('text').execute(report.createContext({ dir: all, coverageMap: map }))
+  return map.files().flatMap((file) =>
+    map
+      .fileCoverageFor(file)
+      .getUncoveredLines()
+      .map((number) => ({ file, number })),
+  )
+}
+
+function showNative(files: readonly string[]): Line[] {
+  const traces = files.flatMap((file) => ['--add-tracefile', file])
+  must('gcovr', [`--root=${root}`, ...traces], { cwd: root })
+  const counts = new Map<string, number>()
+  for (const file of files) {
+    for (const { file: name, lines } of (JSON.parse(readFileSync(file, 'utf8')) as NativeCounts)
+      .files) {
+      for (const line of lines.filter((line) => !line['gcovr/noncode'])) {
+        const key = `${name}:${line.line_number}`
+        counts.set(key, (counts.get(key) ?? 0) + line.count)
+      }
+    }
+  }
+  return [...counts].flatMap(([key, count]) => {
+    const [file = '', number] = key.split(':')
+    return count === 0 ? [{ file, number: Number(number) }] : []
+  })
 }

@@ -7,6 +7,7 @@ import {
   COUNTS_OF_LIB,
   Recorded,
   showRecorded,
+  sourcesNow,
 } from '../instrumented/recorded.ts'
 import { countingAddon } from './addon.ts'
 import { withTemporary } from './cache.ts'
@@ -48,6 +49,7 @@ const program = addHostOptions(new Command('npm run power:coverage --'), 3600)
   .action(async (args: string[], { machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
     const chosen = machine(name, cpu, icount)
     requirePrograms([...allPrograms, ...coveragePrograms])
+    const sources = await sourcesNow()
     const { status, result } = await runOnHost({
       machine: chosen,
       kernel,
@@ -58,9 +60,9 @@ const program = addHostOptions(new Command('npm run power:coverage --'), 3600)
       ],
       timeoutSeconds: timeout,
     })
-    await record(collectedIn(result))
-    showRecorded()
-    process.exitCode = status
+    if ((await sourcesNow()) !== sources) throw new Failure('lib/ or native/ changed meanwhile')
+    await record(collectedIn(result), sources)
+    process.exitCode = (await showRecorded()) ? status : 1
   })
 
 function collectedIn(result = '{}'): Collected {
@@ -71,8 +73,8 @@ function collectedIn(result = '{}'): Collected {
   return home
 }
 
-async function record({ project, lib, native }: Collected): Promise<void> {
-  const recorded = new Recorded('ppc64')
+async function record({ project, lib, native }: Collected, sources: string): Promise<void> {
+  const recorded = new Recorded('ppc64', sources)
   recorded.recordLib(lib, project)
   await withTemporary(async (directory) => {
     await cp(await countingAddon(), directory, { recursive: true })

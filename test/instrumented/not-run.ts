@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Line } from './recorded.ts'
+
+interface Reason {
+  readonly file: string
+  /** What stands on the lines; all of the file unless told. */
+  readonly text?: RegExp
+  readonly why: string
+}
+
+/** Why lines are not run by a test, or not counted. */
+const reasons: readonly Reason[] = [
+  {
+    file: 'lib/cli/main.ts',
+    why: 'tests start it as a program, and what other processes run is not counted',
+  },
+]
+
+const root = path.resolve(import.meta.dirname, '../..')
+
+/** Prints the lines with their reasons, and those that have none. */
+export function explain(lines: readonly Line[]): boolean {
+  const unexplained: string[] = []
+  const used = new Set<Reason>()
+  for (const { file, number } of lines) {
+    const text = readFileSync(path.join(root, file), 'utf8').split('\n')[number - 1]?.trim() ?? ''
+    const reason = reasons.find((each) => each.file === file && (each.text?.test(text) ?? true))
+    if (reason === undefined) unexplained.push(`${file}:${number}  ${text}`)
+    else used.add(reason)
+  }
+  for (const { file, why } of used) console.log(`Not run of ${file}: ${why}`)
+  for (const line of unexplained) console.log(`Not run, and nobody says why: ${line}`)
+  const idle = reasons.filter((reason) => !used.has(reason))
+  for (const { file, why } of idle)
+    console.log(`Run by now, so no reason is needed: ${file}, ${why}`)
+  return unexplained.length + idle.length === 0
+}
