@@ -103,16 +103,19 @@ export function checkObject(name: string, value: unknown): object {
 /** One of a few words. */
 export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
   const found = words.find((word) => word === value)
-  if (found === undefined) {
-    throw wrongValue(name, `one of ${words.map((word) => `'${word}'`).join(', ')}`, value)
-  }
+  if (found === undefined) throw wrongValue(name, `one of ${quoted(words)}`, value)
   return found
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(', ')
 }
 
 /** A misspelt option is an error, not one that silently does nothing. */
 export function checkOptionNames(name: string, value: object, known: readonly string[]): void {
   for (const key of Object.keys(value)) {
-    if (!known.includes(key))
-      throw wrongValue(`the name of an option in ${name}`, known.join(', '), key)
+    if (known.includes(key)) continue
+    const message = `${name} may have only ${quoted(known)}, not ${shown(key)}`
+    throw withCode(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
   }
 }

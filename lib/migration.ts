@@ -1,11 +1,11 @@
 import { channel } from 'node:diagnostics_channel'
-import { checkObject, wrongType, wrongValue } from './checks.ts'
+import { checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
 import { applyTimers } from './apply-timers.ts'
 import { checkOffsets, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { TimebaseState, VcpuTimers } from './state.ts'
-import { checkPlanOptions, nextAligned, planTimebase } from './timebase.ts'
+import { checkPlanOptions, nextAligned, planOptionNames, planTimebase } from './timebase.ts'
 import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
 import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
@@ -122,7 +122,9 @@ export function loadTimebase(
   state: TimebaseState,
   options: PlanOptions & { readonly align?: boolean } = {},
 ): LoadOutcome | Promise<LoadOutcome> {
-  const { align = false, ...planOptions } = checkObject('options', options) as typeof options
+  checkObject('options', options)
+  checkOptionNames('options', options, [...planOptionNames, 'align'])
+  const { align = false, ...planOptions } = options
   if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
   return align ? loadAligned(vcpus, state, planOptions) : load(vcpus, state, planOptions)
 }

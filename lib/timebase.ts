@@ -186,12 +186,14 @@ function checkClock(name: string, value: Partial<TimebaseSample>): void {
   checkU64(`${name}.uncertaintyNs`, value.uncertaintyNs)
 }
 
+export const planOptionNames = ['downtime', 'rounding', 'maxDowntimeNs']
+
 /** @throws TypeError, RangeError */
 export function checkPlanOptions(
   options: PlanOptions,
 ): Required<Pick<PlanOptions, 'downtime' | 'rounding'>> & { maxDowntimeNs: bigint | undefined } {
   checkObject('options', options)
-  checkOptionNames('options', options, ['downtime', 'rounding', 'maxDowntimeNs'])
+  checkOptionNames('options', options, planOptionNames)
   const { downtime = 'advance', rounding = 'nearest', maxDowntimeNs } = options
   checkWord('options.downtime', downtime, ['advance', 'freeze'])
   checkWord('options.rounding', rounding, ['nearest', 'up'])

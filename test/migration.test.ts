@@ -259,6 +259,21 @@ describe('a saved state', () => {
     expect(saveTimebase(source.vcpus).vcpus).toStrictEqual([{ id: 4, purr: 0n }])
   })
 
+  it.each([
+    ['DEC_EXPIRY', 'decExpiry'],
+    ['VTB', 'vtb'],
+    ['PURR', 'purr'],
+    ['SPURR', 'spurr'],
+  ] as const)('has all others where only %s is missing', (name, field) => {
+    const { source } = hostPair({ ids: [4], source: { without: [name] } })
+    const all = { DEC_EXPIRY: 1n, VTB: 2n, PURR: 3n, SPURR: 4n }
+    source.vcpu(4).write(Object.fromEntries(Object.entries(all).filter(([key]) => key !== name)))
+    const [saved] = saveTimebase(source.vcpus).vcpus
+    const fields = { decExpiry: 1n, vtb: 2n, purr: 3n, spurr: 4n }
+    const others = Object.entries(fields).filter(([key]) => key !== field)
+    expect(saved).toStrictEqual({ id: 4, ...Object.fromEntries(others) })
+  })
+
   it('leaves the vCPUs as they are', () => {
     const { source } = movablePair()
     const before = source.timers()

@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { TimebaseNotAppliedError } from '../lib/errors.ts'
+import { Host } from '../lib/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../lib/migration.ts'
+import { SoftwareKernel } from '../lib/software.ts'
+import type { TimebaseState } from '../lib/state.ts'
+import { FailingKernel } from '../lib/testing/failing-kernel.ts'
+import type { Vcpu } from '../lib/vcpu.ts'
+import { caught } from './support/caught.ts'
+import { errorOf } from './support/errorOf.ts'
+
+const FROZEN = { downtime: 'freeze' } as const
+
+let kernel: FailingKernel
+let first: Vcpu
+let second: Vcpu
+let vcpus: Vcpu[]
+let state: TimebaseState
+
+beforeEach(() => {
+  kernel = new FailingKernel(new SoftwareKernel())
+  const vm = new Host(kernel).createVm()
+  first = vm.createVcpu(0)
+  second = vm.createVcpu(1)
+  vcpus = [first, second]
+  state = saveTimebase(vcpus)
+})
+
+function message(call: () => unknown): string {
+  return (errorOf(call) as Error).message
+}
+
+describe('loadTimebase says of options', () => {
+  it.each<[unknown, string]>([
+    [null, 'options must be an object, not null'],
+    [[], 'options must be an object, not []'],
+    [
+      { downTime: 'freeze' },
+      "options may have only 'downtime', 'rounding', 'maxDowntimeNs', 'align', not 'downTime'",
+    ],
+    [{ downtime: 'pause' }, "options.downtime must be one of 'advance', 'freeze', not 'pause'"],
+    [{ rounding: 'down' }, "options.rounding must be one of 'nearest', 'up', not 'down'"],
+    [{ maxDowntimeNs: 5 }, 'options.maxDowntimeNs must be a bigint, not 5; write 1n, not 1'],
+    [{ maxDowntimeNs: -5n }, 'options.maxDowntimeNs must be from 0 to 2^64 - 1, not -5n'],
+    [{ align: 'yes' }, "options.align must be a boolean, not 'yes'"],
+  ])('%o what is wrong with them', (options, said) => {
+    expect(message(() => loadTimebase(vcpus, state, options as never))).toBe(said)
+  })
+
+  it('that a guest can be aligned only where it goes on from its own time', async () => {
+    await expect(loadTimebase(vcpus, state, { align: true } as never)).rejects.toThrow(
+      "options.downtime must be 'freeze' with align, not undefined",
+    )
+  })
+})
+
+describe('loadTimebase says of a state', () => {
+  it.each<[object, string]>([
+    [{ guestTimebase: 1 }, 'state.guestTimebase must be a bigint, not 1; write 1n, not 1'],
+    [{ timebaseFrequency: 0n }, 'state.timebaseFrequency must be from 1 to 2^64 - 1, not 0n'],
+    [{ vcpus: {} }, 'state.vcpus must be an array, not {}'],
+    [{ vcpus: [{ id: -1 }] }, 'state.vcpus[0].id must be an integer from 0 to 2147483647, not -1'],
+    [{ vcpus: [{ id: 0, vtb: -1n }] }, 'state.vcpus[0].vtb must be from 0 to 2^64 - 1, not -1n'],
+    [{ vcpus: [{ id: 7 }, { id: 7 }] }, 'state.vcpus[1].id must be unique, not 7'],
+  ])('%o what is wrong with it', (changes, said) => {
+    expect(message(() => loadTimebase(vcpus, { ...state, ...changes }))).toBe(said)
+  })
+})
+
+describe('saveTimebase says of vCPUs', () => {
+  it('that there must be some', () => {
+    expect(message(() => saveTimebase([]))).toBe('No vCPUs were given')
+    expect(message(() => saveTimebase(first as never))).toMatch(
+      /^vcpus must be an array of vCPUs, not Vcpu /,
+    )
+    expect(message(() => saveTimebase([5 as never]))).toBe('a vCPU must be a Vcpu, not 5')
+  })
+
+  it('that they must be of one guest', () => {
+    const elsewhere = new Host(new SoftwareKernel()).createVm().createVcpu(2)
+    const another = 'The vCPUs belong to different hosts'
+    expect(message(() => saveTimebase([first, elsewhere]))).toBe(another)
+    expect(message(() => saveTimebase([second, first, second]))).toBe('vCPU 1 was given twice')
+  })
+})
+
+describe('a load that fails says', () => {
+  const calls = {
+    loadTimebase: () => loadTimebase(vcpus, state),
+    inheritTimebase: () => inheritTimebase(first, second),
+  }
+
+  it.each(Object.entries(calls))('that nothing was changed before %s wrote', (_name, call) => {
+    kernel.fail({ errno: 'ENOMEM', operation: 'KVM_GET_ONE_REG' })
+    expect(message(call)).toMatch(
+      /^The timebase was not applied: KVM_GET_ONE_REG of TB_OFFSET on vCPU \d failed: ENOMEM.*\. Nothing had been changed$/,
+    )
+  })
+
+  it.each(Object.entries(calls))('that everything was put back after %s wrote', (_name, call) => {
+    kernel.fail({ errno: 'ENOMEM', operation: 'KVM_SET_ONE_REG', register: 'DEC_EXPIRY' })
+    expect(message(call)).toMatch(
+      /^The timebase was not applied: KVM_SET_ONE_REG of DEC_EXPIRY on vCPU \d failed: ENOMEM.*\. Everything was put back as it was$/,
+    )
+  })
+
+  it.each([
+    ['was not written', {}, 'KVM_SET_ONE_REG: EAGAIN, reads 1099511627776'],
+    ['cannot be read either', { errno: 'EIO' }, 'KVM_SET_ONE_REG: EAGAIN, KVM_GET_ONE_REG: EIO'],
+  ] as const)('that one could not be put back: it %s', (_what, read, problem) => {
+    const later = { ...state, guestTimebase: state.guestTimebase + (1n << 40n) }
+    kernel.fail({ errno: 'ENOMEM', operation: 'KVM_SET_ONE_REG', register: 'DEC_EXPIRY' })
+    // The third write of the two offsets is the first that puts one back.
+    const offset = { register: 'TB_OFFSET' } as const
+    kernel.fail({ ...offset, errno: 'EAGAIN', operation: 'KVM_SET_ONE_REG', skip: 2 })
+    if ('errno' in read) {
+      kernel.fail({ ...offset, ...read, operation: 'KVM_GET_ONE_REG', skip: 4, times: 2 })
+    }
+    const error = caught(TimebaseNotAppliedError, () => loadTimebase(vcpus, later, FROZEN))
+    expect(error.notRestored).toEqual([{ vcpu: 0, register: 'TB_OFFSET', problem }])
+    expect(error.message).toMatch(
+      `These could not be put back: TB_OFFSET on vCPU 0 (${problem}); do not run this guest`,
+    )
+  })
+})
