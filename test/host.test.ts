@@ -151,7 +151,9 @@ describe('the options', () => {
       const error = errorOf(() => openHost(options as HostOptions))
       expect(error).toBeInstanceOf(TypeError)
       expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
-      expect((error as Error).message).toMatch(/backend, device, not '(backand|devise|Backend)'/)
+      expect((error as Error).message).toMatch(
+        /^options may have only 'backend', 'device', not '(backand|devise|Backend)'/,
+      )
     },
   )
 

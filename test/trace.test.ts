@@ -106,7 +106,7 @@ describe('KVM_PPC_TRACE', () => {
     const before = lines.length
     expect(host.kernel.setOneReg(fd, registers.VTB.id, new Uint8Array(8).fill(1))).toBe(0)
     expect(lines.slice(before)).toEqual([
-      'ioctl(5, KVM_SET_ONE_REG, VTB 0x10300000000000bd, 0x0101010101010101) = 0',
+      'ioctl(5, KVM_SET_ONE_REG, VTB 0x10300000000000ae, 0x0101010101010101) = 0',
     ])
   })
 
