@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { OneRegBatch } from '../lib/batch.ts'
+import { errnos } from '../lib/errno.ts'
 import { TimebaseNotAppliedError } from '../lib/errors.ts'
 import { Host } from '../lib/host.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../lib/migration.ts'
@@ -121,5 +123,24 @@ describe('a load that fails says', () => {
     expect(error.message).toMatch(
       `These could not be put back: TB_OFFSET on vCPU 0 (${problem}); do not run this guest`,
     )
+  })
+  it('that one could not be put back: it was set to no effect', () => {
+    let calls = 0
+    class Deaf extends SoftwareKernel {
+      override setOneRegs(batch: OneRegBatch): number {
+        if (++calls === 1) return super.setOneRegs(batch)
+        const result = calls === 2 ? -errnos.EIO : 0
+        batch.results.fill(result)
+        return result
+      }
+    }
+    const vcpu = new Host(new Deaf()).createVm().createVcpu(0)
+    const later = { ...state, guestTimebase: state.guestTimebase + (1n << 40n), vcpus: [{ id: 0 }] }
+    const error = caught(TimebaseNotAppliedError, () => loadTimebase([vcpu], later, FROZEN))
+    expect(error.notRestored[0]).toEqual({
+      vcpu: 0,
+      register: 'TB_OFFSET',
+      problem: 'was set to 0, reads 1099511627776',
+    })
   })
 })
