@@ -1,0 +1,122 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Host } from '../lib/host.ts'
+import { waitForTimebase } from '../lib/wait.ts'
+
+/** A clock that goes on by what is done; to read it is something, too. */
+const clock = vi.hoisted(() => ({
+  ms: 0,
+  /** How long the event loop had to wait for its turn, at most. */
+  held: 0,
+  since: 0,
+  timers: [] as number[],
+  turns: 0,
+  yieldFor(ms: number) {
+    clock.held = Math.max(clock.held, clock.ms - clock.since)
+    clock.ms += ms
+    clock.since = clock.ms
+  },
+}))
+
+/** Timers are late by so much. */
+const LATE_MS = 1.5
+
+vi.mock('node:timers/promises', () => ({
+  setTimeout(ms: number) {
+    clock.timers.push(ms)
+    clock.yieldFor(ms + LATE_MS)
+    return Promise.resolve()
+  },
+  setImmediate() {
+    clock.turns++
+    clock.yieldFor(0.1)
+    return Promise.resolve()
+  },
+}))
+
+const READ_MS = 0.02
+const TICKS_PER_MS = 512_000n
+
+/** One with the timebase of that clock, or as the function has it. */
+function host(timebase = (ticks: bigint) => ticks): Host {
+  return {
+    closed: false,
+    timebaseFrequency: TICKS_PER_MS * 1000n,
+    timebase() {
+      clock.ms += READ_MS
+      return BigInt.asUintN(64, timebase(BigInt(Math.round(clock.ms * Number(TICKS_PER_MS)))))
+    },
+  } as unknown as Host
+}
+
+beforeEach(() => {
+  Object.assign(clock, { ms: 0, held: 0, since: 0, timers: [], turns: 0 })
+  vi.spyOn(performance, 'now').mockImplementation(() => clock.ms)
+})
+
+describe('waitForTimebase', () => {
+  it.each([0.5, 3, 20, 3_500])('comes back in time after %d ms', async (ms) => {
+    await waitForTimebase(host(), BigInt(Math.round(ms * Number(TICKS_PER_MS))))
+    expect(clock.ms).toBeGreaterThanOrEqual(ms)
+    expect(clock.ms).toBeLessThan(ms + 3 * READ_MS)
+    expect(clock.held).toBeLessThan(1 + 3 * READ_MS)
+  })
+
+  it('sleeps for most of it, asks what time it is, and waits for the last millisecond', async () => {
+    await waitForTimebase(host(), 3_500n * TICKS_PER_MS)
+    expect(clock.timers).toHaveLength(4)
+    expect(clock.timers.slice(0, 3)).toEqual([1000, 1000, 1000])
+    // Less the lateness of the three before, and a margin for its own.
+    expect(clock.timers[3]).toBeCloseTo(500 - 3 * LATE_MS - 4, 0)
+    expect(clock.turns).toBeGreaterThan(0)
+    expect(clock.turns).toBeLessThan(40)
+  })
+
+  it('does nothing if it has come already', async () => {
+    await waitForTimebase(host(), 0n)
+    await waitForTimebase(
+      host((ticks) => ticks - 1n),
+      -1n & 0xffff_ffff_ffff_ffffn,
+    )
+    expect({ timers: clock.timers, turns: clock.turns }).toEqual({ timers: [], turns: 0 })
+  })
+
+  it('counts on where the timebase wraps', async () => {
+    const wanted = 5n * TICKS_PER_MS
+    await waitForTimebase(
+      host((ticks) => ticks - wanted),
+      wanted,
+    )
+    expect(clock.ms).toBeGreaterThanOrEqual(10)
+    expect(clock.ms).toBeLessThan(10 + 3 * READ_MS)
+  })
+
+  it.each([
+    ['stands still', () => 0n, 2_000],
+    ['goes back', (ticks: bigint) => -ticks, undefined],
+    ['stands still at the last tick', () => 2_000n * TICKS_PER_MS - 1n, undefined],
+  ])('gives up on a timebase that %s, ten seconds late', async (_what, timebase, behind) => {
+    const wanted = 2_000n * TICKS_PER_MS
+    const left = Number(wanted - timebase(0n)) / Number(TICKS_PER_MS)
+    const error: unknown = await waitForTimebase(host(timebase), wanted).catch(
+      (error: unknown) => error,
+    )
+    expect(error).toMatchObject({ code: 'ERR_TIMEBASE_NOT_REACHED' })
+    expect((error as Error).message).toMatch(/in time: it is [\d.]+ ms behind\. Do not run/)
+    if (behind !== undefined) expect((error as Error).message).toContain(`is ${behind} ms behind`)
+    expect(clock.ms).toBeGreaterThan(left + 10_000)
+    expect(clock.ms).toBeLessThan(left + 11_100)
+    expect(clock.held).toBeLessThan(1 + 3 * READ_MS)
+  })
+
+  it('says why the timebase cannot be read', async () => {
+    const cause = new Error('no mftb')
+    const broken = host(() => {
+      throw cause
+    })
+    await expect(waitForTimebase(broken, 1n)).rejects.toMatchObject({
+      code: 'ERR_TIMEBASE_NOT_REACHED',
+      message: expect.stringContaining('no mftb') as string,
+      cause,
+    })
+  })
+})
