@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { OneRegError } from '../lib/errors.ts'
 import type { Host } from '../lib/host.ts'
 import { waitForTimebase } from '../lib/wait.ts'
 
@@ -20,6 +21,9 @@ const clock = vi.hoisted(() => ({
 /** Timers are late by so much. */
 const LATE_MS = 1.5
 
+/** So long others have the event loop. */
+const TURN_MS = 0.37
+
 vi.mock('node:timers/promises', () => ({
   setTimeout(ms: number) {
     clock.timers.push(ms)
@@ -28,7 +32,7 @@ vi.mock('node:timers/promises', () => ({
   },
   setImmediate() {
     clock.turns++
-    clock.yieldFor(0.1)
+    clock.yieldFor(TURN_MS)
     return Promise.resolve()
   },
 }))
@@ -37,9 +41,9 @@ const READ_MS = 0.02
 const TICKS_PER_MS = 512_000n
 
 /** One with the timebase of that clock, or as the function has it. */
-function host(timebase = (ticks: bigint) => ticks): Host {
+function host(timebase = (ticks: bigint) => ticks, closed = false): Host {
   return {
-    closed: false,
+    closed,
     timebaseFrequency: TICKS_PER_MS * 1000n,
     timebase() {
       clock.ms += READ_MS
@@ -67,8 +71,8 @@ describe('waitForTimebase', () => {
     expect(clock.timers.slice(0, 3)).toEqual([1000, 1000, 1000])
     // Less the lateness of the three before, and a margin for its own.
     expect(clock.timers[3]).toBeCloseTo(500 - 3 * LATE_MS - 4, 0)
-    expect(clock.turns).toBeGreaterThan(0)
-    expect(clock.turns).toBeLessThan(40)
+    // Of those 4 ms the lateness is gone, and the last is waited for without a turn.
+    expect(clock.turns).toBe(Math.ceil((4 - LATE_MS - 1) / (TURN_MS + READ_MS)))
   })
 
   it('does nothing if it has come already', async () => {
@@ -106,6 +110,14 @@ describe('waitForTimebase', () => {
     expect(clock.ms).toBeGreaterThan(left + 10_000)
     expect(clock.ms).toBeLessThan(left + 11_100)
     expect(clock.held).toBeLessThan(1 + 3 * READ_MS)
+  })
+
+  it('says that the host was closed meanwhile', async () => {
+    const closed = new OneRegError('ERR_KVM_CLOSED', 'The host is closed')
+    const closing = host(() => {
+      throw closed
+    }, true)
+    await expect(waitForTimebase(closing, 1n)).rejects.toBe(closed)
   })
 
   it('says why the timebase cannot be read', async () => {
