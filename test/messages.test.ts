@@ -2,16 +2,21 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { OneRegBatch } from '../lib/batch.ts'
 import { errnos } from '../lib/errno.ts'
 import { TimebaseNotAppliedError } from '../lib/errors.ts'
-import { Host } from '../lib/host.ts'
+import { Host, openHost } from '../lib/host.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../lib/migration.ts'
 import { SoftwareKernel } from '../lib/software.ts'
+import { parseTimebase } from '../lib/state.ts'
 import type { TimebaseState } from '../lib/state.ts'
 import { FailingKernel } from '../lib/testing/failing-kernel.ts'
+import { HandMovedTime } from '../lib/testing/hand-moved-time.ts'
 import type { Vcpu } from '../lib/vcpu.ts'
 import { caught } from './support/caught.ts'
 import { errorOf } from './support/errorOf.ts'
 
 const FROZEN = { downtime: 'freeze' } as const
+
+/** Time that stands still, or offsets would not come out the same each time. */
+const time = new HandMovedTime().read
 
 let kernel: FailingKernel
 let first: Vcpu
@@ -20,7 +25,7 @@ let vcpus: Vcpu[]
 let state: TimebaseState
 
 beforeEach(() => {
-  kernel = new FailingKernel(new SoftwareKernel())
+  kernel = new FailingKernel(new SoftwareKernel({ time }))
   const vm = new Host(kernel).createVm()
   first = vm.createVcpu(0)
   second = vm.createVcpu(1)
@@ -86,6 +91,82 @@ describe('saveTimebase says of vCPUs', () => {
   })
 })
 
+describe('what is handed in wrongly is named', () => {
+  const cases: Record<string, [() => unknown, string]> = {
+    'openHost(5)': [() => openHost(5 as never), 'options must be an object, not 5'],
+    'openHost({ device: 5 })': [
+      () => openHost({ device: 5 as never }),
+      'options.device must be a string, not 5',
+    ],
+    "checkExtension('1')": [
+      () => first.host.checkExtension('1' as never),
+      "extension must be a number, not '1'",
+    ],
+    'createVcpu(-1)': [
+      () => first.host.createVm().createVcpu(-1),
+      'id must be an integer from 0 to 2147483647, not -1',
+    ],
+    'host.vcpu(-1, 0)': [
+      () => first.host.vcpu(-1, 0),
+      'fd must be an integer from 0 to 2147483647, not -1',
+    ],
+    'host.vcpu(9, 0.5)': [
+      () => first.host.vcpu(9, 0.5),
+      'id must be an integer from 0 to 2147483647, not 0.5',
+    ],
+    'getRaw(1)': [() => first.getRaw(1 as never), 'id must be a bigint, not 1; write 1n, not 1'],
+    'setRaw(-1n)': [
+      () => {
+        first.setRaw(-1n, new Uint8Array(1))
+      },
+      'id must be from 0 to 2^64 - 1, not -1n',
+    ],
+    'restore(null)': [() => first.restore(null as never), 'snapshot must be an object, not null'],
+    'restore({}, 1)': [() => first.restore({}, 1 as never), 'options must be an object, not 1'],
+    "restore({}, { timebase: 'no' })": [
+      () => first.restore({}, { timebase: 'no' as never }),
+      "options.timebase must be a boolean, not 'no'",
+    ],
+    'parseTimebase(1)': [() => parseTimebase(1 as never), 'text must be a string, not 1'],
+    "bind(['DAR', 'DAR'])": [
+      () => first.bind(['DAR', 'DAR']),
+      "names must be names that differ, not [ 'DAR', 'DAR' ]",
+    ],
+    'a register that is not bound': [
+      () => first.bind(['DAR', 'DSISR']).get('VTB' as never),
+      "the register must be one of those bound: DAR, DSISR, not 'VTB'",
+    ],
+  }
+
+  it.each(Object.entries(cases))('%s', (_name, [call, said]) => {
+    expect(message(call)).toBe(said)
+  })
+
+  it.each<[object, string]>([
+    [{ signals: 1 }, "options may have only 'signal', not 'signals'"],
+    [{ signal: 'now' }, "options.signal must be an AbortSignal, not 'now'"],
+    [{ signal: {} }, 'options.signal must be an AbortSignal, not {}'],
+  ])('getAsync(%o)', async (options, said) => {
+    await expect(first.getAsync('DAR', options as never)).rejects.toThrow(said)
+  })
+})
+
+describe('what is closed is named', () => {
+  it('as vCPU, VM and host', () => {
+    const { host } = first
+    const vm = host.createVm()
+    const third = vm.createVcpu(3)
+    third.close()
+    expect(message(() => third.get('DAR'))).toMatch(/^vCPU 3 is closed/)
+    vm.close()
+    expect(message(() => vm.createVcpu(4))).toMatch(/^The VM is closed/)
+    const borrowed = host.vcpu(first.fd, 0)
+    host.close()
+    expect(message(() => host.createVm())).toMatch(/^The host is closed/)
+    expect(message(() => borrowed.get('DAR'))).toMatch(/^The host is closed/)
+  })
+})
+
 describe('a load that fails says', () => {
   const calls = {
     loadTimebase: () => loadTimebase(vcpus, state),
@@ -134,7 +215,7 @@ describe('a load that fails says', () => {
         return result
       }
     }
-    const vcpu = new Host(new Deaf()).createVm().createVcpu(0)
+    const vcpu = new Host(new Deaf({ time })).createVm().createVcpu(0)
     const later = { ...state, guestTimebase: state.guestTimebase + (1n << 40n), vcpus: [{ id: 0 }] }
     const error = caught(TimebaseNotAppliedError, () => loadTimebase([vcpu], later, FROZEN))
     expect(error.notRestored[0]).toEqual({

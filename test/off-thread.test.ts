@@ -101,6 +101,11 @@ describe('calls off the JavaScript thread', () => {
       register: 'DAR',
     })
     expect(vcpu.get('DSISR')).toBe(1)
+    kernel.fail({ errno: 'ENXIO', register: 'DAR' })
+    await expect(vcpu.setAsync('DAR', 1n)).rejects.toMatchObject({
+      code: 'ENXIO',
+      operation: 'KVM_SET_ONE_REG',
+    })
   })
 
   it('reject wrong arguments before any system call', async () => {

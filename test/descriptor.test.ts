@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { Host } from '../lib/host.ts'
+import { SoftwareKernel } from '../lib/software.ts'
+import { collectGarbage } from './support/garbage.ts'
+
+/** Where standard input is closed, the first file that is opened gets its number. */
+class FromZero extends SoftwareKernel {
+  override open(path: string): number {
+    return Math.min(super.open(path), 0)
+  }
+
+  override checkExtension(fd: number, extension: number): number {
+    return super.checkExtension(fd + 3, extension)
+  }
+
+  override createVm(fd: number, type: number): number {
+    return super.createVm(fd + 3, type)
+  }
+}
+
+describe('a descriptor', () => {
+  it('of number 0 is one like others', () => {
+    const host = new Host(new FromZero())
+    expect(host.fd).toBe(0)
+    expect(host.createVm().createVcpu(0).get('TB_OFFSET')).toBe(0n)
+  })
+
+  it('is closed at the end of its block, and no other with it', () => {
+    const host = new Host(new SoftwareKernel())
+    const outer = host.createVm()
+    const kept = outer.createVcpu(0)
+    const inBlock = () => {
+      using vm = host.createVm()
+      using vcpu = outer.createVcpu(1)
+      expect([isClosed(vm), isClosed(vcpu)]).toEqual([false, false])
+      return [vm, vcpu]
+    }
+    expect(inBlock().map(isClosed)).toEqual([true, true])
+    expect([host, outer, kept].map(isClosed)).toEqual([false, false, false])
+  })
+
+  it('that is closed is not kept by what it was opened through', async () => {
+    const vm = new Host(new SoftwareKernel()).createVm()
+    const closeOne = () => {
+      const vcpu = vm.createVcpu(0)
+      vcpu.close()
+      return new WeakRef(vcpu.descriptor)
+    }
+    const closed = closeOne()
+    await collectGarbage()
+    expect(closed.deref()).toBeUndefined()
+    expect(isClosed(vm)).toBe(false)
+  })
+})
+
+function isClosed(one: { readonly fd: number }): boolean {
+  try {
+    return one.fd < 0
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ERR_KVM_CLOSED' })
+    return true
+  }
+}
