@@ -4,14 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { instrumentedCopy } from './copy.ts'
-import {
-  COUNTING_ARGUMENTS,
-  COUNTING_FLAGS,
-  COUNTS_OF_LIB,
-  Recorded,
-  showRecorded,
-  sourcesNow,
-} from './recorded.ts'
+import { COUNTING_ARGUMENTS, COUNTING_FLAGS, COUNTS_OF_LIB } from './counting.ts'
+import { Recorded, showRecorded, sourcesNow } from './recorded.ts'
 
 const sources = await sourcesNow()
 const copy = instrumentedCopy('coverage', COUNTING_FLAGS)

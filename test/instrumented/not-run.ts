@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Line } from './recorded.ts'
+
+/** A line that has not been run. */
+export interface Line {
+  file: string
+  number: number
+}
 
 interface Reason {
   readonly file: string

@@ -7,17 +7,7 @@ import reports from 'istanbul-reports'
 import { keyOf } from '../power/cache.ts'
 import { must } from './copy.ts'
 import { explain } from './not-run.ts'
-
-/** With these GCC makes an addon that counts what is run of it, from any thread. */
-export const COUNTING_FLAGS = ['--coverage', '-fprofile-update=atomic', '-O0', '-g']
-
-/** With these Vitest counts what is run of lib/, and {@link COUNTS_OF_LIB} has the outcome. */
-export const COUNTING_ARGUMENTS = [
-  ...['--coverage.enabled', '--coverage.include=lib/**/*.ts', '--coverage.reporter=json'],
-  '--coverage.reportOnFailure',
-]
-
-export const COUNTS_OF_LIB = 'coverage/coverage-final.json'
+import type { Line } from './not-run.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const all = path.join(root, 'coverage')
@@ -75,11 +65,10 @@ export class Recorded {
 export async function showRecorded(): Promise<boolean> {
   const sources = await sourcesNow()
   const folders = readdirSync(all).filter((name) => existsSync(path.join(all, name, 'sources')))
-  const [added, old] = [true, false].map((same) =>
-    folders.filter(
-      (name) => (readFileSync(path.join(all, name, 'sources'), 'utf8') === sources) === same,
-    ),
-  ) as [string[], string[]]
+  const areNow = (name: string): boolean =>
+    readFileSync(path.join(all, name, 'sources'), 'utf8') === sources
+  const added = folders.filter(areNow)
+  const old = folders.filter((name) => !areNow(name))
   const filesOf = (name: string): string[] => added.map((folder) => path.join(all, folder, name))
   const lines = [...showLib(filesOf('lib.json')), ...showNative(filesOf('native.json'))]
   if (old.length > 0) console.log(`Not added, since it is of other sources: ${old.join(', ')}`)
@@ -88,12 +77,6 @@ export async function showRecorded(): Promise<boolean> {
   if (missing.length === 0) return explain(lines)
   console.log(`Whether the rest has its reasons is looked at when there is ${missing.join(', ')}`)
   return true
-}
-
-/** A line that has not been run. */
-export interface Line {
-  file: string
-  number: number
 }
 
 function showLib(files: readonly string[]): Line[] {

@@ -8,7 +8,7 @@ import {
   type Recipe,
   type Target,
 } from '../../scripts/cross-build.ts'
-import { COUNTING_FLAGS } from '../instrumented/recorded.ts'
+import { COUNTING_FLAGS } from '../instrumented/counting.ts'
 import { cached, keyOf } from './cache.ts'
 import { note, stage } from './progress.ts'
 

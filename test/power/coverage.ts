@@ -2,13 +2,8 @@ import { cp, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { Command } from 'commander'
-import {
-  COUNTING_ARGUMENTS,
-  COUNTS_OF_LIB,
-  Recorded,
-  showRecorded,
-  sourcesNow,
-} from '../instrumented/recorded.ts'
+import { COUNTING_ARGUMENTS, COUNTS_OF_LIB } from '../instrumented/counting.ts'
+import { Recorded, showRecorded, sourcesNow } from '../instrumented/recorded.ts'
 import { countingAddon } from './addon.ts'
 import { withTemporary } from './cache.ts'
 import { Failure } from './failure.ts'
@@ -31,8 +26,9 @@ const description =
   'lib/ and native/.'
 
 const more = `
-Example:
+Examples:
   npm run test:coverage && npm run power:coverage
+  npm run power:coverage -- -- --project tests --project power
 
 What is run:
   The tests that npm run test:power runs, with an addon that counts. The counts are recorded in
