@@ -24,6 +24,7 @@ const LATE_MS = 1.5
 /** So long others have the event loop. */
 const TURN_MS = 0.37
 
+// On the emulated host test files share their modules: there what is mocked would stay so for others.
 vi.mock('node:timers/promises', () => ({
   setTimeout(ms: number) {
     clock.timers.push(ms)
