@@ -2,8 +2,9 @@ import { copyFile, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setUpApt } from './apt.ts'
 import { cached, cacheRoot, exclusively, keyOf, withTemporary } from './cache.ts'
+import { Failure } from './failure.ts'
 import { dependenciesOf } from './kernel-packages.ts'
-import { megabytes, stage } from './progress.ts'
+import { megabytes, note, stage } from './progress.ts'
 import { run, type Output } from './run.ts'
 
 export type Suite = 'bookworm' | 'trixie' | 'sid'
@@ -18,7 +19,7 @@ export class Archive {
   readonly #directory: string
 
   private constructor(suite: Suite) {
-    this.#directory = path.join(cacheRoot(), 'apt', suite)
+    this.#directory = aptFolder(suite)
   }
 
   /** Runs take turns, since an interrupted download is gone on with by the next run. */
@@ -28,12 +29,32 @@ export class Archive {
       if (!updated.has(suite)) {
         await stage(`fetching Debian's list of packages (${suite}, ppc64el)`, async () => {
           await setUpApt(archive.#directory, suite)
-          await archive.#apt('apt-get', ['update'])
+          await archive.#update()
         })
         updated.add(suite)
       }
       return work(archive)
     })
+  }
+
+  /**
+   * A mirror that is being brought up to date, which may take it a day, has lists that are not the
+   * signed ones. apt refuses them and keeps those it has, whose packages a mirror still has then.
+   */
+  async #update(): Promise<void> {
+    try {
+      await this.#apt('apt-get', ['update'])
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      const { stdout: known } = await this.#apt('apt-cache', ['pkgnames', 'libc6'])
+      if (known === '') {
+        throw new Failure(
+          `${error.message}\nNo earlier list is there to go on with: try again later.`,
+        )
+      }
+      const reason = /^ *E: (.*)/m.exec(error.message)?.[1] ?? 'apt-get update failed'
+      note(`${reason}\npower: going on with the list of an earlier run`)
+    }
   }
 
   /** The names of the packages that a package depends on, in its newest version. */
@@ -84,6 +105,15 @@ export class Archive {
     const configuration = path.join(this.#directory, 'apt.conf')
     return run(program, [`--config-file=${configuration}`, ...args], { cwd })
   }
+}
+
+/** Where apt keeps a suite's list of packages, if something has been fetched from there before. */
+export function packageLists(suite: Suite): string {
+  return path.join(aptFolder(suite), 'lists')
+}
+
+function aptFolder(suite: Suite): string {
+  return path.join(cacheRoot(), 'apt', suite)
 }
 
 /** The path of the newest POWER asm/kvm.h that we know Debian to ship, to compare registers with. */
