@@ -13,7 +13,17 @@ const LITTLE_ENDIAN = endianness() === 'LE'
  */
 export function traced(kernel: Kernel): Kernel {
   const wish = process.env['KVM_PPC_TRACE'] ?? ''
-  return wish === '' || wish === '0' ? kernel : new TracingKernel(kernel)
+  if (wish === '' || wish === '0') return kernel
+  survivePipes()
+  return new TracingKernel(kernel)
+}
+
+let isGuarded = false
+
+/** A monitor must not die with the `head` or `less` that reads its trace: stderr's EPIPE is an error event. */
+function survivePipes(): void {
+  if (!isGuarded) process.stderr.on('error', () => undefined)
+  isGuarded = true
 }
 
 /**

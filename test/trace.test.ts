@@ -1,9 +1,15 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NO_REGISTER, OneRegBatch } from '../lib/batch.ts'
 import { Host } from '../lib/host.ts'
 import { registers } from '../lib/registers.ts'
 import { SoftwareKernel } from '../lib/software.ts'
+import { slowdown } from './support/emulated.ts'
 import { errorOf } from './support/errorOf.ts'
+
+const timeout = 20_000 * slowdown
 
 afterEach(() => {
   vi.unstubAllEnvs()
@@ -120,5 +126,19 @@ describe('KVM_PPC_TRACE', () => {
     expect(host.timebaseFrequency).toBe(512_000_000n)
     expect(host.sample().timebase).toBeGreaterThanOrEqual(7n)
     expect(lines).toHaveLength(before)
+  })
+
+  it('does not end a program whose trace nobody reads any more', { timeout }, async () => {
+    const program = path.join(import.meta.dirname, 'support/childWatched.ts')
+    const env = { ...process.env, KVM_PPC_TRACE: '1' }
+    const child = spawn(process.execPath, ['--import', 'tsx', program], { env })
+    const [line] = (await once(child.stderr, 'data')) as [Buffer]
+    expect(line.toString()).toContain('open("/dev/kvm") = 3')
+    child.stderr.destroy()
+    await once(child.stderr, 'close')
+    child.stdin.write('it is closed\n')
+    const [printed] = (await once(child.stdout, 'data')) as [Buffer]
+    expect(printed.toString()).toBe('went on\n')
+    expect(await once(child, 'exit')).toEqual([0, null])
   })
 })

@@ -1,0 +1,19 @@
+import { setTimeout } from 'node:timers/promises'
+import { Host } from '../../lib/host.ts'
+import { SoftwareKernel } from '../../lib/software.ts'
+
+// Goes on making calls after whoever reads their trace has gone: KVM_PPC_TRACE=1.
+
+const vcpu = new Host(new SoftwareKernel()).createVm().createVcpu(0)
+// A line on standard input says that stderr is closed.
+process.stdin.once('data', () => void goOn())
+
+async function goOn(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) {
+    vcpu.get('TB_OFFSET')
+    await setTimeout(1)
+  }
+  vcpu.host.close()
+  process.stdout.write('went on\n')
+  process.exit(0)
+}
