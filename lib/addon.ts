@@ -83,10 +83,13 @@ export function loadAddon(root = packageRoot()): Addon {
       tried.push(`${found} (${isThere ? reason : 'not there'})`)
     }
   }
+  const isForbidden = (cause as { code?: unknown } | undefined)?.code === 'ERR_DLOPEN_DISABLED'
   const order = machine.endianness === 'BE' ? ', big-endian' : ''
   throw unavailable(
     `No native addon could be loaded for ${platform}-${arch}${order}. Tried ${tried.join(', ')}. ` +
-      `Build it in ${root} with: npm run build:addon`,
+      (isForbidden
+        ? 'Node was told to load none: --permission needs --allow-addons beside it, and --no-addons must go'
+        : `Build it in ${root} with: npm run build:addon`),
     cause,
   )
 }

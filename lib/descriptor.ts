@@ -5,8 +5,8 @@ import { forget, watch } from './unclosed.ts'
 /** What is known of a file that this library opened. */
 export interface Opened {
   readonly kernel: Kernel
-  /** What {@link Kernel.describe} calls it, or how that begins. */
-  readonly file: string
+  /** What {@link Kernel.describe} calls it, or how that begins; undefined if that could not be seen. */
+  readonly file: string | undefined
   /** What closes it too when it is closed. */
   readonly parent?: Descriptor
 }
@@ -51,11 +51,11 @@ export class Descriptor {
 
   /**
    * Closes long after the last use, when nobody has asked for it: if somebody has closed the numbers
-   * themselves, other files may have got them, and are left alone.
+   * themselves, other files may have got them, and are left alone. So is what cannot be seen.
    */
   closeIfStillOurs(): void {
     this.#close((fd, { kernel, file }) => {
-      if (String(kernel.describe(fd)).startsWith(file)) kernel.close(fd)
+      if (file !== undefined && String(kernel.describe(fd)).startsWith(file)) kernel.close(fd)
     })
   }
 

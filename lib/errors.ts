@@ -62,6 +62,10 @@ function usualCause(code: string, context: KvmErrorContext): string {
       return 'the descriptor belongs to another kind of file'
     case 'EBADF':
       return 'the descriptor is closed'
+    case 'EACCES':
+      if (context.operation === 'readlink')
+        return "/proc is not mounted, or hidden by Node's permission model: --allow-fs-read=/proc"
+      return 'this user may not do that'
     case 'EINTR':
       return 'a signal came in; try again'
     case 'ENOMEM':

@@ -124,8 +124,11 @@ export class Host {
             new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
           )
     }
-    const file = String(kernel.describe(fd))
-    this.#descriptor = new Descriptor(this, 'the host', fd, { kernel, file })
+    const file = kernel.describe(fd)
+    this.#descriptor = new Descriptor(this, 'the host', fd, {
+      kernel,
+      file: typeof file === 'string' ? file : undefined,
+    })
   }
 
   /** `'kvm'` for the real kernel, `'software'` for the model. */
@@ -160,7 +163,7 @@ export class Host {
       const frequency = this.kernel.timebaseFrequency()
       if (frequency <= 0n || !isU64(frequency)) {
         throw unavailable(
-          'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo is there, as they are on POWER',
+          'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo can be read, as they can on POWER',
         )
       }
       this.#timebaseFrequency = frequency
@@ -236,7 +239,7 @@ export class Host {
    * @param fd the vCPU's file descriptor
    * @param id the vCPU's id, as it was given to KVM_CREATE_VCPU
    * @throws TypeError ERR_INVALID_ARG_VALUE if the descriptor is not that vCPU's
-   * @throws KvmError EBADF if it is closed
+   * @throws KvmError EBADF if it is closed, EACCES if /proc/self/fd cannot be read
    */
   vcpu(fd: number, id: number): Vcpu {
     this.#checkOpen()

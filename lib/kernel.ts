@@ -16,7 +16,7 @@ export interface Kernel {
   open(path: string): number
   /** close(2): 0. */
   close(fd: number): number
-  /** What /proc/self/fd names the file: `anon_inode:kvm-vcpu:0` for a vCPU. Or `-errno`. */
+  /** What /proc/self/fd names the file: `anon_inode:kvm-vcpu:0` for a vCPU. Or `-errno`: EACCES if that cannot be seen. */
   describe(fd: number): string | number
 
   /** KVM_CHECK_EXTENSION on /dev/kvm or a VM: 0 if the kernel lacks it. */

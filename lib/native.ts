@@ -1,4 +1,5 @@
-import { readlinkSync } from 'node:fs'
+import { accessSync, readlinkSync } from 'node:fs'
+import path from 'node:path'
 import { loadAddon } from './addon.ts'
 import { checkBatch, OneRegBatch } from './batch.ts'
 import { checkInteger, checkSampleWords } from './checks.ts'
@@ -33,11 +34,11 @@ export class NativeKernel implements Kernel {
   }
 
   describe(fd: number): string | number {
+    const link = `/proc/self/fd/${checkInteger('fd', fd)}`
     try {
-      return readlinkSync(`/proc/self/fd/${checkInteger('fd', fd)}`)
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return -errnos.EBADF
-      throw error
+      return readlinkSync(link)
+    } catch {
+      return -(canSee(path.dirname(link)) ? errnos.EBADF : errnos.EACCES)
     }
   }
 
@@ -99,5 +100,15 @@ export class NativeKernel implements Kernel {
     const { index } = (checkBatch(batch).bound ??= this.#addon.bindBatch(batch.memory))
     this.#words[3] = BigInt(index)
     this.#batch = batch
+  }
+}
+
+/** Not without /proc, nor where Node's permission model hides it. */
+function canSee(folder: string): boolean {
+  try {
+    accessSync(folder)
+    return true
+  } catch {
+    return false
   }
 }

@@ -29,7 +29,8 @@ function closeAll(): void {
   const more = names.length - NAMED_AT_MOST
   const list = [...names.slice(0, NAMED_AT_MOST), ...(more > 0 ? [`${more} more`] : [])].join(', ')
   process.emitWarning(
-    `Garbage-collected before it was closed, and closed now: ${list}. ` +
+    `Garbage-collected before it was closed: ${list}. ` +
+      "It is closed now, unless its number may be another file's. " +
       'Nobody knows when that happens: call close(), or declare it with "using"',
     { type: 'KvmPpcWarning', code: 'KVM_PPC_UNCLOSED' },
   )

@@ -689,6 +689,18 @@ describe('a borrowed vCPU', () => {
     expect(error).toMatchObject({ code: 'EBADF', errno: -9, operation: 'readlink', vcpu: 12 })
   })
 
+  it('is none whose name cannot be seen: the error says why that may be', () => {
+    class Hidden extends SoftwareKernel {
+      override describe(): number {
+        return -13
+      }
+    }
+    const error = errorOf(() => new Host(new Hidden()).vcpu(fd, 12))
+    expect(error).toBeInstanceOf(KvmError)
+    expect(error).toMatchObject({ code: 'EACCES', operation: 'readlink', vcpu: 12 })
+    expect((error as Error).message).toMatch(/^readlink on vCPU 12 failed: EACCES \(\/proc is not /)
+  })
+
   it('is the one of that id: the error names the id that it has', () => {
     const error = errorOf(() => host.vcpu(fd, 1))
     expect(error).toBeInstanceOf(TypeError)

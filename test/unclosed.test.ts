@@ -6,6 +6,7 @@ import { Host } from '../lib/host.ts'
 import type { Kernel } from '../lib/kernel.ts'
 import { NativeKernel } from '../lib/native.ts'
 import { SoftwareKernel } from '../lib/software.ts'
+import { FailingKernel } from '../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../lib/vcpu.ts'
 import { emulated } from './support/emulated.ts'
 import { collectGarbage } from './support/garbage.ts'
@@ -66,7 +67,8 @@ for (const [name, makeKernel, lacking] of kernels) {
       const names = ['the host', 'a VM', 'vCPU 0', 'vCPU 1']
       const list = names.map((name, index) => `${name} (fd ${fds[index] ?? ''})`).join(', ')
       expect(warnings[0]?.message).toBe(
-        `Garbage-collected before it was closed, and closed now: ${list}. ` +
+        `Garbage-collected before it was closed: ${list}. ` +
+          "It is closed now, unless its number may be another file's. " +
           'Nobody knows when that happens: call close(), or declare it with "using"',
       )
     })
@@ -94,7 +96,7 @@ for (const [name, makeKernel, lacking] of kernels) {
       await collectGarbage()
       expect(open([dropped, kept.fd])).toEqual([false, true])
       expect(warnings.map(({ message }) => message)).toEqual([
-        expect.stringContaining(`now: vCPU 0 (fd ${dropped}). `),
+        expect.stringContaining(`closed: vCPU 0 (fd ${dropped}). `),
       ])
       expect(kept.has('TB_OFFSET')).toBe(process.arch === 'ppc64' || name === 'the model')
     })
@@ -132,6 +134,19 @@ for (const [name, makeKernel, lacking] of kernels) {
       const fds = [(() => host.createVm().fd)(), host.createVm().createVcpu(0).fd]
       host.close()
       expect(open(fds)).toEqual([false, false])
+    })
+
+    it('is not what cannot be seen to be ours still', async () => {
+      const hidden = new FailingKernel(kernel)
+      hidden.fail({ errno: 'EACCES', operation: 'readlink', times: 100 })
+      const fds = (() => {
+        const host = new Host(hidden)
+        return [host.fd, host.createVm().fd]
+      })()
+      await collectGarbage()
+      expect(open(fds)).toEqual([true, true])
+      expect(warnings).toHaveLength(1)
+      for (const fd of fds) kernel.close(fd)
     })
 
     it('is not what was borrowed', async () => {

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { build } from 'esbuild'
 import { describe, expect, inject, it } from 'vitest'
 import { run } from '../power/run.ts'
-import { example, moved, runProgram } from './newcomer.ts'
+import { example, moved, permissions, runProgram } from './newcomer.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const project = inject('project')
@@ -43,6 +43,47 @@ describe('the package in an empty project', () => {
     const command = path.join(project, 'node_modules/.bin/kvm-ppc-onereg')
     const env = { ...process.env, ...model }
     expect((await run(command, ['demo'], { cwd: project, env })).stdout).toContain('TB_OFFSET')
+  })
+})
+
+describe('the package under Node’s permission model', () => {
+  const describing = `
+    import { NativeKernel } from 'kvm-ppc-onereg'
+    const kernel = new NativeKernel()
+    console.log(kernel.describe(kernel.open('/dev/null')), kernel.describe(2_000_000_000))
+  `
+
+  it('calls the kernel', async () => {
+    const text = `import { openHost } from 'kvm-ppc-onereg'\n${openKvm}`
+    const printed = await runProgram(project, 'permitted.mjs', text, permissions(project))
+    expect(printed).toMatch(reachedTheKernel)
+  })
+
+  it('sees what a descriptor is', async () => {
+    const printed = await runProgram(project, 'describing.mjs', describing, permissions(project))
+    expect(printed).toBe('/dev/null -9\n')
+  })
+
+  it('cannot see it without /proc', async () => {
+    const noProc = permissions(project, [project])
+    expect(await runProgram(project, 'describing.mjs', describing, noProc)).toBe('-13 -13\n')
+  })
+
+  it('says what to allow where no addon may be loaded', async () => {
+    const text = `
+      import { openHost } from 'kvm-ppc-onereg'
+      try {
+        openHost({ backend: 'kvm' })
+      } catch (error) {
+        console.log(error.code, error.message)
+      }
+    `
+    const printed = await runProgram(project, 'forbidden.mjs', text, {
+      NODE_OPTIONS: '--no-addons',
+    })
+    expect(printed).toMatch(
+      /^ERR_KVM_UNAVAILABLE .* needs --allow-addons .* --no-addons must go\n$/,
+    )
   })
 })
 

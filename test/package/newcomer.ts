@@ -35,3 +35,14 @@ export async function runProgram(
   const options = { cwd: project, env: { ...process.env, ...env } }
   return (await run(process.execPath, [name], options)).stdout
 }
+
+/** The environment for Node's permission model with what SECURITY.md says that the package needs. */
+export function permissions(
+  project: string,
+  folders = [project, '/proc'],
+): { NODE_OPTIONS: string } {
+  const { allowedNodeEnvironmentFlags: flags } = process
+  const model = flags.has('--permission') ? '--permission' : '--experimental-permission'
+  const read = folders.map((folder) => `--allow-fs-read=${folder}`)
+  return { NODE_OPTIONS: [model, '--allow-addons', ...read].join(' ') }
+}

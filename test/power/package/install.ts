@@ -1,6 +1,6 @@
 // Runs on an emulated POWER host: what somebody does there who has the package and has never seen it.
 import path from 'node:path'
-import { example, install, moved, runProgram } from '../../package/newcomer.ts'
+import { example, install, moved, permissions, runProgram } from '../../package/newcomer.ts'
 import { check, conclude, say } from '../steps.ts'
 
 const [tarball = '', readme = '', npmProgram = '', cache = ''] = process.argv.slice(2)
@@ -20,6 +20,11 @@ const text = await example(readme)
 check(
   moved.test(await runProgram(project, 'move.mjs', text)),
   'the example of the README moves a timebase',
+)
+
+check(
+  moved.test(await runProgram(project, 'move.mjs', text, permissions(project))),
+  "the same under Node's permission model",
 )
 
 const required = await runProgram(
