@@ -5,7 +5,8 @@ const VALUE_BYTES = 16
 const ENTRY_BYTES = VALUE_BYTES + 8 + 4 + 4
 const TRAILER_BYTES = 8
 
-const MAX_COUNT = 1 << 20
+/** Entries that a batch can have. */
+export const BATCH_LIMIT = 1 << 20
 
 /** An id for an entry that is to be left out: no kernel is asked for it, and its result is -EINVAL. */
 export const NO_REGISTER = 0xffff_ffff_ffff_ffffn
@@ -36,7 +37,7 @@ export class OneRegBatch {
 
   /** @param count of entries: up to 2^20 */
   constructor(count: number) {
-    this.count = checkInteger('count', count, MAX_COUNT)
+    this.count = checkInteger('count', count, BATCH_LIMIT)
     // Shared, since only such memory stays where it is whatever is done with it.
     const buffer = new SharedArrayBuffer(count * ENTRY_BYTES + TRAILER_BYTES)
     this.memory = new Uint8Array(buffer)

@@ -19,7 +19,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   /** @internal */
   constructor(vcpu: Vcpu, names: readonly N[]) {
     this.vcpu = vcpu
-    this.names = Object.freeze([...names])
+    this.names = Object.freeze(names)
     this.#indexes = new Map(names.map((name, index) => [name, index]))
     if (this.#indexes.size !== names.length) {
       throw wrongValue('names', 'names that differ', names)

@@ -1,8 +1,12 @@
-import { inspect } from 'node:util'
+import { inspect, types } from 'node:util'
 
 /**
  * The checks of what a caller hands in. The errors are Node's: TypeError with
  * ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE, RangeError with ERR_OUT_OF_RANGE.
+ *
+ * Reading what is handed in can run the caller's code, by a getter or a proxy. So it is read once,
+ * checked, and used as it was read; and all of it before a descriptor is taken or memory that calls
+ * share is touched, since that code may close the one and make calls that use the other.
  */
 
 const I64_MIN = -(1n << 63n)
@@ -63,10 +67,21 @@ export function isU64(value: unknown): boolean {
   return typeof value === 'bigint' && BigInt.asUintN(64, value) === value
 }
 
-/** The first number that stands there before. */
-export function firstRepeated(numbers: readonly number[]): number | undefined {
+/** The index of the first of these whose id one before it has, or -1. */
+export function firstRepeated(items: readonly { readonly id: number }[]): number {
+  // As nearly always, and a set of a thousand takes a while.
+  if (areRising(items)) return -1
   const seen = new Set<number>()
-  return numbers.find((number) => seen.size === seen.add(number).size)
+  return items.findIndex(({ id }) => seen.size === seen.add(id).size)
+}
+
+function areRising(items: readonly { readonly id: number }[]): boolean {
+  let last = -1
+  for (const { id } of items) {
+    if (id <= last) return false
+    last = id
+  }
+  return true
 }
 
 /** A signed 64-bit value: a time since the epoch. */
@@ -78,16 +93,31 @@ export function checkI64(name: string, value: unknown): bigint {
 
 /** Exactly `length` bytes. */
 export function checkBytes(name: string, value: unknown, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value)
-  if (value.byteLength !== length) {
-    throw outOfRange(name, `${length} bytes long`, `${value.byteLength} bytes`)
-  }
+  const bytes = checkUint8Array(name, value)
+  const held = lengthOf(bytes)
+  if (held !== length) throw outOfRange(name, `${length} bytes long`, `${held} bytes`)
+  return bytes
+}
+
+/** Bytes of this realm or another, as of a test that runs in a vm context. */
+export function checkUint8Array(name: string, value: unknown): Uint8Array {
+  if (!types.isUint8Array(value)) throw wrongType(name, 'a Uint8Array', value)
   return value
+}
+
+const { get: getByteLength } = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  'byteLength',
+) as { get: () => number }
+
+/** Its real length: a property of its own can say anything. */
+function lengthOf(bytes: Uint8Array): number {
+  return getByteLength.call(bytes)
 }
 
 /** Room for the three words of a sample. */
 export function checkSampleWords(into: unknown): BigUint64Array {
-  if (!(into instanceof BigUint64Array)) throw wrongType('into', 'a BigUint64Array', into)
+  if (!types.isBigUint64Array(into)) throw wrongType('into', 'a BigUint64Array', into)
   if (into.length !== 3) throw outOfRange('into', '3 elements long', into.length)
   return into
 }
@@ -98,6 +128,18 @@ export function checkObject(name: string, value: unknown): object {
     throw wrongType(name, 'an object', value)
   }
   return value
+}
+
+/**
+ * The elements of an array, each read once; undefined for a hole.
+ *
+ * @param limit how long it may be: a sparse array takes no memory, and its copy does
+ */
+export function checkArray(name: string, of: string, value: unknown, limit: number): unknown[] {
+  if (!Array.isArray(value)) throw wrongType(name, `an array of ${of}`, value)
+  const { length } = value
+  if (length > limit) throw outOfRange(name, `at most ${limit} long`, length)
+  return [...(value as readonly unknown[])]
 }
 
 /** One of a few words. */

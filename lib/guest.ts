@@ -1,12 +1,13 @@
-import { firstRepeated, wrongType } from './checks.ts'
+import { checkArray, firstRepeated, wrongType } from './checks.ts'
 import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
 import type { Host } from './host.ts'
-import type { TimebaseState, VcpuTimers } from './state.ts'
+import { STATE_VCPU_LIMIT } from './state.ts'
+import type { CheckedState, CheckedTimers } from './state.ts'
 import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
 import { Vcpu } from './vcpu.ts'
 
-/** The vCPUs of one guest, with what the calls for them need. */
+/** The vCPUs of one guest, as the caller's array was read, with what the calls for them need. */
 export interface Guest {
   readonly host: Host
   readonly vcpus: readonly Vcpu[]
@@ -19,12 +20,10 @@ export interface Guest {
  * @throws TypeError
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
  */
-export function guestOf(vcpus: readonly Vcpu[]): Guest {
-  if (!Array.isArray(vcpus)) throw wrongType('vcpus', 'an array of vCPUs', vcpus)
+export function guestOf(given: readonly Vcpu[]): Guest {
+  const vcpus = checkArray('vcpus', 'vCPUs', given, STATE_VCPU_LIMIT) as Vcpu[]
   const fds = new Int32Array(vcpus.length)
   let host: Host | undefined
-  let last = -1
-  let areRising = true
   for (let index = 0; index < vcpus.length; index++) {
     const vcpu: unknown = vcpus[index]
     if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
@@ -33,15 +32,11 @@ export function guestOf(vcpus: readonly Vcpu[]): Guest {
       throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
     }
     fds[index] = vcpu.fd
-    areRising &&= vcpu.id > last
-    last = vcpu.id
   }
   if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
-  const repeated = areRising
-    ? undefined
-    : firstRepeated((vcpus as readonly Vcpu[]).map(({ id }) => id))
+  const repeated = vcpus[firstRepeated(vcpus)]
   if (repeated !== undefined) {
-    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${repeated} was given twice`)
+    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${repeated.id} was given twice`)
   }
   return { host, vcpus, fds }
 }
@@ -53,8 +48,8 @@ export function guestOf(vcpus: readonly Vcpu[]): Guest {
  */
 export function savedOf(
   vcpus: readonly Vcpu[],
-  state: TimebaseState,
-): readonly (VcpuTimers | undefined)[] {
+  state: CheckedState,
+): readonly (CheckedTimers | undefined)[] {
   if (inTheSameOrder(vcpus, state.vcpus)) return state.vcpus
   const given = new Set(vcpus.map(({ id }) => id))
   const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
@@ -69,7 +64,7 @@ export function savedOf(
 }
 
 /** As nearly always. */
-function inTheSameOrder(vcpus: readonly Vcpu[], saved: readonly VcpuTimers[]): boolean {
+function inTheSameOrder(vcpus: readonly Vcpu[], saved: readonly CheckedTimers[]): boolean {
   if (vcpus.length !== saved.length) return false
   for (let index = 0; index < vcpus.length; index++) {
     if (vcpus[index]?.id !== saved[index]?.id) return false

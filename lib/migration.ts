@@ -3,10 +3,11 @@ import { checkObject, checkOptionNames, wrongType, wrongValue } from './checks.t
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
 import { applyTimers } from './apply-timers.ts'
 import { checkOffsets, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
+import type { Guest } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
-import type { TimebaseState, VcpuTimers } from './state.ts'
-import { checkPlanOptions, nextAligned, planOptionNames, planTimebase } from './timebase.ts'
-import type { PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
+import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
+import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './timebase.ts'
+import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
 import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
@@ -76,16 +77,16 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const sample = guest.host.sample()
   const offset = commonOffset(timers)
   const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
-  const roundingTicks = roundingOf(vcpus, offset)
-  return {
+  const roundingTicks = roundingOf(guest.vcpus, offset)
+  const state = {
     guestTimebase: BigInt.asUintN(64, timebase + offset),
     timeOfDayNs,
     timebaseFrequency,
     uncertaintyNs,
-    ...(roundingTicks !== 0n && { roundingTicks }),
     offset,
     vcpus: savedTimers(timers),
   }
+  return roundingTicks === 0n ? state : { ...state, roundingTicks }
 }
 
 /**
@@ -122,11 +123,26 @@ export function loadTimebase(
   state: TimebaseState,
   options: PlanOptions & { readonly align?: boolean } = {},
 ): LoadOutcome | Promise<LoadOutcome> {
-  checkObject('options', options)
-  checkOptionNames('options', options, [...planOptionNames, 'align'])
-  const { align = false, ...planOptions } = options
+  checkOptionNames('options', checkObject('options', options), [...planOptionNames, 'align'])
+  const { align = false } = options
   if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
-  return align ? loadAligned(vcpus, state, planOptions) : load(vcpus, state, planOptions)
+  return align ? loadAligned(vcpus, state, options) : load(checkLoad(vcpus, state, options))
+}
+
+/** What {@link loadTimebase} was given, as it was read. */
+interface Load {
+  readonly options: CheckedPlanOptions
+  readonly state: CheckedState
+  readonly guest: Guest
+}
+
+function checkLoad(vcpus: readonly Vcpu[], state: TimebaseState, options: PlanOptions): Load {
+  return {
+    options: checkPlanOptions(options),
+    state: checkTimebaseState(state),
+    // Last: reading the others can run code of the caller's, and that may close a vCPU.
+    guest: guestOf(vcpus),
+  }
 }
 
 /** How long before the aligned instant the registers are written at the latest: 1 ms at 512 MHz. */
@@ -137,31 +153,25 @@ async function loadAligned(
   state: TimebaseState,
   options: PlanOptions,
 ): Promise<LoadOutcome> {
-  if (options.downtime !== 'freeze') {
-    throw wrongValue('options.downtime', "'freeze' with align", options.downtime)
-  }
+  const checked = checkLoad(vcpus, state, options)
+  const { downtime } = checked.options
+  if (downtime !== 'freeze') throw wrongValue('options.downtime', "'freeze' with align", downtime)
   let start = 0n
   // The offset for an instant to come is known already: it is written now, and the guest is held
   // back until then, so that it notices neither the writing nor the wait.
-  const outcome = load(vcpus, state, options, (sample) => {
-    start = nextAligned(state.guestTimebase, sample.timebase + ALIGN_LEAD_TICKS)
+  const outcome = load(checked, (sample) => {
+    start = nextAligned(checked.state.guestTimebase, sample.timebase + ALIGN_LEAD_TICKS)
     return { ...sample, timebase: start }
   })
-  const [first] = vcpus
-  if (first !== undefined) await waitForTimebase(first.host, start)
+  await waitForTimebase(checked.guest.host, start)
   return outcome
 }
 
 function load(
-  vcpus: readonly Vcpu[],
-  state: TimebaseState,
-  options: PlanOptions,
+  { options, state, guest }: Load,
   atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
-  const guest = guestOf(vcpus)
-  const { host } = guest
-  checkTimebaseState(state)
-  checkPlanOptions(options)
+  const { host, vcpus } = guest
   const saved = savedOf(vcpus, state)
   if (state.timebaseFrequency !== host.timebaseFrequency) {
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
@@ -171,13 +181,23 @@ function load(
     checkOffsets(before)
     return { before, sample: host.sample() }
   })
-  const plan = planTimebase(state, atInstant(sample), options)
+  const plan = planChecked(state, atInstant(sample), options)
   const others = host.timers.others.of(guest)
   const skipped = putTimers(others, saved, before, plan.guestTimebase)
   applyTimers(before, plan.offset, others)
   for (const vcpu of vcpus) vcpu.lastLoad = plan
   publish(state, plan)
-  return { ...plan, skipped }
+  const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
+  // One by one: V8 takes longer for a spread than for the plan.
+  return {
+    offset,
+    guestTimebase,
+    advancedTicks,
+    roundingTicks,
+    downtimeNs,
+    uncertaintyNs,
+    skipped,
+  }
 }
 
 /**
@@ -239,7 +259,7 @@ function savedTimers(timers: Timers): VcpuTimers[] {
  */
 function putTimers(
   others: TimerColumns,
-  saved: readonly (VcpuTimers | undefined)[],
+  saved: readonly (CheckedTimers | undefined)[],
   before: Timers,
   guestTimebase: bigint,
 ): LoadOutcome['skipped'] {
@@ -281,7 +301,7 @@ function beforeWriting<T>(step: () => T): T {
   }
 }
 
-function publish(state: TimebaseState, plan: TimebasePlan): void {
+function publish(state: CheckedState, plan: TimebasePlan): void {
   if (!timebaseAdjust.hasSubscribers) return
   const difference = BigInt.asIntN(64, plan.offset - state.offset)
   const message: TimebaseAdjustMessage = {

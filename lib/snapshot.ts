@@ -6,7 +6,7 @@ import { errnoName, errnos, meansAbsent } from './errno.ts'
 import { repeatInterrupted } from './interrupted.ts'
 import { registerNames } from './registers.ts'
 import type { RegisterName, RegisterValues } from './registers.ts'
-import { checkValue, lookUp, putValue, sameValue, takeValue } from './value.ts'
+import { checkValues, lookUp, putValue, sameValue, takeValue } from './value.ts'
 import type { AnyRegisterValue } from './value.ts'
 import type { Vcpu } from './vcpu.ts'
 
@@ -50,15 +50,10 @@ export function writeSnapshot(
   snapshot: RegisterValues,
   options: RestoreOptions,
 ): RestoreOutcome {
-  checkObject('snapshot', snapshot)
-  checkObject('options', options)
-  checkOptionNames('options', options, ['timebase'])
+  const values = new Map(checkValues('snapshot', snapshot))
+  checkOptionNames('options', checkObject('options', options), ['timebase'])
   const { timebase = false } = options
   if (typeof timebase !== 'boolean') throw wrongType('options.timebase', 'a boolean', timebase)
-
-  for (const [name, value] of Object.entries(snapshot)) checkValue(name, value)
-
-  const values = new Map(Object.entries(snapshot)) as Map<RegisterName, AnyRegisterValue>
   if (!timebase) values.delete('TB_OFFSET')
   const names = inOrder(values)
   const batch = new OneRegBatch(names.length)

@@ -102,14 +102,23 @@ export function planTimebase(
   sample: TimebaseSample,
   options: PlanOptions = {},
 ): TimebasePlan {
-  checkTimebasePoint('state', state)
-  checkSample(sample)
-  const { downtime, rounding, maxDowntimeNs } = checkPlanOptions(options)
-  const { guestTimebase, timebaseFrequency: frequency, roundingTicks = 0n } = state
-  if (frequency !== sample.timebaseFrequency) {
-    throw new TimebaseFrequencyError(frequency, sample.timebaseFrequency)
+  const point = checkTimebasePoint('state', state)
+  const now = checkSample(sample)
+  checkOptionNames('options', checkObject('options', options), planOptionNames)
+  return planChecked(point, now, checkPlanOptions(options))
+}
+
+/** {@link planTimebase} of what is checked. */
+export function planChecked(
+  point: CheckedPoint,
+  now: TimebaseSample,
+  { downtime, rounding, maxDowntimeNs }: CheckedPlanOptions,
+): TimebasePlan {
+  const { guestTimebase, timebaseFrequency: frequency, roundingTicks = 0n } = point
+  if (frequency !== now.timebaseFrequency) {
+    throw new TimebaseFrequencyError(frequency, now.timebaseFrequency)
   }
-  const passedNs = sample.timeOfDayNs - state.timeOfDayNs
+  const passedNs = now.timeOfDayNs - point.timeOfDayNs
   const downtimeNs = passedNs > 0n ? passedNs : 0n
   if (maxDowntimeNs !== undefined && downtimeNs > maxDowntimeNs) {
     throw new TimebaseDowntimeError(downtimeNs, maxDowntimeNs)
@@ -119,19 +128,19 @@ export function planTimebase(
   // A frozen guest goes on where it stopped, not where it should have stopped.
   const wantedTicks = isFrozen ? 0n : passedTicks - roundingTicks
   // The advances with which the offset is a multiple of 2^24 are this one and every 2^24th from it.
-  const possible = modulo(sample.timebase - guestTimebase, TIMEBASE_OFFSET_STEP)
+  const possible = modulo(now.timebase - guestTimebase, TIMEBASE_OFFSET_STEP)
   const advancedTicks = chooseAdvance(wantedTicks, possible, rounding)
   if (advancedTicks >= HALF_RANGE) {
     throw new TimebaseDowntimeError(downtimeNs)
   }
-  const offset = u64(guestTimebase - sample.timebase + advancedTicks)
+  const offset = u64(guestTimebase - now.timebase + advancedTicks)
   return {
     offset,
-    guestTimebase: u64(sample.timebase + offset),
+    guestTimebase: u64(now.timebase + offset),
     advancedTicks,
     roundingTicks: advancedTicks - passedTicks + roundingTicks,
     downtimeNs,
-    uncertaintyNs: state.uncertaintyNs + sample.uncertaintyNs,
+    uncertaintyNs: point.uncertaintyNs + now.uncertaintyNs,
   }
 }
 
@@ -164,36 +173,50 @@ function u64(value: bigint): bigint {
   return BigInt.asUintN(64, value)
 }
 
+/** A {@link TimebasePoint} that a caller handed in, as it was read. */
+export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks'> {
+  readonly roundingTicks: bigint | undefined
+}
+
 /** @throws TypeError, RangeError */
-export function checkTimebasePoint(name: string, value: unknown): void {
+export function checkTimebasePoint(name: string, value: unknown): CheckedPoint {
   const point = checkObject(name, value) as Partial<TimebasePoint>
-  checkU64(`${name}.guestTimebase`, point.guestTimebase)
-  if (point.roundingTicks !== undefined) checkI64(`${name}.roundingTicks`, point.roundingTicks)
-  checkClock(name, point)
-}
-
-function checkSample(value: unknown): void {
-  const sample = checkObject('sample', value) as Partial<TimebaseSample>
-  checkU64('sample.timebase', sample.timebase)
-  checkClock('sample', sample)
-}
-
-function checkClock(name: string, value: Partial<TimebaseSample>): void {
-  checkI64(`${name}.timeOfDayNs`, value.timeOfDayNs)
-  if (checkU64(`${name}.timebaseFrequency`, value.timebaseFrequency) === 0n) {
-    throw outOfRange(`${name}.timebaseFrequency`, 'from 1 to 2^64 - 1', value.timebaseFrequency)
+  const { roundingTicks } = point
+  if (roundingTicks !== undefined) checkI64(`${name}.roundingTicks`, roundingTicks)
+  return {
+    guestTimebase: checkU64(`${name}.guestTimebase`, point.guestTimebase),
+    timeOfDayNs: checkI64(`${name}.timeOfDayNs`, point.timeOfDayNs),
+    timebaseFrequency: checkFrequency(`${name}.timebaseFrequency`, point.timebaseFrequency),
+    uncertaintyNs: checkU64(`${name}.uncertaintyNs`, point.uncertaintyNs),
+    roundingTicks,
   }
-  checkU64(`${name}.uncertaintyNs`, value.uncertaintyNs)
+}
+
+function checkSample(value: unknown): TimebaseSample {
+  const sample = checkObject('sample', value) as Partial<TimebaseSample>
+  return {
+    timebase: checkU64('sample.timebase', sample.timebase),
+    timeOfDayNs: checkI64('sample.timeOfDayNs', sample.timeOfDayNs),
+    timebaseFrequency: checkFrequency('sample.timebaseFrequency', sample.timebaseFrequency),
+    uncertaintyNs: checkU64('sample.uncertaintyNs', sample.uncertaintyNs),
+  }
+}
+
+function checkFrequency(name: string, value: unknown): bigint {
+  const frequency = checkU64(name, value)
+  if (frequency === 0n) throw outOfRange(name, 'from 1 to 2^64 - 1', frequency)
+  return frequency
 }
 
 export const planOptionNames = ['downtime', 'rounding', 'maxDowntimeNs']
 
+/** {@link PlanOptions} with their defaults. */
+export interface CheckedPlanOptions extends Required<Pick<PlanOptions, 'downtime' | 'rounding'>> {
+  readonly maxDowntimeNs: bigint | undefined
+}
+
 /** @throws TypeError, RangeError */
-export function checkPlanOptions(
-  options: PlanOptions,
-): Required<Pick<PlanOptions, 'downtime' | 'rounding'>> & { maxDowntimeNs: bigint | undefined } {
-  checkObject('options', options)
-  checkOptionNames('options', options, planOptionNames)
+export function checkPlanOptions(options: PlanOptions): CheckedPlanOptions {
   const { downtime = 'advance', rounding = 'nearest', maxDowntimeNs } = options
   checkWord('options.downtime', downtime, ['advance', 'freeze'])
   checkWord('options.rounding', rounding, ['nearest', 'up'])

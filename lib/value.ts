@@ -39,7 +39,7 @@ function checkWidth(name: string, value: unknown, width: Width): AnyRegisterValu
     case 32:
       return checkU32(name, value)
     case 128:
-      return checkBytes(name, value, 16)
+      return new Uint8Array(checkBytes(name, value, 16))
   }
 }
 
@@ -51,8 +51,8 @@ export type Entries = readonly (readonly [name: RegisterName, value: AnyRegister
  *
  * @throws TypeError, RangeError
  */
-export function checkValues(values: RegisterValues): Entries {
-  return Object.entries(checkObject('values', values) as Record<string, unknown>).map(
+export function checkValues(what: string, values: RegisterValues): Entries {
+  return Object.entries(checkObject(what, values) as Record<string, unknown>).map(
     ([name, value]) => [name as RegisterName, checkValue(name, value)],
   )
 }

@@ -1,6 +1,13 @@
-import { OneRegBatch } from './batch.ts'
+import { BATCH_LIMIT, OneRegBatch } from './batch.ts'
 import { BoundRegisters } from './bound-registers.ts'
-import { checkBytes, checkObject, checkOptionNames, checkU64, wrongType } from './checks.ts'
+import {
+  checkArray,
+  checkBytes,
+  checkObject,
+  checkOptionNames,
+  checkU64,
+  wrongType,
+} from './checks.ts'
 import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from './errors.ts'
 import { meansAbsent } from './errno.ts'
@@ -176,12 +183,13 @@ export class Vcpu {
    * @throws KvmError for the first that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
-    const batch = this.host.scratch.batch(checkNames(names).length)
-    putNames(batch, names)
+    const asked = checkNames(names)
+    const batch = this.host.scratch.batch(asked.length)
+    putNames(batch, asked)
     batch.fds.fill(this.fd)
     const result = this.host.kernel.getOneRegs(batch)
-    if (result < 0) this.#settle(batch, result, 'KVM_GET_ONE_REG', names)
-    return takeValues(batch, names)
+    if (result < 0) this.#settle(batch, result, 'KVM_GET_ONE_REG', asked)
+    return takeValues(batch, asked)
   }
 
   /**
@@ -191,7 +199,7 @@ export class Vcpu {
    * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(values: RegisterValues): void {
-    const entries = checkValues(values)
+    const entries = checkValues('values', values)
     const batch = this.host.scratch.batch(entries.length)
     putEntries(batch, entries)
     batch.fds.fill(this.fd)
@@ -233,7 +241,7 @@ export class Vcpu {
     names: readonly N[],
     options: AsyncOptions = {},
   ): Promise<{ [K in N]: RegisterValue<K> }> {
-    const asked = [...checkNames(names)]
+    const asked = checkNames(names)
     const batch = new OneRegBatch(asked.length)
     putNames(batch, asked)
     await this.#offThread(batch, 'KVM_GET_ONE_REG', options)
@@ -246,7 +254,7 @@ export class Vcpu {
    * it is called.
    */
   async writeAsync(values: RegisterValues, options: AsyncOptions = {}): Promise<void> {
-    const entries = checkValues(values)
+    const entries = checkValues('values', values)
     const batch = new OneRegBatch(entries.length)
     putEntries(batch, entries)
     await this.#offThread(batch, 'KVM_SET_ONE_REG', options)
@@ -341,15 +349,17 @@ function checkAsyncOptions(options: AsyncOptions): AbortSignal | undefined {
   const signal: unknown = options.signal
   if (signal === undefined) return undefined
   // Not instanceof: it may be another realm's.
-  if (typeof signal !== 'object' || signal === null || !('aborted' in signal)) {
-    throw wrongType('options.signal', 'an AbortSignal', signal)
+  if (typeof signal === 'object' && signal !== null) {
+    const { aborted, addEventListener } = signal as Partial<AbortSignal>
+    if (typeof aborted === 'boolean' && typeof addEventListener === 'function') {
+      return signal as AbortSignal
+    }
   }
-  return signal as AbortSignal
+  throw wrongType('options.signal', 'an AbortSignal', signal)
 }
 
 function checkNames<N extends RegisterName>(names: readonly N[]): readonly N[] {
-  if (!Array.isArray(names)) throw wrongType('names', 'an array of register names', names)
-  return names as readonly N[]
+  return checkArray('names', 'register names', names, BATCH_LIMIT) as N[]
 }
 
 function hexadecimal(id: bigint): string {

@@ -56,7 +56,7 @@ describe('loadTimebase says of options', () => {
 
   it('that a guest can be aligned only where it goes on from its own time', async () => {
     await expect(loadTimebase(vcpus, state, { align: true } as never)).rejects.toThrow(
-      "options.downtime must be 'freeze' with align, not undefined",
+      "options.downtime must be 'freeze' with align, not 'advance'",
     )
   })
 })
@@ -65,7 +65,7 @@ describe('loadTimebase says of a state', () => {
   it.each<[object, string]>([
     [{ guestTimebase: 1 }, 'state.guestTimebase must be a bigint, not 1; write 1n, not 1'],
     [{ timebaseFrequency: 0n }, 'state.timebaseFrequency must be from 1 to 2^64 - 1, not 0n'],
-    [{ vcpus: {} }, 'state.vcpus must be an array, not {}'],
+    [{ vcpus: {} }, 'state.vcpus must be an array of timers, not {}'],
     [{ vcpus: [{ id: -1 }] }, 'state.vcpus[0].id must be an integer from 0 to 2147483647, not -1'],
     [{ vcpus: [{ id: 0, vtb: -1n }] }, 'state.vcpus[0].vtb must be from 0 to 2^64 - 1, not -1n'],
     [{ vcpus: [{ id: 7 }, { id: 7 }] }, 'state.vcpus[1].id must be unique, not 7'],

@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, checkOptionNames, shown, wrongType } from '../checks.ts'
+import { checkInteger, checkObject, checkOptionNames, checkUint8Array, shown } from '../checks.ts'
 import { checkDescription } from './description.ts'
 import type { VmstateDescription } from './description.ts'
 import type {
@@ -57,7 +57,7 @@ export function decode<D extends VmstateDescription>(
   ...[options = {}]: OptionsFor<D>
 ): StateOf<D> {
   checkDescription(description)
-  if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes)
+  checkUint8Array('bytes', bytes)
   checkObject('options', options)
   checkOptionNames('options', options, ['versionId', 'destination'])
   const { versionId = description.versionId, destination } = options as DecodeOptions

@@ -81,7 +81,8 @@ function encodeDescription(
   const earlier: Values = {}
   for (const [name, field] of Object.entries(description.fields)) {
     output.path.enter(name)
-    if (encodeField(output, field, state[name], versionId, earlier)) earlier[name] = state[name]
+    const value = state[name]
+    if (encodeField(output, field, value, versionId, earlier)) earlier[name] = value
     output.path.leave()
   }
   encodeSubsections(output, description, state)
@@ -157,7 +158,9 @@ function encodeElement(
       writer.integer(Number(checkScalar(nameOf, value, element)), uint8)
       return
     case 'buffer':
-      writer.bytes(checkBytes(path.toString(), value, count(output, element.length, earlier)))
+      writer.bytes(
+        new Uint8Array(checkBytes(path.toString(), value, count(output, element.length, earlier))),
+      )
       return
     case 'array':
       encodeArray(output, element, value, earlier)
@@ -206,14 +209,15 @@ function encodeSubsections(
 ): void {
   const { writer, path } = output
   for (const [key, subsection] of Object.entries(subsections)) {
-    if (!(subsection.needed?.(state) ?? state[key] !== undefined)) continue
+    const value = state[key]
+    if (!(subsection.needed?.(state) ?? value !== undefined)) continue
     path.enter(key)
-    mustBeThere(output, state[key])
+    mustBeThere(output, value)
     writer.integer(SUBSECTION_MARK, uint8)
     writer.integer(subsection.name.length, uint8)
     writer.bytes(Buffer.from(subsection.name, 'latin1'))
     writer.integer(subsection.versionId, uint32)
-    encodeDescription(output, subsection, state[key], subsection.versionId)
+    encodeDescription(output, subsection, value, subsection.versionId)
     path.leave()
   }
 }

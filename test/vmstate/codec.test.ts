@@ -205,6 +205,20 @@ describe('a buffer', () => {
       'dev.data must be 2 bytes long',
     )
   })
+
+  it('is as long as it is, whatever a property of its own says', () => {
+    const data = Object.defineProperty(Uint8Array.of(1, 2), 'byteLength', { value: 1 })
+    const id = new Uint8Array(2)
+    expect(hex(v.encode(blob, { n: 2, data, id }))).toBe('0000000201020000')
+    expect(() => v.encode(blob, { n: 1, data, id })).toThrow('dev.data must be 1 bytes long')
+  })
+
+  it('has the count that was written, though a getter gives another then', () => {
+    let turn = 0
+    const state = { n: 0, data: Uint8Array.of(1), id: new Uint8Array(2) }
+    Object.defineProperty(state, 'n', { get: () => ++turn })
+    expect(hex(v.encode(blob, state))).toBe('00000001010000')
+  })
 })
 
 describe('unused bytes', () => {

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { wrongType } from '../../checks.ts'
+import { types } from 'node:util'
+import { checkUint8Array, wrongType } from '../../checks.ts'
 import { parseAll } from './bytes.ts'
 import type { Parser } from './bytes.ts'
 import { READ_SIZE } from './limits.ts'
@@ -9,7 +10,7 @@ import type { QemuStreamSource } from './types.ts'
 /** Runs a parser over a source, in one pass. */
 export async function parseSource<T>(parser: Parser<T>, source: QemuStreamSource): Promise<T> {
   if (typeof source === 'string') return parseFile(parser, source)
-  if (source instanceof Uint8Array) return parseAll(parser, source)
+  if (types.isUint8Array(source)) return parseAll(parser, source)
   if (isAsyncIterable(source)) return parseChunks(parser, source)
   throw wrongType('source', 'the path of a file, a Uint8Array or a Readable of bytes', source)
 }
@@ -75,8 +76,7 @@ async function parseChunks<T>(parser: Parser<T>, chunks: AsyncIterable<Uint8Arra
   let step = parser.next()
   // An error leaves the loop as well, which destroys a Readable.
   for await (const bytes of chunks) {
-    if (!(bytes instanceof Uint8Array)) throw wrongType('a chunk of source', 'a Uint8Array', bytes)
-    step = parser.next({ bytes, passed: 0 })
+    step = parser.next({ bytes: checkUint8Array('a chunk of source', bytes), passed: 0 })
     if (step.done) break
   }
   while (!step.done) step = parser.next({ bytes: undefined, passed: 0 })
