@@ -1,5 +1,5 @@
 import { Bench } from 'tinybench'
-import { loadAddon } from '../lib/addon.ts'
+import { loadAddon } from '../lib/kernel/addon.ts'
 
 /**
  * How long one call takes, in ns: the shortest of many rounds of `calls` calls each, since whatever

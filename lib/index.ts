@@ -1,27 +1,27 @@
-export { openHost, Host } from './host.ts'
-export type { HostOptions } from './host.ts'
-export { Vm } from './vm.ts'
-export { Vcpu } from './vcpu.ts'
-export type { AsyncOptions } from './vcpu.ts'
-export type { BoundRegisters } from './bound-registers.ts'
-export type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
+export { openHost, Host } from './kvm/host.ts'
+export type { HostOptions } from './kvm/host.ts'
+export { Vm } from './kvm/vm.ts'
+export { Vcpu } from './kvm/vcpu.ts'
+export type { AsyncOptions } from './kvm/vcpu.ts'
+export type { BoundRegisters } from './kvm/bound-registers.ts'
+export type { RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
 
 export {
   inheritTimebase,
   loadTimebase,
   saveTimebase,
   TIMEBASE_ADJUST_CHANNEL,
-} from './migration.ts'
+} from './timebase/migration.ts'
 export type {
   AlignOptions,
   InheritOutcome,
   LoadOutcome,
   TimebaseAdjustMessage,
-} from './migration.ts'
-export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase.ts'
-export type { PlanOptions, TimebasePlan, TimebasePoint, TimebaseSample } from './timebase.ts'
-export { parseTimebase, serializeTimebase } from './state.ts'
-export type { TimebaseState, VcpuTimers } from './state.ts'
+} from './timebase/migration.ts'
+export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase/plan.ts'
+export type { PlanOptions, TimebasePlan, TimebasePoint, TimebaseSample } from './timebase/plan.ts'
+export { parseTimebase, serializeTimebase } from './timebase/state.ts'
+export type { TimebaseState, VcpuTimers } from './timebase/state.ts'
 
 export { registers } from './registers.ts'
 export type {
@@ -50,11 +50,11 @@ export type {
   VmstateErrorCode,
 } from './errors.ts'
 
-export type { Kernel } from './kernel.ts'
-export { NO_REGISTER, OneRegBatch } from './batch.ts'
-export { NativeKernel } from './native.ts'
-export { SoftwareKernel } from './software.ts'
-export type { SoftwareKernelOptions } from './software.ts'
-export type { SoftwareClock, SoftwareClockOptions } from './software/clock.ts'
-export type { ModelledLinux, ModelledMachine } from './software/machine.ts'
-export type { Fault, Operation } from './faults.ts'
+export type { Kernel } from './kernel/kernel.ts'
+export { NO_REGISTER, OneRegBatch } from './kernel/batch.ts'
+export { NativeKernel } from './kernel/native.ts'
+export { SoftwareKernel } from './kernel/software/kernel.ts'
+export type { SoftwareKernelOptions } from './kernel/software/kernel.ts'
+export type { SoftwareClock, SoftwareClockOptions } from './kernel/software/clock.ts'
+export type { ModelledLinux, ModelledMachine } from './kernel/software/machine.ts'
+export type { Fault, Operation } from './testing/faults.ts'

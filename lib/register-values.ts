@@ -1,4 +1,4 @@
-import type { OneRegBatch } from './batch.ts'
+import type { OneRegBatch } from './kernel/batch.ts'
 import { checkBytes, checkObject, checkU64, outOfRange, wrongType, wrongValue } from './checks.ts'
 import { registers } from './registers.ts'
 import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'

@@ -1,4 +1,4 @@
-// Many registers in one piece of memory, as OneRegBatch of lib/batch.ts lays it out.
+// Many registers in one piece of memory, as OneRegBatch of lib/kernel/batch.ts lays it out.
 #pragma once
 
 #include <algorithm>

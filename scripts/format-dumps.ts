@@ -1,5 +1,5 @@
-import { serializeTimebase } from '../lib/state.ts'
-import type { TimebaseState } from '../lib/state.ts'
+import { serializeTimebase } from '../lib/timebase/state.ts'
+import type { TimebaseState } from '../lib/timebase/state.ts'
 import {
   cpuTimebase,
   encode,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Host } from '../lib/host.ts'
-import { SoftwareKernel } from '../lib/software.ts'
+import { Host } from '../lib/kvm/host.ts'
+import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
 import { collectGarbage } from './support/garbage.ts'
 
 /** Where standard input is closed, the first file that is opened gets its number. */

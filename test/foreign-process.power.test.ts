@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { Host } from '../lib/host.ts'
-import { NativeKernel } from '../lib/native.ts'
+import { Host } from '../lib/kvm/host.ts'
+import { NativeKernel } from '../lib/kernel/native.ts'
 import { registers } from '../lib/registers.ts'
 import { runChild } from './support/child.ts'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { OneRegBatch } from '../lib/batch.ts'
+import { OneRegBatch } from '../lib/kernel/batch.ts'
 import { registers } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/software.ts'
-import type { SoftwareKernelOptions } from '../lib/software.ts'
+import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../lib/kernel/software/kernel.ts'
 import { errorOf } from './support/errorOf.ts'
 
 const SECOND = 1_000_000_000n

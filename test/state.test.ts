@@ -7,8 +7,8 @@ import {
   STATE_DEPTH_LIMIT,
   STATE_TEXT_LIMIT,
   STATE_VCPU_LIMIT,
-} from '../lib/state.ts'
-import type { TimebaseState } from '../lib/state.ts'
+} from '../lib/timebase/state.ts'
+import type { TimebaseState } from '../lib/timebase/state.ts'
 import { caught } from './support/caught.ts'
 import { cases } from './support/emulated.ts'
 

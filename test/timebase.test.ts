@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TimebaseDowntimeError, TimebaseFrequencyError } from '../lib/errors.ts'
-import { planTimebase, TIMEBASE_OFFSET_STEP } from '../lib/timebase.ts'
-import type { PlanOptions, TimebasePoint, TimebaseSample } from '../lib/timebase.ts'
+import { planTimebase, TIMEBASE_OFFSET_STEP } from '../lib/timebase/plan.ts'
+import type { PlanOptions, TimebasePoint, TimebaseSample } from '../lib/timebase/plan.ts'
 import { caught } from './support/caught.ts'
 import { cases } from './support/emulated.ts'
 

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { KvmError } from '../lib/errors.ts'
-import { Host } from '../lib/host.ts'
+import { Host } from '../lib/kvm/host.ts'
 import { registers } from '../lib/registers.ts'
 import type { RegisterName } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/software.ts'
-import type { Vcpu } from '../lib/vcpu.ts'
+import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../lib/kvm/vcpu.ts'
 import { errorOf } from './support/errorOf.ts'
 import {
   eightBytes,

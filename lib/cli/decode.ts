@@ -1,5 +1,5 @@
 import { OneRegError } from '../errors.ts'
-import { parseTimebase, STATE_TEXT_LIMIT } from '../state.ts'
+import { parseTimebase, STATE_TEXT_LIMIT } from '../timebase/state.ts'
 import { cpu, cpuTimebase, decode, readQemuStream, spapr, timebase } from '../vmstate/index.ts'
 import { wrapperHint } from '../vmstate/stream/wrappers.ts'
 import { streamText } from './decode-stream.ts'

@@ -1,7 +1,7 @@
-import { actualBackend } from '../backend.ts'
-import { Host } from '../host.ts'
-import { NativeKernel } from '../native.ts'
-import { SoftwareKernel } from '../software.ts'
+import { actualBackend } from '../kernel/backend.ts'
+import { Host } from '../kvm/host.ts'
+import { NativeKernel } from '../kernel/native.ts'
+import { SoftwareKernel } from '../kernel/software/kernel.ts'
 
 const TICKS_PER_DAY = 512_000_000n * 86_400n
 const SOURCE_DAYS = 90n

@@ -1,13 +1,13 @@
 import { release, type } from 'node:os'
-import { actualBackend } from '../backend.ts'
-import { openHost } from '../host.ts'
-import type { Host } from '../host.ts'
+import { actualBackend } from '../kernel/backend.ts'
+import { openHost } from '../kvm/host.ts'
+import type { Host } from '../kvm/host.ts'
 import { checkLines } from './check.ts'
 import type { Check } from './check.ts'
 import { checkHost, checkRefusal } from './kvm-checks.ts'
 import { checkModule, checkProcessor, checkWallClock } from './machine-checks.ts'
 import { json } from './print.ts'
-import type { TimebaseSample } from '../timebase.ts'
+import type { TimebaseSample } from '../timebase/plan.ts'
 import { heading, styled } from './terminal.ts'
 
 /** `info`: what this host can do for a guest's timebase. 1 if something that a move needs is missing. */

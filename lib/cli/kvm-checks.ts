@@ -1,9 +1,9 @@
 import { KvmError, OneRegError } from '../errors.ts'
-import type { Host } from '../host.ts'
+import type { Host } from '../kvm/host.ts'
 import { registerNames } from '../registers.ts'
-import { TIMEBASE_OFFSET_STEP } from '../timebase.ts'
-import type { TimebaseSample } from '../timebase.ts'
-import type { Vcpu } from '../vcpu.ts'
+import { TIMEBASE_OFFSET_STEP } from '../timebase/plan.ts'
+import type { TimebaseSample } from '../timebase/plan.ts'
+import type { Vcpu } from '../kvm/vcpu.ts'
 import type { Check } from './check.ts'
 import { grouped, seconds, timeOfDay } from './print.ts'
 

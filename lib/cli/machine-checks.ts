@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { errnoName } from '../errno.ts'
-import { loadAddon } from '../addon.ts'
-import type { Addon } from '../addon.ts'
+import { loadAddon } from '../kernel/addon.ts'
+import type { Addon } from '../kernel/addon.ts'
 import type { Check } from './check.ts'
 
 /** What of this machine can be told without KVM. */

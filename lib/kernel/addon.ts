@@ -3,8 +3,8 @@ import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkWord } from './checks.ts'
-import { unavailable } from './errors.ts'
+import { checkWord } from '../checks.ts'
+import { unavailable } from '../errors.ts'
 
 /**
  * Calls without arguments, for which all is in four words of memory: what they leave there is the
@@ -94,9 +94,20 @@ export function loadAddon(root = packageRoot()): Addon {
   )
 }
 
-/** Not when this module is evaluated: whoever uses the model alone may have made a bundle of it. */
+/**
+ * The nearest folder above this file that has a package.json: the source lies deeper in its package than
+ * what is built of it. A function, not a constant: an application that uses the model alone may have
+ * bundled this file into something where there is no such folder.
+ */
 function packageRoot(): string {
-  return path.resolve(fileURLToPath(import.meta.url), '..', '..')
+  const here = path.dirname(fileURLToPath(import.meta.url))
+  let folder = here
+  while (!existsSync(path.join(folder, 'package.json'))) {
+    const parent = path.dirname(folder)
+    if (parent === folder) return path.dirname(here)
+    folder = parent
+  }
+  return folder
 }
 
 /** From one folder: of several, `bindings` does not go on after one whose binary does not load. */

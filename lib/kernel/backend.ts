@@ -1,5 +1,5 @@
 import { endianness } from 'node:os'
-import { checkWord } from './checks.ts'
+import { checkWord } from '../checks.ts'
 
 const backends = ['auto', 'kvm', 'software'] as const
 

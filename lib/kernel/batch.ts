@@ -1,4 +1,4 @@
-import { checkInteger, wrongType } from './checks.ts'
+import { checkInteger, wrongType } from '../checks.ts'
 
 /** Room for one register: the widest that POWER has is 128 bits. */
 const VALUE_BYTES = 16

@@ -1,9 +1,9 @@
 import { endianness } from 'node:os'
 import { checkBatch, NO_REGISTER } from './batch.ts'
 import type { OneRegBatch } from './batch.ts'
-import { errnoName } from './errno.ts'
+import { errnoName } from '../errno.ts'
 import type { Kernel } from './kernel.ts'
-import { registerNames, registers, registerSize } from './registers.ts'
+import { registerNames, registers, registerSize } from '../registers.ts'
 
 const LITTLE_ENDIAN = endianness() === 'LE'
 

@@ -1,9 +1,9 @@
-import { OneRegBatch } from './batch.ts'
-import { wrongValue } from './checks.ts'
-import { KvmError } from './errors.ts'
-import { repeatInterrupted } from './interrupted.ts'
-import type { RegisterName, RegisterValue } from './registers.ts'
-import { lookUp, putValue, takeValue } from './value.ts'
+import { OneRegBatch } from '../kernel/batch.ts'
+import { wrongValue } from '../checks.ts'
+import { KvmError } from '../errors.ts'
+import { repeatInterrupted } from './one-reg.ts'
+import type { RegisterName, RegisterValue } from '../registers.ts'
+import { lookUp, putValue, takeValue } from '../register-values.ts'
 import type { OneRegOperation, Vcpu } from './vcpu.ts'
 
 /**

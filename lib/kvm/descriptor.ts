@@ -1,5 +1,5 @@
 import { CallQueue } from './call-queue.ts'
-import type { Kernel } from './kernel.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import { forget, watch } from './unclosed.ts'
 
 /** What is known of a file that this library opened. */

@@ -1,5 +1,5 @@
-import { actualBackend, chosenBackend } from './backend.ts'
-import type { Backend } from './backend.ts'
+import { actualBackend, chosenBackend } from '../kernel/backend.ts'
+import type { Backend } from '../kernel/backend.ts'
 import {
   checkInteger,
   checkObject,
@@ -7,20 +7,20 @@ import {
   isU64,
   wrongType,
   wrongValue,
-} from './checks.ts'
+} from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
-import { closed, KvmError, unavailable } from './errors.ts'
-import { errnos } from './errno.ts'
-import { uninterrupted } from './interrupted.ts'
-import type { Kernel } from './kernel.ts'
-import { NativeKernel } from './native.ts'
-import { OneRegister } from './one-register.ts'
-import type { RegisterName } from './registers.ts'
+import { closed, KvmError, unavailable } from '../errors.ts'
+import { errnos } from '../errno.ts'
+import { uninterrupted } from './one-reg.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import { NativeKernel } from '../kernel/native.ts'
+import { OneRegister } from './last-register.ts'
+import type { RegisterName } from '../registers.ts'
 import { Scratch } from './scratch.ts'
-import { SoftwareKernel } from './software.ts'
-import type { TimebaseSample } from './timebase.ts'
-import { TimerMemory } from './timers.ts'
-import { traced } from './trace.ts'
+import { SoftwareKernel } from '../kernel/software/kernel.ts'
+import type { TimebaseSample } from '../timebase/plan.ts'
+import { TimerMemory } from '../timebase/timers.ts'
+import { traced } from '../kernel/trace.ts'
 import { Vcpu } from './vcpu.ts'
 import { Vm } from './vm.ts'
 

@@ -1,7 +1,7 @@
-import { OneRegBatch } from './batch.ts'
+import { OneRegBatch } from '../kernel/batch.ts'
 import type { Descriptor } from './descriptor.ts'
-import { lookUp } from './value.ts'
-import type { Register } from './registers.ts'
+import { lookUp } from '../register-values.ts'
+import type { Register } from '../registers.ts'
 import type { Vcpu } from './vcpu.ts'
 
 /**

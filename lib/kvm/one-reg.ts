@@ -1,5 +1,5 @@
-import type { OneRegBatch } from './batch.ts'
-import { errnos } from './errno.ts'
+import type { OneRegBatch } from '../kernel/batch.ts'
+import { errnos } from '../errno.ts'
 
 // A signal that comes in while the kernel works on a call can end it with EINTR, and nothing is done
 // then: the call is made again. KVM_CREATE_VM gives it whenever a signal is pending (mm_take_all_locks

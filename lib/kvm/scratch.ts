@@ -1,4 +1,4 @@
-import { OneRegBatch } from './batch.ts'
+import { OneRegBatch } from '../kernel/batch.ts'
 
 /** A batch that is used again by the next call: it grows to what is asked of it. */
 export class Scratch {

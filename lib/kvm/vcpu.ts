@@ -1,4 +1,4 @@
-import { BATCH_LIMIT, OneRegBatch } from './batch.ts'
+import { BATCH_LIMIT, OneRegBatch } from '../kernel/batch.ts'
 import { BoundRegisters } from './bound-registers.ts'
 import {
   checkArray,
@@ -7,14 +7,14 @@ import {
   checkOptionNames,
   checkU64,
   wrongType,
-} from './checks.ts'
+} from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
-import { closed, KvmError } from './errors.ts'
-import { meansAbsent } from './errno.ts'
+import { closed, KvmError } from '../errors.ts'
+import { meansAbsent } from '../errno.ts'
 import type { Host } from './host.ts'
-import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './interrupted.ts'
-import { registerSize } from './registers.ts'
-import type { RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './one-reg.ts'
+import { registerSize } from '../registers.ts'
+import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import {
@@ -26,7 +26,7 @@ import {
   putNames,
   takeValue,
   takeValues,
-} from './value.ts'
+} from '../register-values.ts'
 import type { Vm } from './vm.ts'
 
 /** @internal */

@@ -1,6 +1,6 @@
-import { checkInteger } from './checks.ts'
+import { checkInteger } from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
-import { closed, KvmError } from './errors.ts'
+import { closed, KvmError } from '../errors.ts'
 import type { Host } from './host.ts'
 import { Vcpu } from './vcpu.ts'
 

@@ -1,7 +1,7 @@
-import { checkBatch, OneRegBatch } from '../batch.ts'
-import { Faults } from '../faults.ts'
-import type { Fault, Operation } from '../faults.ts'
-import type { Kernel } from '../kernel.ts'
+import { checkBatch, OneRegBatch } from '../kernel/batch.ts'
+import { Faults } from './faults.ts'
+import type { Fault, Operation } from './faults.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import { registerSize } from '../registers.ts'
 
 const MAX_REGISTER_SIZE = 16

@@ -1,8 +1,8 @@
-import { checkInteger, checkObject, checkOptionNames, checkWord } from './checks.ts'
-import { errnos } from './errno.ts'
-import type { ErrnoName } from './errno.ts'
-import type { RegisterName } from './registers.ts'
-import { lookUp } from './value.ts'
+import { checkInteger, checkObject, checkOptionNames, checkWord } from '../checks.ts'
+import { errnos } from '../errno.ts'
+import type { ErrnoName } from '../errno.ts'
+import type { RegisterName } from '../registers.ts'
+import { lookUp } from '../register-values.ts'
 
 export const operations = [
   'open',

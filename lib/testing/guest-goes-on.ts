@@ -1,8 +1,8 @@
 import { AssertionError } from 'node:assert'
 import { checkObject, checkU64 } from '../checks.ts'
-import { guestOf } from '../guest.ts'
-import type { TimebaseState } from '../state.ts'
-import type { Vcpu } from '../vcpu.ts'
+import { guestOf } from '../timebase/guest.ts'
+import type { TimebaseState } from '../timebase/state.ts'
+import type { Vcpu } from '../kvm/vcpu.ts'
 
 /**
  * Asserts what matters to a guest whose timebase was moved: it does not go back, and all its vCPUs

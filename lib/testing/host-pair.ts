@@ -1,8 +1,8 @@
-import { actualBackend } from '../backend.ts'
-import type { Backend } from '../backend.ts'
+import { actualBackend } from '../kernel/backend.ts'
+import type { Backend } from '../kernel/backend.ts'
 import { checkObject, checkOptionNames } from '../checks.ts'
-import { SoftwareKernel } from '../software.ts'
-import type { SoftwareKernelOptions } from '../software.ts'
+import { SoftwareKernel } from '../kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../kernel/software/kernel.ts'
 import { HandMovedTime } from './hand-moved-time.ts'
 import { ClockedNativeKernel, TestHost } from './test-host.ts'
 

@@ -1,8 +1,8 @@
-import { Host } from '../host.ts'
-import type { Kernel } from '../kernel.ts'
-import { NativeKernel } from '../native.ts'
-import { SoftwareClock } from '../software/clock.ts'
-import type { SoftwareClockOptions } from '../software/clock.ts'
+import { Host } from '../kvm/host.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import { NativeKernel } from '../kernel/native.ts'
+import { SoftwareClock } from '../kernel/software/clock.ts'
+import type { SoftwareClockOptions } from '../kernel/software/clock.ts'
 import { FailingKernel } from './failing-kernel.ts'
 
 /** A host for a test, which moves its clocks and lets its calls fail. */

@@ -1,7 +1,7 @@
-import { KvmError, TimebaseNotAppliedError } from './errors.ts'
-import type { NotRestored } from './errors.ts'
-import { errnoName } from './errno.ts'
-import { repeatInterrupted } from './interrupted.ts'
+import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
+import type { NotRestored } from '../errors.ts'
+import { errnoName } from '../errno.ts'
+import { repeatInterrupted } from '../kvm/one-reg.ts'
 import { timerNames } from './timers.ts'
 import type { TimerColumns, TimerName, Timers } from './timers.ts'
 

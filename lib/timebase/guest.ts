@@ -1,11 +1,11 @@
-import { checkArray, firstRepeated, wrongType } from './checks.ts'
-import { OneRegError, TimebaseDivergedError, unavailable } from './errors.ts'
-import type { Host } from './host.ts'
+import { checkArray, firstRepeated, wrongType } from '../checks.ts'
+import { OneRegError, TimebaseDivergedError, unavailable } from '../errors.ts'
+import type { Host } from '../kvm/host.ts'
 import { STATE_VCPU_LIMIT } from './state.ts'
 import type { CheckedState, CheckedTimers } from './state.ts'
 import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
-import { Vcpu } from './vcpu.ts'
+import { Vcpu } from '../kvm/vcpu.ts'
 
 /** The vCPUs of one guest, as the caller's array was read, with what the calls for them need. */
 export interface Guest {

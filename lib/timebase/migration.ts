@@ -1,17 +1,17 @@
 import { channel } from 'node:diagnostics_channel'
-import { checkObject, checkOptionNames, wrongType, wrongValue } from './checks.ts'
-import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from './errors.ts'
+import { checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
+import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from '../errors.ts'
 import { applyTimers } from './apply-timers.ts'
 import { checkOffsets, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
-import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './timebase.ts'
-import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } from './timebase.ts'
+import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
+import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } from './plan.ts'
 import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
-import type { Vcpu } from './vcpu.ts'
+import type { Vcpu } from '../kvm/vcpu.ts'
 
 /** What {@link loadTimebase} did. */
 export interface LoadOutcome extends TimebasePlan {

@@ -5,8 +5,8 @@ import {
   checkU64,
   checkWord,
   outOfRange,
-} from './checks.ts'
-import { TimebaseDowntimeError, TimebaseFrequencyError } from './errors.ts'
+} from '../checks.ts'
+import { TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
 
 /**
  * TB_OFFSET reaches the processor through TBU40, which holds the upper 40 bits of the timebase, so

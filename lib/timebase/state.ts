@@ -8,12 +8,12 @@ import {
   outOfRange,
   shown,
   wrongType,
-} from './checks.ts'
-import { stateFormat } from './errors.ts'
-import { countKeys, surveyJson } from './json.ts'
-import type { Json } from './json.ts'
-import { checkTimebasePoint } from './timebase.ts'
-import type { CheckedPoint, TimebasePoint } from './timebase.ts'
+} from '../checks.ts'
+import { stateFormat } from '../errors.ts'
+import { countKeys, surveyJson } from '../json.ts'
+import type { Json } from '../json.ts'
+import { checkTimebasePoint } from './plan.ts'
+import type { CheckedPoint, TimebasePoint } from './plan.ts'
 
 /** The time registers of one vCPU that go along with the guest's timebase. */
 export interface VcpuTimers {

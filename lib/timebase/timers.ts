@@ -1,9 +1,9 @@
-import { NO_REGISTER, OneRegBatch } from './batch.ts'
-import { KvmError } from './errors.ts'
-import { meansAbsent } from './errno.ts'
+import { NO_REGISTER, OneRegBatch } from '../kernel/batch.ts'
+import { KvmError } from '../errors.ts'
+import { meansAbsent } from '../errno.ts'
 import type { Guest } from './guest.ts'
-import { repeatInterrupted } from './interrupted.ts'
-import { registers } from './registers.ts'
+import { repeatInterrupted } from '../kvm/one-reg.ts'
+import { registers } from '../registers.ts'
 
 // A guest stands still while this runs, and it may have a thousand vCPUs: registers are kept in
 // columns, whole columns are compared, and what stays the same from call to call is left in place.

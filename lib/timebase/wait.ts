@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import { OneRegError } from './errors.ts'
-import type { Host } from './host.ts'
+import { OneRegError } from '../errors.ts'
+import type { Host } from '../kvm/host.ts'
 
 /** Timers are late by a millisecond or two, so the rest is waited for by asking the clock. */
 const TIMER_MARGIN_MS = 4

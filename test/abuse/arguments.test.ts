@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, vi } from 'vitest'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 import { slowdown } from '../support/emulated.ts'
 import { addonLacks, describeUnless } from '../support/lacking.ts'
 import { callFor, makeAll } from './call.ts'

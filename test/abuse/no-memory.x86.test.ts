@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { expect } from 'vitest'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
 import { sanitized } from '../support/sanitized.ts'
 

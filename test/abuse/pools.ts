@@ -1,4 +1,4 @@
-import type { Addon } from '../../lib/addon.ts'
+import type { Addon } from '../../lib/kernel/addon.ts'
 import { emulated } from '../support/emulated.ts'
 import { arrays, bigints, impostors, numbers, strings } from './hostile.ts'
 import type { Make } from './hostile.ts'

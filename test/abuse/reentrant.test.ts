@@ -1,15 +1,15 @@
 import { createContext, runInContext } from 'node:vm'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { OneRegBatch } from '../../lib/batch.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/migration.ts'
+import type { OneRegBatch } from '../../lib/kernel/batch.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import { registers } from '../../lib/registers.ts'
-import { serializeTimebase } from '../../lib/state.ts'
-import type { TimebaseState } from '../../lib/state.ts'
-import { planTimebase } from '../../lib/timebase.ts'
+import { serializeTimebase } from '../../lib/timebase/state.ts'
+import type { TimebaseState } from '../../lib/timebase/state.ts'
+import { planTimebase } from '../../lib/timebase/plan.ts'
 import { hostPair } from '../../lib/testing/host-pair.ts'
 import type { HostPair } from '../../lib/testing/host-pair.ts'
 import type { TestHost } from '../../lib/testing/test-host.ts'
-import type { Vcpu } from '../../lib/vcpu.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 // What is handed in may be anything, and reading it may run code of the caller's: a getter, a proxy.
 // Whatever that does, no call goes to a file that is no longer ours, and no value to another register.

@@ -3,7 +3,7 @@ import { unavailable } from '../../lib/errors.ts'
 import { commandLine } from '../support/commandLine.ts'
 
 // On the emulated host test files share their modules: there what is mocked would stay so for others.
-vi.mock('../../lib/addon.ts', () => ({
+vi.mock('../../lib/kernel/addon.ts', () => ({
   loadAddon: () => {
     throw unavailable('The native addon could not be loaded', new Error('no such file'))
   },

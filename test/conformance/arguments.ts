@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { OneRegBatch } from '../../lib/batch.ts'
-import type { Kernel } from '../../lib/kernel.ts'
-import { SoftwareKernel } from '../../lib/software.ts'
+import { OneRegBatch } from '../../lib/kernel/batch.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { errorOf } from '../support/errorOf.ts'
 import {
   expectOutOfRange,

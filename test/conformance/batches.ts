@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { OneRegBatch } from '../../lib/batch.ts'
+import { OneRegBatch } from '../../lib/kernel/batch.ts'
 import { registers } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
 import { fromBytes, outcome, toBytes } from './rig.ts'

@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import { NativeKernel } from '../../lib/native.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 import { describeKernel } from './suite.ts'
 import { thisKind } from './thisKind.ts'
 

@@ -1,4 +1,4 @@
-import { NativeKernel } from '../../lib/native.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 import { addonLacks, describeUnless } from '../support/lacking.ts'
 import { checkArguments } from './arguments.ts'
 

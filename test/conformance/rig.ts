@@ -1,7 +1,7 @@
 import { endianness } from 'node:os'
 import { it } from 'vitest'
 import { errnoName } from '../../lib/errno.ts'
-import type { Kernel } from '../../lib/kernel.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
 import { registers } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { OneRegBatch } from '../../lib/batch.ts'
-import type { Kernel } from '../../lib/kernel.ts'
-import { NativeKernel } from '../../lib/native.ts'
+import { OneRegBatch } from '../../lib/kernel/batch.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
-import { SoftwareKernel } from '../../lib/software.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { thisKind } from './thisKind.ts'
 
 const RUNS = 100

@@ -1,6 +1,6 @@
 import { describe } from 'vitest'
-import { SoftwareKernel } from '../../lib/software.ts'
-import { linuxVersions, machines } from '../../lib/software/machine.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { linuxVersions, machines } from '../../lib/kernel/software/machine.ts'
 import { emulated } from '../support/emulated.ts'
 import { describeKernel, describeMachine } from './suite.ts'
 

@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import type { Kernel } from '../../lib/kernel.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
 import { checkArguments } from './arguments.ts'
 import { checkBatches } from './batches.ts'
 import { checkClock } from './clock.ts'

@@ -21,7 +21,7 @@ const reasons: readonly Reason[] = [
     why: 'tests start it as a program, and what other processes run is not counted',
   },
   {
-    file: 'lib/host.ts',
+    file: 'lib/kvm/host.ts',
     text: /warned|emitWarning/,
     why: 'this is once in a process, so tests look for it in other processes',
   },

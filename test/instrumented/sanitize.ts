@@ -45,7 +45,7 @@ function localHeaders(): string[] {
 
 /** Else it would be another addon that the suite runs with. */
 function checkThatItNeedsTheRuntime(): void {
-  const load = "import('./lib/addon.ts').then((addon) => addon.loadAddon())"
+  const load = "import('./lib/kernel/addon.ts').then((addon) => addon.loadAddon())"
   const args = ['--import', 'tsx', '--eval', load]
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8' })
   if (status === 0 || !stderr.includes('ASan runtime does not come first')) {

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 import { makeAll } from '../abuse/call.ts'
 import { hostile, table } from '../abuse/pools.ts'
 import { verdict } from '../abuse/rules.ts'

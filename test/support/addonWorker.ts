@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 
 // Makes many calls while another worker does, and tells how they ended.
 const { rounds } = workerData as { rounds: number }

@@ -1,5 +1,5 @@
-import { openHost } from '../../lib/host.ts'
-import { loadAddon } from '../../lib/addon.ts'
+import { openHost } from '../../lib/kvm/host.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 import { errorOf } from './errorOf.ts'
 
 // Opens a device without root's privileges, and prints the error.

@@ -1,4 +1,4 @@
-import { openHost } from '../../lib/host.ts'
+import { openHost } from '../../lib/kvm/host.ts'
 import { KvmError } from '../../lib/errors.ts'
 import { errorOf } from './errorOf.ts'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 
 // Ends workers, one after the other, while each does nothing but what `body` says.
 const [body = '', rounds = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { Host } from '../../lib/host.ts'
-import { NativeKernel } from '../../lib/native.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 
 // Makes VMs while signals keep coming in, and prints how often the kernel was interrupted when it was
 // asked once, and how many VMs the library could not make.

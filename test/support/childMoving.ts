@@ -1,5 +1,5 @@
-import { openHost } from '../../lib/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/migration.ts'
+import { openHost } from '../../lib/kvm/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import { errorOf } from './errorOf.ts'
 
 // Moves the time of the vCPUs behind file descriptors 3 and 4, which another process made, and prints

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { Host } from '../../lib/host.ts'
-import { NativeKernel } from '../../lib/native.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 import { collectGarbage } from './garbage.ts'
 
 // Opens, uses and closes again and again, and prints what that has left behind.

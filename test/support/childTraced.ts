@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
-import type { OneRegBatch } from '../../lib/batch.ts'
-import { Host } from '../../lib/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/migration.ts'
-import { NativeKernel } from '../../lib/native.ts'
+import type { OneRegBatch } from '../../lib/kernel/batch.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
 import { registers } from '../../lib/registers.ts'
-import { parseTimebase, serializeTimebase } from '../../lib/state.ts'
+import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
 
 // A timebase goes from one guest to another, between calls that strace shows and nobody else makes.
 

@@ -1,4 +1,4 @@
-import { openHost } from '../../lib/host.ts'
+import { openHost } from '../../lib/kvm/host.ts'
 
 // Opens hosts, and prints the warnings that this process was given. Its arguments are backends; ''
 // leaves the choice to the library.

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
-import { Host } from '../../lib/host.ts'
-import { SoftwareKernel } from '../../lib/software.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 
 // Goes on making calls after whoever reads their trace has gone: KVM_PPC_TRACE=1.
 

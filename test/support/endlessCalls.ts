@@ -1,7 +1,7 @@
-import { loadTimebase, saveTimebase } from '../../lib/migration.ts'
-import { Host } from '../../lib/host.ts'
-import { NativeKernel } from '../../lib/native.ts'
-import type { Vcpu } from '../../lib/vcpu.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 const NAMES = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'DAR'] as const
 

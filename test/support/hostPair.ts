@@ -1,12 +1,12 @@
-import { Host } from '../../lib/host.ts'
+import { Host } from '../../lib/kvm/host.ts'
 import type { RegisterName } from '../../lib/registers.ts'
-import type { SoftwareKernel } from '../../lib/software.ts'
+import type { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
 import { hostPair as modelHosts } from '../../lib/testing/host-pair.ts'
 import type { HostPairOptions } from '../../lib/testing/host-pair.ts'
-import type { Vcpu } from '../../lib/vcpu.ts'
-import type { Vm } from '../../lib/vm.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import type { Vm } from '../../lib/kvm/vm.ts'
 
 export const SECOND = 1_000_000_000n
 export const MILLISECOND = 1_000_000n

@@ -1,9 +1,9 @@
-import { NO_REGISTER, OneRegBatch } from '../../lib/batch.ts'
-import type { Operation } from '../../lib/faults.ts'
+import { NO_REGISTER, OneRegBatch } from '../../lib/kernel/batch.ts'
+import type { Operation } from '../../lib/testing/faults.ts'
 import { registerNames, registers, registerSize } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
-import { SoftwareKernel } from '../../lib/software.ts'
-import type { SoftwareKernelOptions } from '../../lib/software.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { PERIOD } from './hostPair.ts'
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'vitest'
-import { loadAddon } from '../../lib/addon.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 
 const KVM_CAP_ONE_REG = 70
 

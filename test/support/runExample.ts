@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
-import { actualBackend } from '../../lib/backend.ts'
+import { actualBackend } from '../../lib/kernel/backend.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { dumpNames, example, withDumps } from '../../scripts/format-dumps.ts'
-import { parseTimebase } from '../../lib/state.ts'
+import { parseTimebase } from '../../lib/timebase/state.ts'
 import {
   cpuTimebase,
   cpuTimebaseToState,

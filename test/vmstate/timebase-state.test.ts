@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadTimebase, saveTimebase } from '../../lib/migration.ts'
-import type { TimebaseState } from '../../lib/state.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import type { TimebaseState } from '../../lib/timebase/state.ts'
 import {
   cpuTimebase,
   cpuTimebaseToState,

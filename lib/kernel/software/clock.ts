@@ -1,4 +1,4 @@
-import { checkI64, checkU64, outOfRange, wrongType } from '../checks.ts'
+import { checkI64, checkU64, outOfRange, wrongType } from '../../checks.ts'
 
 const NS_PER_SECOND = 1_000_000_000n
 

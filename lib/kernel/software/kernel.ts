@@ -1,6 +1,6 @@
 import { endianness } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
-import { checkBatch, OneRegBatch } from './batch.ts'
+import { checkBatch, OneRegBatch } from '../batch.ts'
 import {
   checkBytes,
   checkInteger,
@@ -11,21 +11,21 @@ import {
   checkU64,
   outOfRange,
   wrongType,
-} from './checks.ts'
-import { errnos } from './errno.ts'
-import type { Kernel } from './kernel.ts'
-import { registerSize } from './registers.ts'
-import type { RegisterName } from './registers.ts'
-import { capabilitiesOf } from './software/capabilities.ts'
-import { SoftwareClock } from './software/clock.ts'
-import type { SoftwareClockOptions } from './software/clock.ts'
-import { Faults } from './faults.ts'
-import type { Fault, Operation } from './faults.ts'
-import { linuxVersions, machines, rulesOf } from './software/machine.ts'
-import type { MachineRules, ModelledLinux, ModelledMachine } from './software/machine.ts'
-import { SoftwareVcpu } from './software/vcpu.ts'
-import type { SoftwareVm } from './software/vcpu.ts'
-import { lookUp } from './value.ts'
+} from '../../checks.ts'
+import { errnos } from '../../errno.ts'
+import type { Kernel } from '../kernel.ts'
+import { registerSize } from '../../registers.ts'
+import type { RegisterName } from '../../registers.ts'
+import { capabilitiesOf } from './capabilities.ts'
+import { SoftwareClock } from './clock.ts'
+import type { SoftwareClockOptions } from './clock.ts'
+import { Faults } from '../../testing/faults.ts'
+import type { Fault, Operation } from '../../testing/faults.ts'
+import { linuxVersions, machines, rulesOf } from './machine.ts'
+import type { MachineRules, ModelledLinux, ModelledMachine } from './machine.ts'
+import { SoftwareVcpu } from './vcpu.ts'
+import type { SoftwareVm } from './vcpu.ts'
+import { lookUp } from '../../register-values.ts'
 
 const LITTLE_ENDIAN = endianness() === 'LE'
 const MAX_REGISTER_SIZE = 16

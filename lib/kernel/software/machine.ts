@@ -1,6 +1,6 @@
-import { errnos } from '../errno.ts'
-import { registerNames } from '../registers.ts'
-import type { RegisterName } from '../registers.ts'
+import { errnos } from '../../errno.ts'
+import { registerNames } from '../../registers.ts'
+import type { RegisterName } from '../../registers.ts'
 
 /** The Linux versions that were measured; 7.2 does the same with pages of 4 KiB and of 64 KiB. */
 export const linuxVersions = ['6.1', '6.12', '7.2'] as const

@@ -1,6 +1,6 @@
-import { errnos } from '../errno.ts'
-import { registers } from '../registers.ts'
-import type { Register, RegisterName } from '../registers.ts'
+import { errnos } from '../../errno.ts'
+import { registers } from '../../registers.ts'
+import type { Register, RegisterName } from '../../registers.ts'
 import type { MachineRules } from './machine.ts'
 
 /**

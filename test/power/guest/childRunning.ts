@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker, isMainThread, workerData } from 'node:worker_threads'
-import { Host } from '../../../lib/host.ts'
-import { NativeKernel } from '../../../lib/native.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { TestGuest } from './index.ts'
 
 // A process with a vCPU in KVM_RUN, which it never leaves by itself, and what may happen then.

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
-import { Host } from '../../../lib/host.ts'
-import { inheritTimebase } from '../../../lib/migration.ts'
-import { NativeKernel } from '../../../lib/native.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { inheritTimebase } from '../../../lib/timebase/migration.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { TestGuest } from './index.ts'
 
 const host = new Host(new NativeKernel())

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import type { Host } from '../../../lib/host.ts'
-import type { Vcpu } from '../../../lib/vcpu.ts'
+import type { Host } from '../../../lib/kvm/host.ts'
+import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 
 /** What binding.cc exports. */
 interface NativeGuest {

@@ -1,5 +1,5 @@
-import type { Host } from '../../../lib/host.ts'
-import type { Vcpu } from '../../../lib/vcpu.ts'
+import type { Host } from '../../../lib/kvm/host.ts'
+import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 
 /**
  * What QEMU does when it stops and continues a guest (hw/ppc/ppc.c, timebase_save and timebase_load):

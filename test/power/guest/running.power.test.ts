@@ -6,8 +6,8 @@ import path from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { Host } from '../../../lib/host.ts'
-import { NativeKernel } from '../../../lib/native.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { TestGuest } from './index.ts'
 
 const NS_PER_MS = 1e6

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
-import { Host } from '../../../lib/host.ts'
-import { NativeKernel } from '../../../lib/native.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'
 import { tell } from '../host/tell.ts'
 import { Life } from './life.ts'
