@@ -10,7 +10,7 @@ export default defineConfig({
     exclude: [isPower ? 'test/**/*.x86.test.ts' : 'test/**/*.power.test.ts', 'test/package/**'],
     // An interrupted `npm pack` leaves its binaries behind; the tests are about what was built here.
     env: { KVM_PPC_ADDON: 'built' },
-    // Most tests leave their models to the garbage collector; test/unclosed.test.ts looks for it itself.
+    // Most tests leave their models to the garbage collector; test/kvm/unclosed.test.ts looks for it itself.
     execArgv: ['--disable-warning=KVM_PPC_UNCLOSED'],
     globalSetup: isPower ? [] : ['test/power/left-to-power.ts'],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'] },

@@ -14,7 +14,7 @@ const END_OF_RECORDS = 0x10
 
 const PAGES_PER_SECTION = 2048
 
-/** Where the start sections of test/streams/good/f-mini-ram.bin end, and the id of `ram`. */
+/** Where the start sections of test/vmstate/stream/data/good/f-mini-ram.bin end, and the id of `ram`. */
 const RAM_ID = 2
 const FIRST_PART = Buffer.from([0x02, 0, 0, 0, RAM_ID])
 

@@ -13,11 +13,11 @@ import { withProgress } from '../../lib/cli/progress.ts'
 import { serializeTimebase } from '../../lib/index.ts'
 import { cpuTimebase, encode, spapr } from '../../lib/vmstate/index.ts'
 import { emulated } from '../support/emulated.ts'
-import { readExpected, readStreamFile } from '../vmstate/streams/expected.ts'
+import { readExpected, readStreamFile } from '../vmstate/stream/expected.ts'
 
 const main = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
 const built = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
-const folder = fileURLToPath(new URL('../streams', import.meta.url))
+const folder = fileURLToPath(new URL('../vmstate/stream/data', import.meta.url))
 const { good } = await readExpected(folder)
 const mini = join(folder, 'good/f-mini.bin.gz')
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect, vi } from 'vitest'
 import { run } from '../../lib/cli/program.ts'
-import * as stream from '../vmstate/streams/build.ts'
+import * as stream from '../vmstate/stream/build.ts'
 
 /** What `decode` did. */
 export interface Outcome {

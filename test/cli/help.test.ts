@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { commandDetails } from '../../lib/cli/help.ts'
 import { createProgram } from '../../lib/cli/program.ts'
 import { table } from '../../lib/cli/print.ts'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 
 beforeEach(() => {
   for (const name of ['NO_COLOR', 'FORCE_COLOR', 'CLICOLOR_FORCE', 'COLUMNS'])

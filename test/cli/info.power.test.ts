@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 
 it('info finds a POWER host well', async () => {
   vi.stubEnv('KVM_PPC_BACKEND', '')

@@ -7,14 +7,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serializeTimebase } from '../../lib/index.ts'
 import { encode, timebase } from '../../lib/vmstate/index.ts'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 import { emulated } from '../support/emulated.ts'
 
 const schema = JSON.parse(
   readFileSync(new URL('../../docs/cli.schema.json', import.meta.url), 'utf8'),
 ) as { $defs: Record<string, object> }
 const ajv = new Ajv2020({ allErrors: true }).addSchema(schema, 'cli')
-const streams = fileURLToPath(new URL('../streams/good', import.meta.url))
+const streams = fileURLToPath(new URL('../vmstate/stream/data/good', import.meta.url))
 
 let scratch = ''
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { run } from '../../lib/cli/program.ts'
 import { STATE_TEXT_LIMIT } from '../../lib/timebase/state.ts'
 import { cpuMilliseconds } from '../vmstate/mutations.ts'
-import * as stream from '../vmstate/streams/build.ts'
+import * as stream from '../vmstate/stream/build.ts'
 import { decode, expectOrderly, streamWith } from './decoding.ts'
 
 // These take seconds, and on an emulated processor minutes; the limits that they reach are JavaScript's.

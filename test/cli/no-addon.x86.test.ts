@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest'
 import { unavailable } from '../../lib/errors.ts'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 
 // On the emulated host test files share their modules: there what is mocked would stay so for others.
 vi.mock('../../lib/kernel/addon.ts', () => ({

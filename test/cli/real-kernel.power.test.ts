@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from 'vitest'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 
 beforeEach(() => {
   vi.stubEnv('KVM_PPC_BACKEND', '')

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { registerNames } from '../../lib/registers.ts'
-import { commandLine } from '../support/commandLine.ts'
+import { commandLine } from '../support/command-line.ts'
 
 describe('registers', () => {
   it('prints a line for each', async () => {

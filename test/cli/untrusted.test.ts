@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cases } from '../support/emulated.ts'
 import { Dice, mutated } from '../vmstate/mutations.ts'
-import * as stream from '../vmstate/streams/build.ts'
+import * as stream from '../vmstate/stream/build.ts'
 import { decode, expectOrderly, streamWith } from './decoding.ts'
 
 // Files that nobody would write who means well, and what `decode` makes of them: text on standard

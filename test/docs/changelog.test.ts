@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { ChangelogError, faultsIn, releaseIn, unreleased } from '../scripts/changelog.ts'
+import { ChangelogError, faultsIn, releaseIn, unreleased } from '../../scripts/changelog.ts'
 
 const kept = `# Changelog
 
@@ -21,7 +21,9 @@ Words.
 
 describe('a changelog', () => {
   it('in this project is in the form of Keep a Changelog', () => {
-    expect(faultsIn(readFileSync(new URL('../CHANGELOG.md', import.meta.url), 'utf8'))).toEqual([])
+    expect(faultsIn(readFileSync(new URL('../../CHANGELOG.md', import.meta.url), 'utf8'))).toEqual(
+      [],
+    )
   })
 
   it('says what is unreleased', () => {

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { emulated } from './support/emulated.ts'
-import { documents, root } from './support/markdown.ts'
+import { emulated } from '../support/emulated.ts'
+import { documents, root } from '../support/markdown.ts'
 
 /** What is to be seen of some blocks besides that they run, after some lines more. */
 interface Outcome {
@@ -72,7 +72,9 @@ beforeAll(() => {
   if (!existsSync(path.join(root, 'dist/vmstate'))) throw new Error('not built: npm run build:lib')
   mkdirSync(path.join(root, 'build'), { recursive: true })
   folder = mkdtempSync(path.join(root, 'build/documents-'))
-  const stream = gunzipSync(readFileSync(path.join(root, 'test/streams/good/f-mini.bin.gz')))
+  const stream = gunzipSync(
+    readFileSync(path.join(root, 'test/vmstate/stream/data/good/f-mini.bin.gz')),
+  )
   writeFileSync(path.join(folder, 'guest.migration'), stream)
 })
 

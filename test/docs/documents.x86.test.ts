@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { withRegisterTable } from '../scripts/register-table.ts'
-import { hasScript, problemsOfCommands } from './support/commands.ts'
-import { documents, root } from './support/markdown.ts'
-import type { CodeBlock } from './support/markdown.ts'
+import { withRegisterTable } from '../../scripts/register-table.ts'
+import { hasScript, problemsOfCommands } from '../support/commands.ts'
+import { documents, root } from '../support/markdown.ts'
+import type { CodeBlock } from '../support/markdown.ts'
 
 const all = documents()
 
@@ -40,7 +40,7 @@ function leadsSomewhere(from: string, link: string): boolean {
 function problemsOf(document: string, { language, code }: CodeBlock): string[] {
   switch (language) {
     case 'js':
-      return [] // test/document-code.test.ts runs it.
+      return [] // test/docs/document-code.test.ts runs it.
     case 'ts':
       return typeProblems(code)
     case 'sh':

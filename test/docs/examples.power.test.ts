@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { runExample } from './support/runExample.ts'
+import { runExample } from '../support/run-example.ts'
 
 it('borrowed-vcpu uses the vCPUs of another addon', async () => {
   const ended = await runExample('borrowed-vcpu.mjs', 'test/power/guest/monitor.mjs')

@@ -8,10 +8,10 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
-import { registers } from '../lib/registers.ts'
-import { emulated } from './support/emulated.ts'
-import { runExample, startExample } from './support/runExample.ts'
-import type { Ended } from './support/runExample.ts'
+import { registers } from '../../lib/registers.ts'
+import { emulated } from '../support/emulated.ts'
+import { runExample, startExample } from '../support/run-example.ts'
+import type { Ended } from '../support/run-example.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'examples-'))
 const inFolder = (name: string): string => path.join(folder, name)
@@ -91,7 +91,10 @@ describe('the examples', () => {
 
   it('from-qemu goes on where QEMU stopped the guest', async () => {
     const file = inFolder('guest.stream')
-    writeFileSync(file, gunzipSync(readFileSync('test/streams/good/kvm-running.bin.gz')))
+    writeFileSync(
+      file,
+      gunzipSync(readFileSync('test/vmstate/stream/data/good/kvm-running.bin.gz')),
+    )
     const stdout = printed(await runExample('from-qemu.mjs', file))
     expect(stdout).toContain('stopped the guest on 2026-11-22T21:27:57.745Z')
     expect(stdout).toContain('timebase was 7008921177.')

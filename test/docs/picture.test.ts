@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { drawMove } from '../scripts/draw-move.ts'
-import type { RecordedMove } from '../scripts/draw-move.ts'
+import { drawMove } from '../../scripts/draw-move.ts'
+import type { RecordedMove } from '../../scripts/draw-move.ts'
 
-const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8')
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
 const recording = JSON.parse(read('move.json')) as RecordedMove
 
 it('the picture is that of the recording (npm run docs:picture)', () => {

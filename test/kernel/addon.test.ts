@@ -5,21 +5,21 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { NO_REGISTER, OneRegBatch } from '../lib/kernel/batch.ts'
-import { openHost } from '../lib/kvm/host.ts'
-import type { Host } from '../lib/kvm/host.ts'
-import { loadAddon } from '../lib/kernel/addon.ts'
-import type { Addon, BoundCalls } from '../lib/kernel/addon.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { cases } from './support/emulated.ts'
-import { errorOf } from './support/errorOf.ts'
+import { NO_REGISTER, OneRegBatch } from '../../lib/kernel/batch.ts'
+import { openHost } from '../../lib/kvm/host.ts'
+import type { Host } from '../../lib/kvm/host.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
+import type { Addon, BoundCalls } from '../../lib/kernel/addon.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { cases } from '../support/emulated.ts'
+import { errorOf } from '../support/error-of.ts'
 import {
   addonLacks,
   describeUnless,
   itUnless,
   otherMachineLacks,
   x86KvmLacks,
-} from './support/lacking.ts'
+} from '../support/lacking.ts'
 import {
   batchMemory,
   clockWords,
@@ -28,8 +28,8 @@ import {
   expectWrongType,
   NO_FD,
   signatures,
-} from './support/wrongArguments.ts'
-import type { Kind } from './support/wrongArguments.ts'
+} from '../support/wrong-arguments.ts'
+import type { Kind } from '../support/wrong-arguments.ts'
 
 const TB_OFFSET = 0x1030_0000_0000_009cn
 const VR0 = 0x1040_0000_0000_0040n
@@ -435,7 +435,7 @@ describeUnless(addonLacks, 'the addon', () => {
 
   describe('worker threads', () => {
     // In a worker of Node 20, `--import tsx` does nothing.
-    const worker = JSON.stringify(new URL('./support/addonWorker.ts', import.meta.url))
+    const worker = JSON.stringify(new URL('../support/addon-worker.ts', import.meta.url))
     const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${worker}, ${worker}))`
 
     function start(rounds: number): Worker {

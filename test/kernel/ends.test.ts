@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { expect, it } from 'vitest'
-import { emulated } from './support/emulated.ts'
-import { callKinds } from './support/endlessCalls.ts'
-import { describeUnless, kvmLacks } from './support/lacking.ts'
+import { emulated } from '../support/emulated.ts'
+import { callKinds } from '../support/endless-calls.ts'
+import { describeUnless, kvmLacks } from '../support/lacking.ts'
 
 const kinds = Object.keys(callKinds)
 /** What each worker does: there, to start one takes half a minute. */
@@ -17,9 +17,9 @@ interface Ended {
   readonly stderr: string
 }
 
-/** Starts childEnding.ts, and sends it a signal when it is running. */
+/** Starts child-ending.ts, and sends it a signal when it is running. */
 async function run(end: string): Promise<Ended> {
-  const program = path.join(import.meta.dirname, 'support/childEnding.ts')
+  const program = path.join(import.meta.dirname, '../support/child-ending.ts')
   const child = spawn(process.execPath, ['--import', 'tsx', program, end, ...workers], {
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -64,7 +64,7 @@ describeUnless(kvmLacks, 'a process with calls in flight in several workers', ()
       expect([how, stdout]).toEqual([1, 'running\n'])
       // As Node prints it: the place, the message, the stack, its version.
       expect(stderr).toMatch(
-        /^\S+childEnding\.ts:\d+\n.*\n *\^\n+Error: Something else went wrong\n( {4}at .*\n)+\nNode\.js v.*\n$/,
+        /^\S+child-ending\.ts:\d+\n.*\n *\^\n+Error: Something else went wrong\n( {4}at .*\n)+\nNode\.js v.*\n$/,
       )
     },
     TIMEOUT_MS,

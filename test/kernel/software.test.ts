@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { OneRegBatch } from '../lib/kernel/batch.ts'
-import { registers } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { SoftwareKernelOptions } from '../lib/kernel/software/kernel.ts'
-import { errorOf } from './support/errorOf.ts'
+import { OneRegBatch } from '../../lib/kernel/batch.ts'
+import { registers } from '../../lib/registers.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
+import { errorOf } from '../support/error-of.ts'
 
 const SECOND = 1_000_000_000n
 const TB_OFFSET = registers.TB_OFFSET.id

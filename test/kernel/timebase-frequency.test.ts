@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readTimebaseFrequency } from '../lib/kernel/timebase-frequency.ts'
+import { readTimebaseFrequency } from '../../lib/kernel/timebase-frequency.ts'
 
 describe('readTimebaseFrequency', () => {
   let proc: string

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NO_REGISTER, OneRegBatch } from '../lib/kernel/batch.ts'
-import { Host } from '../lib/kvm/host.ts'
-import { registers } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import { slowdown } from './support/emulated.ts'
-import { errorOf } from './support/errorOf.ts'
+import { NO_REGISTER, OneRegBatch } from '../../lib/kernel/batch.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { registers } from '../../lib/registers.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { slowdown } from '../support/emulated.ts'
+import { errorOf } from '../support/error-of.ts'
 
 const timeout = 20_000 * slowdown
 
@@ -129,7 +129,7 @@ describe('KVM_PPC_TRACE', () => {
   })
 
   it('does not end a program whose trace nobody reads any more', { timeout }, async () => {
-    const program = path.join(import.meta.dirname, 'support/childWatched.ts')
+    const program = path.join(import.meta.dirname, '../support/child-watched.ts')
     const env = { ...process.env, KVM_PPC_TRACE: '1' }
     const child = spawn(process.execPath, ['--import', 'tsx', program], { env })
     const [line] = (await once(child.stderr, 'data')) as [Buffer]

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
-import { Host } from '../lib/kvm/host.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 function newVcpu(): { kernel: SoftwareKernel; vcpu: Vcpu } {
   const kernel = new SoftwareKernel()

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { Host } from '../lib/kvm/host.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import { collectGarbage } from './support/garbage.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { collectGarbage } from '../support/garbage.ts'
 
 /** Where standard input is closed, the first file that is opened gets its number. */
 class FromZero extends SoftwareKernel {

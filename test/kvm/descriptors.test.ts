@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { runChild } from './support/child.ts'
-import { emulated, slowdown } from './support/emulated.ts'
-import { describeUnless, kvmLacks } from './support/lacking.ts'
+import { runChild } from '../support/child.ts'
+import { emulated, slowdown } from '../support/emulated.ts'
+import { describeUnless, kvmLacks } from '../support/lacking.ts'
 
 /** KVM_PPC_ROUNDS=100000 takes two minutes on an idle x86, and half an hour on the emulated host. */
 const rounds = Number(process.env['KVM_PPC_ROUNDS'] ?? (emulated ? 500 : 5_000))
@@ -23,7 +23,7 @@ describeUnless(kvmLacks, `${rounds} rounds of open, create, use and close`, () =
   it(
     'leave as many descriptors, threads and mappings as there were',
     () => {
-      const { seconds, before, after } = runChild('childRounds.ts', [String(rounds)]) as Outcome
+      const { seconds, before, after } = runChild('child-rounds.ts', [String(rounds)]) as Outcome
       console.log(
         `${rounds} rounds in ${seconds} s: ${JSON.stringify(before)} before, ${JSON.stringify(after)} after` +
           (rounds < 100_000 ? '; KVM_PPC_ROUNDS=100000 makes it 100000' : ''),

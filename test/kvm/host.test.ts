@@ -11,21 +11,21 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { KvmError, OneRegError } from '../lib/errors.ts'
-import { Host, openHost } from '../lib/kvm/host.ts'
-import type { HostOptions } from '../lib/kvm/host.ts'
-import { NativeKernel } from '../lib/kernel/native.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { runChild } from './support/child.ts'
-import { errorOf } from './support/errorOf.ts'
+import { KvmError, OneRegError } from '../../lib/errors.ts'
+import { Host, openHost } from '../../lib/kvm/host.ts'
+import type { HostOptions } from '../../lib/kvm/host.ts'
+import { NativeKernel } from '../../lib/kernel/native.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { runChild } from '../support/child.ts'
+import { errorOf } from '../support/error-of.ts'
 import {
   addonLacks,
   describeUnless,
   itUnless,
   otherMachineLacks,
   x86KvmLacks,
-} from './support/lacking.ts'
+} from '../support/lacking.ts'
 
 const EBADF = -9
 
@@ -120,7 +120,7 @@ describe('the backend', () => {
     }
 
     it('is the model, and one warning for the whole process says so', () => {
-      expect(runChild('childWarnings.ts', ['', '', 'auto'])).toEqual({
+      expect(runChild('child-warnings.ts', ['', '', 'auto'])).toEqual({
         backends: ['software', 'software', 'software'],
         warnings: [warning],
       })
@@ -128,7 +128,7 @@ describe('the backend', () => {
 
     it.each(['', 'auto'])('is the model with that warning where KVM_PPC_BACKEND is %j', (word) => {
       const env = { KVM_PPC_BACKEND: word }
-      expect(runChild('childWarnings.ts', [''], { env })).toEqual({
+      expect(runChild('child-warnings.ts', [''], { env })).toEqual({
         backends: ['software'],
         warnings: [warning],
       })
@@ -136,7 +136,7 @@ describe('the backend', () => {
 
     it('is the model without a warning where it was asked for', () => {
       const env = { KVM_PPC_BACKEND: 'software' }
-      expect(runChild('childWarnings.ts', ['software', '', 'software'], { env })).toEqual({
+      expect(runChild('child-warnings.ts', ['software', '', 'software'], { env })).toEqual({
         backends: ['software', 'software', 'software'],
         warnings: [],
       })
@@ -234,7 +234,7 @@ describe('the device', () => {
     it('is an error that names the group kvm', () => {
       const device = path.join(folder, 'kvm')
       writeFileSync(device, '', { mode: 0 })
-      expect(runChild('childAsNobody.ts', [device], nobody)).toEqual({
+      expect(runChild('child-as-nobody.ts', [device], nobody)).toEqual({
         code: 'ERR_KVM_UNAVAILABLE',
         message: expect.stringMatching(
           /^\S+ may not be opened .*group kvm.*usermod -aG kvm/,
@@ -787,7 +787,7 @@ describeUnless(x86KvmLacks, 'a vCPU of the real kernel', () => {
 
   it('gives EIO in another process, and the error names that as the cause', () => {
     const vcpu = host.createVm().createVcpu(1)
-    const errors = runChild('childBorrowing.ts', ['1', String(TSC)], { fds: [vcpu.fd] })
+    const errors = runChild('child-borrowing.ts', ['1', String(TSC)], { fds: [vcpu.fd] })
     const inAnotherProcess = expect.stringMatching(/EIO.*made by another process/) as unknown
     const common = { name: 'KvmError', code: 'EIO', errno: -5, syscall: 'ioctl', vcpu: 1 }
     expect(errors).toEqual([

@@ -1,10 +1,10 @@
 import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import type { OneRegBatch } from '../lib/kernel/batch.ts'
-import { Host } from '../lib/kvm/host.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { AsyncOptions, Vcpu } from '../lib/kvm/vcpu.ts'
+import type { OneRegBatch } from '../../lib/kernel/batch.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { AsyncOptions, Vcpu } from '../../lib/kvm/vcpu.ts'
 
 /** A kernel with vCPUs that run: calls off the thread wait until they are let through, one by one. */
 class RunningKernel extends SoftwareKernel {

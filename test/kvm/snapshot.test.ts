@@ -1,12 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
-import { KvmError, OneRegError, RestoreIncompleteError } from '../lib/errors.ts'
-import { registerNames, registers } from '../lib/registers.ts'
-import type { RegisterName, RegisterValues } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { caught } from './support/caught.ts'
-import { PERIOD, Side } from './support/hostPair.ts'
-import { RelativeDecrementerKernel } from './support/kernels.ts'
+import { KvmError, OneRegError, RestoreIncompleteError } from '../../lib/errors.ts'
+import { registerNames, registers } from '../../lib/registers.ts'
+import type { RegisterName, RegisterValues } from '../../lib/registers.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { caught } from '../support/caught.ts'
+import { PERIOD, Side } from '../support/host-pair.ts'
+import { RelativeDecrementerKernel } from '../support/kernels.ts'
 
 function side(kernel: SoftwareKernel = new SoftwareKernel({ time: () => 0n, timebase: 1_000n })) {
   return new Side(kernel, [0, 1])

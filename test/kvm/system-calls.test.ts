@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { describeUnless, straceLacks } from './support/lacking.ts'
+import { describeUnless, straceLacks } from '../support/lacking.ts'
 
 /** What V8 does in between, of its own accord. */
 const v8s = /^(futex|m(map|unmap|protect|advise)|brk|getpid|sched_yield|rt_sig\w+|restart_syscall)$/
@@ -21,7 +21,7 @@ const frequency =
       ]
     : []
 
-/** The calls of the main thread between two marks of childTraced.ts, each kind once. */
+/** The calls of the main thread between two marks of child-traced.ts, each kind once. */
 function callsBetween(trace: string, begin: string, end: string): string[] {
   const lines = trace.split('\n')
   const first = lines.findLastIndex((line) => line.includes(`"/marks/${begin}"`))
@@ -61,7 +61,7 @@ describeUnless(straceLacks, 'the system calls', () => {
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-'))
     const output = path.join(folder, 'trace')
-    const program = path.join(import.meta.dirname, 'support/childTraced.ts')
+    const program = path.join(import.meta.dirname, '../support/child-traced.ts')
     const { status, stderr } = spawnSync(
       'strace',
       ['-f', '-qq', '-y', '-e', 'signal=none', '-o', output, process.execPath].concat([

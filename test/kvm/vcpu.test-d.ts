@@ -1,8 +1,8 @@
 import { describe, expectTypeOf, it } from 'vitest'
-import { openHost } from '../lib/kvm/host.ts'
-import type { Host } from '../lib/kvm/host.ts'
-import type { RegisterName, RegisterValues } from '../lib/registers.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
+import { openHost } from '../../lib/kvm/host.ts'
+import type { Host } from '../../lib/kvm/host.ts'
+import type { RegisterName, RegisterValues } from '../../lib/registers.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 declare const host: Host
 declare const vcpu: Vcpu

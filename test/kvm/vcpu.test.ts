@@ -1,17 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { KvmError } from '../lib/errors.ts'
-import { Host } from '../lib/kvm/host.ts'
-import { registers } from '../lib/registers.ts'
-import type { RegisterName } from '../lib/registers.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { errorOf } from './support/errorOf.ts'
+import { KvmError } from '../../lib/errors.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { registers } from '../../lib/registers.ts'
+import type { RegisterName } from '../../lib/registers.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { errorOf } from '../support/error-of.ts'
 import {
   eightBytes,
   expectOutOfRange,
   expectWrongType,
   registerId,
-} from './support/wrongArguments.ts'
+} from '../support/wrong-arguments.ts'
 
 let kernel: SoftwareKernel
 let vcpu: Vcpu

@@ -26,7 +26,7 @@ const more = `
 Examples:
   npm run test:power:all
   npm run test:power:all -- --conformance --budget 1200
-  npm run test:power:all -- test/host.test.ts
+  npm run test:power:all -- test/kvm/host.test.ts
 ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('0 if all that ran passed, 1 if anything failed')}`

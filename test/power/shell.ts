@@ -26,7 +26,7 @@ Examples:
 
 What is there:
   Node, busybox, kvm-ppc-onereg, and the whole project with its tests and what they need, as it is in the
-  tree at that moment: node_modules/.bin/vitest run test/snapshot.test.ts. Nothing that is written there
+  tree at that moment: node_modules/.bin/vitest run test/kvm/snapshot.test.ts. Nothing that is written there
   stays. The shell ends with "exit" or Ctrl-D, and the host with it; Ctrl-] ends the host at once. Where
   standard input is a pipe, its lines are typed.
 ${machinesHelp}

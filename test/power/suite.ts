@@ -27,7 +27,7 @@ export async function runSuite(suite: SuiteRun): Promise<SuiteEnded> {
 }
 
 /** The tests of the suite that are about KVM itself, the same for the kernel and for the model of it. */
-export const conformance = 'test/conformance'
+export const conformance = 'test/kernel/conformance'
 
 /** Whatever reporter is asked for, ours is there as well. */
 export function vitestCommand(args: readonly string[]): string[] {

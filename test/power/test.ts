@@ -18,8 +18,8 @@ const description =
 const more = `
 Examples:
   npm run test:power
-  npm run test:power -- --machine powernv9 --kernel 7.2 test/conformance
-  npm run test:power -- test/host.test.ts -t "a name"
+  npm run test:power -- --machine powernv9 --kernel 7.2 test/kernel/conformance
+  npm run test:power -- test/kvm/host.test.ts -t "a name"
   npm run test:power -- -- --bail 1
 
 What is run:

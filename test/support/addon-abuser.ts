@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads'
 import { loadAddon } from '../../lib/kernel/addon.ts'
-import { makeAll } from '../abuse/call.ts'
-import { hostile, table } from '../abuse/pools.ts'
-import { verdict } from '../abuse/rules.ts'
+import { makeAll } from '../robustness/abuse/call.ts'
+import { hostile, table } from '../robustness/abuse/pools.ts'
+import { verdict } from '../robustness/abuse/rules.ts'
 
 // Abuses the addon, in a worker, or in a process of its own; there with those calls only that are to
 // be refused, or to be taken. Tells how many were made, and in a worker how many were refused.

@@ -1,6 +1,6 @@
 import { openHost } from '../../lib/kvm/host.ts'
 import { loadAddon } from '../../lib/kernel/addon.ts'
-import { errorOf } from './errorOf.ts'
+import { errorOf } from './error-of.ts'
 
 // Opens a device without root's privileges, and prints the error.
 const NOBODY = 65534

@@ -1,6 +1,6 @@
 import { openHost } from '../../lib/kvm/host.ts'
 import { KvmError } from '../../lib/errors.ts'
-import { errorOf } from './errorOf.ts'
+import { errorOf } from './error-of.ts'
 
 // Uses the vCPU behind file descriptor 3, which another process made, and prints the errors.
 const [vcpuId = '', registerId = ''] = process.argv.slice(2)

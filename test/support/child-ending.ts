@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { callEndlessly } from './endlessCalls.ts'
-import type { CallKind } from './endlessCalls.ts'
+import { callEndlessly } from './endless-calls.ts'
+import type { CallKind } from './endless-calls.ts'
 
 // A process with calls in flight, in workers and off its own thread, and how that ends.
 const [end = '', ...lists] = process.argv.slice(2)
@@ -12,7 +12,7 @@ const workers = lists.map((list) => start(list.split(',') as CallKind[]))
 
 // In a worker of Node 20, `--import tsx` does nothing.
 function start(kinds: readonly CallKind[]): Worker {
-  const url = JSON.stringify(new URL('endlessWorker.ts', import.meta.url))
+  const url = JSON.stringify(new URL('endless-worker.ts', import.meta.url))
   const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${url}, ${url}))`
   return new Worker(code, { eval: true, workerData: { kinds } })
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
-import { callEndlessly } from './endlessCalls.ts'
-import type { CallKind } from './endlessCalls.ts'
+import { callEndlessly } from './endless-calls.ts'
+import type { CallKind } from './endless-calls.ts'
 
 // Makes calls, once it is told to, until it is terminated.
 const { kinds } = workerData as { kinds: CallKind[] }

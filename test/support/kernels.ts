@@ -5,7 +5,7 @@ import type { RegisterName } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
-import { PERIOD } from './hostPair.ts'
+import { PERIOD } from './host-pair.ts'
 
 /** One call to the kernel, and what it was for. */
 export interface Call {

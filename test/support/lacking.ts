@@ -18,7 +18,7 @@ export const addonLacks =
       ? undefined
       : 'the addon: npm run build:addon'
 
-const X86 = 'an x86 machine; on POWER it is test/conformance that runs on real KVM'
+const X86 = 'an x86 machine; on POWER it is test/kernel/conformance that runs on real KVM'
 const NO_POWER_HOST = 'a machine that is no POWER host'
 
 /** What the tests of KVM_GET_ONE_REG and KVM_SET_ONE_REG on a real x86 kernel lack here, or undefined. */

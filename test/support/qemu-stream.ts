@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { guestProgram, RUNNING } from './qemuGuest.ts'
+import { guestProgram, RUNNING } from './qemu-guest.ts'
 import { Qmp } from './qmp.ts'
 
 const PROGRAM = 'qemu-system-ppc64'

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { expect } from 'vitest'
-import { errorOf } from './errorOf.ts'
+import { errorOf } from './error-of.ts'
 
 /** A kind of argument: one that is right, and those that are not. */
 export interface Kind {

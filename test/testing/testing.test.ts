@@ -1,13 +1,13 @@
 import { AssertionError } from 'node:assert'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { actualBackend } from '../lib/kernel/backend.ts'
-import { loadTimebase, saveTimebase } from '../lib/timebase/migration.ts'
-import { assertGuestGoesOn, hostPair } from '../lib/testing/index.ts'
-import type { HostPair, HostPairOptions } from '../lib/testing/index.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { caught } from './support/caught.ts'
-import { errorOf } from './support/errorOf.ts'
-import { PERIOD, SECOND } from './support/hostPair.ts'
+import { actualBackend } from '../../lib/kernel/backend.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { assertGuestGoesOn, hostPair } from '../../lib/testing/index.ts'
+import type { HostPair, HostPairOptions } from '../../lib/testing/index.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { caught } from '../support/caught.ts'
+import { errorOf } from '../support/error-of.ts'
+import { PERIOD, SECOND } from '../support/host-pair.ts'
 
 const TICKS_PER_SECOND = 512_000_000n
 /** On a POWER host also real vCPUs, with the same clocks. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Host } from '../lib/kvm/host.ts'
-import { loadTimebase, saveTimebase } from '../lib/timebase/migration.ts'
-import type { AlignOptions } from '../lib/timebase/migration.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import { nextAligned, TIMEBASE_OFFSET_STEP } from '../lib/timebase/plan.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import type { AlignOptions } from '../../lib/timebase/migration.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { nextAligned, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 
 const STEP = TIMEBASE_OFFSET_STEP
 const LEAD = 1n << 19n

@@ -7,25 +7,25 @@ import {
   TimebaseDowntimeError,
   TimebaseFrequencyError,
   TimebaseNotAppliedError,
-} from '../lib/errors.ts'
-import type { Kernel } from '../lib/kernel/kernel.ts'
+} from '../../lib/errors.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
 import {
   inheritTimebase,
   loadTimebase,
   saveTimebase,
   TIMEBASE_ADJUST_CHANNEL,
-} from '../lib/timebase/migration.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { SoftwareKernelOptions } from '../lib/kernel/software/kernel.ts'
-import { parseTimebase, serializeTimebase } from '../lib/timebase/state.ts'
-import type { TimebaseState } from '../lib/timebase/state.ts'
-import { HandMovedTime } from '../lib/testing/hand-moved-time.ts'
-import type { PlanOptions } from '../lib/timebase/plan.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
-import { caught } from './support/caught.ts'
-import { hostPair, MILLISECOND, PERIOD, SECOND, Side } from './support/hostPair.ts'
-import type { Pair, PairOptions } from './support/hostPair.ts'
-import { DeafKernel, RelativeDecrementerKernel } from './support/kernels.ts'
+} from '../../lib/timebase/migration.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
+import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
+import type { TimebaseState } from '../../lib/timebase/state.ts'
+import { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
+import type { PlanOptions } from '../../lib/timebase/plan.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { caught } from '../support/caught.ts'
+import { hostPair, MILLISECOND, PERIOD, SECOND, Side } from '../support/host-pair.ts'
+import type { Pair, PairOptions } from '../support/host-pair.ts'
+import { DeafKernel, RelativeDecrementerKernel } from '../support/kernels.ts'
 
 const HALF = PERIOD / 2n
 const GUEST_OFFSET = 123n * PERIOD

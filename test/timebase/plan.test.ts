@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { TimebaseDowntimeError, TimebaseFrequencyError } from '../lib/errors.ts'
-import { planTimebase, TIMEBASE_OFFSET_STEP } from '../lib/timebase/plan.ts'
-import type { PlanOptions, TimebasePoint, TimebaseSample } from '../lib/timebase/plan.ts'
-import { caught } from './support/caught.ts'
-import { cases } from './support/emulated.ts'
+import { TimebaseDowntimeError, TimebaseFrequencyError } from '../../lib/errors.ts'
+import { planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
+import type { PlanOptions, TimebasePoint, TimebaseSample } from '../../lib/timebase/plan.ts'
+import { caught } from '../support/caught.ts'
+import { cases } from '../support/emulated.ts'
 
 const PERIOD = 16_777_216n
 const HALF = 8_388_608n

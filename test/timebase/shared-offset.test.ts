@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { Host } from '../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../lib/timebase/migration.ts'
-import { SoftwareKernel } from '../lib/kernel/software/kernel.ts'
-import type { Vcpu } from '../lib/kvm/vcpu.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 /** A POWER8 host with 4 vCPUs to a virtual core, and as many vCPUs as asked for. */
 function power8(count: number, timebase = 0n) {

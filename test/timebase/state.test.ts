@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { OneRegError } from '../lib/errors.ts'
+import { OneRegError } from '../../lib/errors.ts'
 import {
   parseTimebase,
   serializeTimebase,
   STATE_DEPTH_LIMIT,
   STATE_TEXT_LIMIT,
   STATE_VCPU_LIMIT,
-} from '../lib/timebase/state.ts'
-import type { TimebaseState } from '../lib/timebase/state.ts'
-import { caught } from './support/caught.ts'
-import { cases } from './support/emulated.ts'
+} from '../../lib/timebase/state.ts'
+import type { TimebaseState } from '../../lib/timebase/state.ts'
+import { caught } from '../support/caught.ts'
+import { cases } from '../support/emulated.ts'
 
 const state: TimebaseState = {
   guestTimebase: 18_446_744_073_709_551_615n,

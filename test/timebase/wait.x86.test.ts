@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { OneRegError } from '../lib/errors.ts'
-import type { Host } from '../lib/kvm/host.ts'
-import { waitForTimebase } from '../lib/timebase/wait.ts'
+import { OneRegError } from '../../lib/errors.ts'
+import type { Host } from '../../lib/kvm/host.ts'
+import { waitForTimebase } from '../../lib/timebase/wait.ts'
 
 /** A clock that goes on by what is done; to read it is something, too. */
 const clock = vi.hoisted(() => ({

@@ -4,7 +4,7 @@ import { loadTimebase } from '../../lib/timebase/migration.ts'
 import { cpu, cpuTimebase, cpuTimebaseToState, decode, encode } from '../../lib/vmstate/index.ts'
 import type { StateOf } from '../../lib/vmstate/index.ts'
 import { caught } from '../support/caught.ts'
-import { hostPair, PERIOD } from '../support/hostPair.ts'
+import { hostPair, PERIOD } from '../support/host-pair.ts'
 
 const POWER8 = 0x4d0200n
 

@@ -4,7 +4,7 @@ import { VmstateError } from '../../lib/errors.ts'
 import { decode, encode } from '../../lib/vmstate/index.ts'
 import type { VmstateDescription } from '../../lib/vmstate/index.ts'
 import { cases, slowdown } from '../support/emulated.ts'
-import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
+import { describedStates, ownDescriptions } from '../support/vmstate-states.ts'
 import { cpuMilliseconds, Dice, mutated } from './mutations.ts'
 
 const BLOBS = cases(120_000, 1 / 80)

@@ -4,7 +4,7 @@ import { decode, encode } from '../../lib/vmstate/index.ts'
 import { VmstateError } from '../../lib/errors.ts'
 import { caught } from '../support/caught.ts'
 import { cases } from '../support/emulated.ts'
-import { describedStates, ownDescriptions } from '../support/vmstateStates.ts'
+import { describedStates, ownDescriptions } from '../support/vmstate-states.ts'
 
 describe('what is encoded decodes to the same', () => {
   it.each(ownDescriptions)('with $name', { timeout: 60_000 }, ({ description, states }) => {

@@ -79,7 +79,7 @@ describe("QEMU's spapr", () => {
     'l-linux-hash-p9-ignoreshared',
     't-q10-radix',
   ])('is read from a stream of QEMU, and written to the byte: %s', async (name) => {
-    const file = new URL(`../streams/good/${name}.bin.gz`, import.meta.url)
+    const file = new URL(`./stream/data/good/${name}.bin.gz`, import.meta.url)
     const bytes = gunzipSync(readFileSync(file))
     const { devices, timebase: found } = await readQemuStream(bytes)
     const section = devices.find((device) => device.name === 'spapr')

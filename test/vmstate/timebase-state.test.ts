@@ -14,7 +14,7 @@ import {
   VmstateError,
 } from '../../lib/vmstate/index.ts'
 import { caught } from '../support/caught.ts'
-import { hostPair, PERIOD, SECOND } from '../support/hostPair.ts'
+import { hostPair, PERIOD, SECOND } from '../support/host-pair.ts'
 
 const U64 = 1n << 64n
 

@@ -1,16 +1,16 @@
 import { expect, it } from 'vitest'
-import { OneRegBatch } from '../../lib/kernel/batch.ts'
-import type { Kernel } from '../../lib/kernel/kernel.ts'
-import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
-import { errorOf } from '../support/errorOf.ts'
+import { OneRegBatch } from '../../../lib/kernel/batch.ts'
+import type { Kernel } from '../../../lib/kernel/kernel.ts'
+import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import { errorOf } from '../../support/error-of.ts'
 import {
   expectOutOfRange,
   expectRefusal,
   integer,
   NO_FD,
   signatures,
-} from '../support/wrongArguments.ts'
-import type { Kind } from '../support/wrongArguments.ts'
+} from '../../support/wrong-arguments.ts'
+import type { Kind } from '../../support/wrong-arguments.ts'
 
 const methods = {
   ...signatures,

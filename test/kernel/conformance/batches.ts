@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
-import { OneRegBatch } from '../../lib/kernel/batch.ts'
-import { registers } from '../../lib/registers.ts'
-import type { RegisterName } from '../../lib/registers.ts'
+import { OneRegBatch } from '../../../lib/kernel/batch.ts'
+import { registers } from '../../../lib/registers.ts'
+import type { RegisterName } from '../../../lib/registers.ts'
 import { fromBytes, outcome, toBytes } from './rig.ts'
 import type { Check } from './rig.ts'
 

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { errorOf } from '../support/errorOf.ts'
+import { errorOf } from '../../support/error-of.ts'
 import type { Check, Rig } from './rig.ts'
 
 const NS_PER_MS = 1_000_000n

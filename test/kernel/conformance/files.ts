@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { registers } from '../../lib/registers.ts'
-import { NO_FD } from '../support/wrongArguments.ts'
+import { registers } from '../../../lib/registers.ts'
+import { NO_FD } from '../../support/wrong-arguments.ts'
 import { measured } from './measured.ts'
 import type { Kind } from './measured.ts'
 import { outcome } from './rig.ts'

@@ -1,6 +1,6 @@
-import { registerNames, registers } from '../../lib/registers.ts'
-import type { RegisterName } from '../../lib/registers.ts'
-import type { ModelledLinux, ModelledMachine } from '../../lib/kernel/software/machine.ts'
+import { registerNames, registers } from '../../../lib/registers.ts'
+import type { RegisterName } from '../../../lib/registers.ts'
+import type { ModelledLinux, ModelledMachine } from '../../../lib/kernel/software/machine.ts'
 
 /**
  * What Linux did with every register of a vCPU under KVM-HV (no interrupt controller, memory or

@@ -1,7 +1,7 @@
 import { describe } from 'vitest'
-import { NativeKernel } from '../../lib/kernel/native.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { describeKernel } from './suite.ts'
-import { thisKind } from './thisKind.ts'
+import { thisKind } from './this-kind.ts'
 
 const kind = thisKind()
 

@@ -1,9 +1,9 @@
 import { endianness } from 'node:os'
 import { it } from 'vitest'
-import { errnoName } from '../../lib/errno.ts'
-import type { Kernel } from '../../lib/kernel/kernel.ts'
-import { registers } from '../../lib/registers.ts'
-import type { RegisterName } from '../../lib/registers.ts'
+import { errnoName } from '../../../lib/errno.ts'
+import type { Kernel } from '../../../lib/kernel/kernel.ts'
+import { registers } from '../../../lib/registers.ts'
+import type { RegisterName } from '../../../lib/registers.ts'
 
 /** Makes a test that runs on a fresh kernel with /dev/kvm open. */
 export type Check = (title: string, test: (rig: Rig) => void, timeoutMs?: number) => void

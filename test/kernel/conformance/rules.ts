@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { registers } from '../../lib/registers.ts'
-import type { RegisterName } from '../../lib/registers.ts'
+import { registers } from '../../../lib/registers.ts'
+import type { RegisterName } from '../../../lib/registers.ts'
 import { measured } from './measured.ts'
 import type { Kind } from './measured.ts'
 import type { Check, Rig } from './rig.ts'

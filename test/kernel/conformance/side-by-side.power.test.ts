@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { OneRegBatch } from '../../lib/kernel/batch.ts'
-import type { Kernel } from '../../lib/kernel/kernel.ts'
-import { NativeKernel } from '../../lib/kernel/native.ts'
-import { registerNames, registers, registerSize } from '../../lib/registers.ts'
-import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
-import { thisKind } from './thisKind.ts'
+import { OneRegBatch } from '../../../lib/kernel/batch.ts'
+import type { Kernel } from '../../../lib/kernel/kernel.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
+import { registerNames, registers, registerSize } from '../../../lib/registers.ts'
+import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import { thisKind } from './this-kind.ts'
 
 const RUNS = 100
 const OPERATIONS = 100

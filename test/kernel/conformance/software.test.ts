@@ -1,7 +1,7 @@
 import { describe } from 'vitest'
-import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
-import { linuxVersions, machines } from '../../lib/kernel/software/machine.ts'
-import { emulated } from '../support/emulated.ts'
+import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import { linuxVersions, machines } from '../../../lib/kernel/software/machine.ts'
+import { emulated } from '../../support/emulated.ts'
 import { describeKernel, describeMachine } from './suite.ts'
 
 const unlessTold = { linux: '6.12', machine: 'pseries POWER9' } as const

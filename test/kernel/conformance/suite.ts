@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import type { Kernel } from '../../lib/kernel/kernel.ts'
+import type { Kernel } from '../../../lib/kernel/kernel.ts'
 import { checkArguments } from './arguments.ts'
 import { checkBatches } from './batches.ts'
 import { checkClock } from './clock.ts'
@@ -7,7 +7,7 @@ import { checkFiles } from './files.ts'
 import type { Kind } from './measured.ts'
 import { checkRegisters } from './registers.ts'
 import { checkOn } from './rig.ts'
-import { checkTimebaseOffset } from './timebaseOffset.ts'
+import { checkTimebaseOffset } from './timebase-offset.ts'
 
 /**
  * What every kernel behind the seam does: the software model anywhere, and the real one on a POWER

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
-import { linuxVersions, machines } from '../../lib/kernel/software/machine.ts'
+import { linuxVersions, machines } from '../../../lib/kernel/software/machine.ts'
 import type { Kind } from './measured.ts'
 
 /**
@@ -17,7 +17,7 @@ export function thisKind(): Kind {
   const linux = linuxVersions.findLast((version) => number(version) <= number(release()))
   if (machine === undefined || linux === undefined) {
     throw new Error(
-      `Nobody has measured KVM of Linux ${release()} on ${platform} ${processor}: add it to test/conformance/measured.ts and lib/kernel/software/machine.ts`,
+      `Nobody has measured KVM of Linux ${release()} on ${platform} ${processor}: add it to test/kernel/conformance/measured.ts and lib/kernel/software/machine.ts`,
     )
   }
   return { linux, machine }

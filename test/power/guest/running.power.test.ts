@@ -108,7 +108,7 @@ describe('a process with a vCPU that runs', () => {
     mode: string,
     { killAfterMs, signal: sent = 'SIGTERM', when = 'waiting' }: Kill = {},
   ): Promise<string> {
-    const program = path.join(import.meta.dirname, 'childRunning.ts')
+    const program = path.join(import.meta.dirname, 'child-running.ts')
     const child = spawn(process.execPath, ['--import', 'tsx', program, mode], {
       env: { ...process.env, NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { CONSOLE_ADDRESS, printingProgram } from '../../support/qemuGuest.ts'
+import { CONSOLE_ADDRESS, printingProgram } from '../../support/qemu-guest.ts'
 import { Qmp } from '../../support/qmp.ts'
 
 const READING_BYTES = 8

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, vi } from 'vitest'
-import { loadAddon } from '../../lib/kernel/addon.ts'
-import { slowdown } from '../support/emulated.ts'
-import { addonLacks, describeUnless } from '../support/lacking.ts'
+import { loadAddon } from '../../../lib/kernel/addon.ts'
+import { slowdown } from '../../support/emulated.ts'
+import { addonLacks, describeUnless } from '../../support/lacking.ts'
 import { callFor, makeAll } from './call.ts'
 import { Growable, hugeArrays } from './hostile.ts'
 import { harmless, hostile, names, table } from './pools.ts'
@@ -26,7 +26,7 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
   })
 
   it('refuses the same in a worker', async () => {
-    const program = new URL('../support/addonAbuser.ts', import.meta.url).href
+    const program = new URL('../../support/addon-abuser.ts', import.meta.url).href
     // In a worker of Node 20, `--import tsx` does nothing.
     const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${program}', '${program}'))`
     const worker = new Worker(code, { eval: true })

@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util'
-import type { Addon, BoundCalls } from '../../lib/kernel/addon.ts'
+import type { Addon, BoundCalls } from '../../../lib/kernel/addon.ts'
 import { ran } from './hostile.ts'
 import type { Row } from './pools.ts'
 import { smallArray, verdict } from './rules.ts'

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { runChild } from '../support/child.ts'
-import { cases, slowdown } from '../support/emulated.ts'
-import { addonLacks, describeUnless } from '../support/lacking.ts'
+import { runChild } from '../../support/child.ts'
+import { cases, slowdown } from '../../support/emulated.ts'
+import { addonLacks, describeUnless } from '../../support/lacking.ts'
 
 const ROUNDS = cases(12, 1 / 12)
 
@@ -16,7 +16,7 @@ describeUnless(addonLacks, 'a worker is ended, and nothing else', () => {
   ])(
     'while it %s',
     (_what, body) => {
-      expect(runChild('childEndingWorkers.ts', [body, String(ROUNDS)])).toEqual([1])
+      expect(runChild('child-ending-workers.ts', [body, String(ROUNDS)])).toEqual([1])
     },
     10_000 * slowdown,
   )

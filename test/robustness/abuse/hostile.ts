@@ -1,7 +1,7 @@
 import { runInNewContext, runInThisContext } from 'node:vm'
-import { emulated } from '../support/emulated.ts'
-import { sanitized } from '../support/sanitized.ts'
-import { detached } from '../support/wrongArguments.ts'
+import { emulated } from '../../support/emulated.ts'
+import { sanitized } from '../../support/sanitized.ts'
+import { detached } from '../../support/wrong-arguments.ts'
 
 /** Something that a caller might hand in, made anew each time. */
 export type Make = () => unknown

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { expect } from 'vitest'
-import { loadAddon } from '../../lib/kernel/addon.ts'
-import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
-import { sanitized } from '../support/sanitized.ts'
+import { loadAddon } from '../../../lib/kernel/addon.ts'
+import { addonLacks, describeUnless, itUnless } from '../../support/lacking.ts'
+import { sanitized } from '../../support/sanitized.ts'
 
 /** As many batches of 2^20 entries as do not fit, each with its copy, in so much memory. */
 const BATCHES = 40

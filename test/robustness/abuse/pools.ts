@@ -1,5 +1,5 @@
-import type { Addon } from '../../lib/kernel/addon.ts'
-import { emulated } from '../support/emulated.ts'
+import type { Addon } from '../../../lib/kernel/addon.ts'
+import { emulated } from '../../support/emulated.ts'
 import { arrays, bigints, impostors, numbers, strings } from './hostile.ts'
 import type { Make } from './hostile.ts'
 import { parameters } from './rules.ts'

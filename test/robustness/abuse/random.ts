@@ -1,4 +1,4 @@
-import type { Dice } from '../vmstate/mutations.ts'
+import type { Dice } from '../../vmstate/mutations.ts'
 import { Growable, kinds, Resizable } from './hostile.ts'
 import type { TypedArray } from './hostile.ts'
 

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import type { Addon } from '../../lib/kernel/addon.ts'
+import type { Addon } from '../../../lib/kernel/addon.ts'
 
 /** What a value is for a parameter: of the wrong type, of the right one but out of range, or right. */
 export type Verdict = 'type' | 'range' | 'right'

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { openHost } from '../../lib/kvm/host.ts'
-import type { Host } from '../../lib/kvm/host.ts'
-import { loadAddon } from '../../lib/kernel/addon.ts'
-import { cases, emulated, slowdown } from '../support/emulated.ts'
-import { addonLacks, describeUnless, x86KvmLacks } from '../support/lacking.ts'
+import { openHost } from '../../../lib/kvm/host.ts'
+import type { Host } from '../../../lib/kvm/host.ts'
+import { loadAddon } from '../../../lib/kernel/addon.ts'
+import { cases, emulated, slowdown } from '../../support/emulated.ts'
+import { addonLacks, describeUnless, x86KvmLacks } from '../../support/lacking.ts'
 
 const ENTRIES = 64
 const GUARD = 4096

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { expect, vi } from 'vitest'
-import { addonLacks, describeUnless, itUnless } from '../support/lacking.ts'
+import { addonLacks, describeUnless, itUnless } from '../../support/lacking.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -12,7 +12,7 @@ const straceLacks =
 
 /** The system calls of the addon in a process that makes these calls of the table. */
 function tracedCalls(which: 'refused' | 'taken'): string[] {
-  const program = path.resolve(import.meta.dirname, '../support/addonAbuser.ts')
+  const program = path.resolve(import.meta.dirname, '../../support/addon-abuser.ts')
   const node = [process.execPath, '--import', 'tsx', program, which]
   const trace = ['-f', '-qq', '-e', 'trace=ioctl,open,openat,close', '-o', '|cat >&3']
   const { status, output } = spawnSync('strace', [...trace, ...node], {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { KvmError, RestoreIncompleteError, TimebaseNotAppliedError } from '../../lib/errors.ts'
-import { Host } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
-import { NativeKernel } from '../../lib/kernel/native.ts'
-import type { OneRegBatch } from '../../lib/kernel/batch.ts'
-import type { Vcpu } from '../../lib/kvm/vcpu.ts'
-import { caught } from '../support/caught.ts'
-import { runChild } from '../support/child.ts'
-import { errorOf } from '../support/errorOf.ts'
-import { PERIOD, timerNames } from '../support/hostPair.ts'
+import { KvmError, RestoreIncompleteError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
+import type { OneRegBatch } from '../../../lib/kernel/batch.ts'
+import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
+import { caught } from '../../support/caught.ts'
+import { runChild } from '../../support/child.ts'
+import { errorOf } from '../../support/error-of.ts'
+import { PERIOD, timerNames } from '../../support/host-pair.ts'
 
 // Nothing is pretended here: descriptors are closed under the library, and the kernel says what it says.
 
@@ -154,7 +154,7 @@ describe('the vCPUs of another process', () => {
   it('fail every move there with EIO, and are not changed', () => {
     const { vcpus, zero, one, close } = borrowed()
     const before = vcpus.map(timersOf)
-    const errors = runChild('childMoving.ts', [], { fds: [zero.fd, one.fd] })
+    const errors = runChild('child-moving.ts', [], { fds: [zero.fd, one.fd] })
     const cause = { code: 'EIO', operation: 'KVM_GET_ONE_REG' }
     const notApplied = { code: 'ERR_TIMEBASE_NOT_APPLIED', restored: true, cause }
     expect(errors).toEqual({

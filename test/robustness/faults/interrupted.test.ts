@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { OneRegError, TimebaseNotAppliedError } from '../../lib/errors.ts'
-import { Host } from '../../lib/kvm/host.ts'
-import { INTERRUPTED_LIMIT } from '../../lib/kvm/one-reg.ts'
-import type { Operation } from '../../lib/testing/faults.ts'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
-import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
-import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
-import type { Vcpu } from '../../lib/kvm/vcpu.ts'
-import { caught } from '../support/caught.ts'
-import { runChild } from '../support/child.ts'
-import { errorOf } from '../support/errorOf.ts'
-import { describeUnless, x86KvmLacks } from '../support/lacking.ts'
+import { OneRegError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { INTERRUPTED_LIMIT } from '../../../lib/kvm/one-reg.ts'
+import type { Operation } from '../../../lib/testing/faults.ts'
+import { loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'
+import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
+import { caught } from '../../support/caught.ts'
+import { runChild } from '../../support/child.ts'
+import { errorOf } from '../../support/error-of.ts'
+import { describeUnless, x86KvmLacks } from '../../support/lacking.ts'
 
 let kernel: FailingKernel
 let host: Host
@@ -158,7 +158,7 @@ describeUnless(x86KvmLacks, 'on real KVM', () => {
     'VMs are made while signals keep coming in, as those of a profiler do',
     { timeout: 60_000 },
     () => {
-      const { interrupted, failed } = runChild('childInterrupted.ts', []) as Record<string, number>
+      const { interrupted, failed } = runChild('child-interrupted.ts', []) as Record<string, number>
       // Without the library the kernel's EINTR is seen, or this would be no test.
       expect(interrupted).toBeGreaterThan(0)
       expect(failed).toBe(0)

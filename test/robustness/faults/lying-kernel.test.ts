@@ -4,19 +4,19 @@ import {
   OneRegError,
   TimebaseDivergedError,
   TimebaseNotAppliedError,
-} from '../../lib/errors.ts'
-import { Host } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
-import type { RegisterName } from '../../lib/registers.ts'
-import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
-import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
-import type { TimebaseState } from '../../lib/timebase/state.ts'
-import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
-import { caught } from '../support/caught.ts'
-import { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
-import { PERIOD, registerOn, SECOND, Side } from '../support/hostPair.ts'
-import { LyingKernel } from '../support/kernels.ts'
-import type { Lies } from '../support/kernels.ts'
+} from '../../../lib/errors.ts'
+import { Host } from '../../../lib/kvm/host.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import type { RegisterName } from '../../../lib/registers.ts'
+import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import type { SoftwareKernelOptions } from '../../../lib/kernel/software/kernel.ts'
+import type { TimebaseState } from '../../../lib/timebase/state.ts'
+import { parseTimebase, serializeTimebase } from '../../../lib/timebase/state.ts'
+import { caught } from '../../support/caught.ts'
+import { HandMovedTime } from '../../../lib/testing/hand-moved-time.ts'
+import { PERIOD, registerOn, SECOND, Side } from '../../support/host-pair.ts'
+import { LyingKernel } from '../../support/kernels.ts'
+import type { Lies } from '../../support/kernels.ts'
 
 // What a kernel could say that is not so, and what comes of each.
 

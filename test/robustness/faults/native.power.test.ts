@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import { NativeKernel } from '../../lib/kernel/native.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { describeMoves } from './moves.ts'
 import { describeSnapshots } from './snapshots.ts'
 

@@ -6,21 +6,13 @@ import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { createGunzip } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readQemuStream } from '../../lib/vmstate/index.ts'
-import type { QemuStreamSource } from '../../lib/vmstate/index.ts'
-import { emulated } from '../support/emulated.ts'
-import {
-  chunked,
-  judge,
-  known,
-  readExpected,
-  readStreamFile,
-  reused,
-  seen,
-} from './streams/expected.ts'
+import { readQemuStream } from '../../../lib/vmstate/index.ts'
+import type { QemuStreamSource } from '../../../lib/vmstate/index.ts'
+import { emulated } from '../../support/emulated.ts'
+import { chunked, judge, known, readExpected, readStreamFile, reused, seen } from './expected.ts'
 
 /** Streams that QEMU wrote, and the same with one thing damaged in each: see expected.json there. */
-const folder = fileURLToPath(new URL('../streams', import.meta.url))
+const folder = fileURLToPath(new URL('./data', import.meta.url))
 const { good, bad } = await readExpected(folder)
 
 /** This one has 272 MB, nearly all of them holes. */

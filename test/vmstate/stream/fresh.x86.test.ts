@@ -10,11 +10,11 @@ import {
   readQemuStream,
   readQemuTimebase,
   spapr,
-} from '../../lib/vmstate/index.ts'
-import type { QemuDevice, QemuStream } from '../../lib/vmstate/index.ts'
-import { describeUnless } from '../support/lacking.ts'
-import { qemuLacks, saveQemuGuest } from '../support/qemuStream.ts'
-import type { QemuGuestOptions } from '../support/qemuStream.ts'
+} from '../../../lib/vmstate/index.ts'
+import type { QemuDevice, QemuStream } from '../../../lib/vmstate/index.ts'
+import { describeUnless } from '../../support/lacking.ts'
+import { qemuLacks, saveQemuGuest } from '../../support/qemu-stream.ts'
+import type { QemuGuestOptions } from '../../support/qemu-stream.ts'
 
 /**
  * How long before it was stopped the guest may have read its timebase last, in ticks: 100 ms, for a busy

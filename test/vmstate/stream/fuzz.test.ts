@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { VmstateError } from '../../lib/vmstate/index.ts'
-import type { QemuStream } from '../../lib/vmstate/index.ts'
+import { VmstateError } from '../../../lib/vmstate/index.ts'
+import type { QemuStream } from '../../../lib/vmstate/index.ts'
 import {
   blockList,
   capabilities,
@@ -33,11 +33,11 @@ import {
   u32,
   u64,
   BLOCK,
-} from './streams/build.ts'
-import { cases, emulated, slowdown } from '../support/emulated.ts'
-import { cpuMilliseconds, Dice, mutated } from './mutations.ts'
-import { readStreamFile } from './streams/expected.ts'
-import { read } from './streams/read.ts'
+} from './build.ts'
+import { cases, emulated, slowdown } from '../../support/emulated.ts'
+import { cpuMilliseconds, Dice, mutated } from '../mutations.ts'
+import { readStreamFile } from './expected.ts'
+import { read } from './read.ts'
 
 const MUTANTS = cases(110_000, 1 / 80)
 const MUTANTS_OF_FILES = cases(1500, 1 / 20)
@@ -49,7 +49,7 @@ const CHANGES_APART = emulated ? 5 : 1
 const SLOW_MS = 1000 * slowdown
 const MEMORY_MIB = 300
 
-const folder = fileURLToPath(new URL('../streams', import.meta.url))
+const folder = fileURLToPath(new URL('./data', import.meta.url))
 const mini = await readStreamFile(folder, 'good/f-mini.bin.gz')
 const radix = await readStreamFile(folder, 'good/f-mini-radix.bin.gz')
 

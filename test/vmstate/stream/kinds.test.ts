@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readQemuStream, readQemuTimebase } from '../../lib/vmstate/index.ts'
-import { LISTED_LIMIT } from '../../lib/vmstate/stream/limits.ts'
+import { readQemuStream, readQemuTimebase } from '../../../lib/vmstate/index.ts'
+import { LISTED_LIMIT } from '../../../lib/vmstate/stream/limits.ts'
 import {
   BLOCK,
   BLOCK_BYTES,
@@ -46,8 +46,8 @@ import {
   u32,
   u64,
   VIRTUAL_CLOCK_TIMEBASE,
-} from './streams/build.ts'
-import { read } from './streams/read.ts'
+} from './build.ts'
+import { read } from './read.ts'
 
 const devices = description([describedTimer, describedSpapr])
 const tail = join(timer, spapr, endMark, devices)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { VmstateError } from '../../lib/errors.ts'
+import { VmstateError } from '../../../lib/errors.ts'
 import {
   CAPABILITY_LIMIT,
   DESCRIPTION_DEPTH_LIMIT,
@@ -10,7 +10,7 @@ import {
   MACHINE_NAME_LIMIT,
   RAM_BLOCK_LIMIT,
   VALUE_LIMIT,
-} from '../../lib/vmstate/stream/limits.ts'
+} from '../../../lib/vmstate/stream/limits.ts'
 import {
   BLOCK,
   capabilities,
@@ -45,8 +45,8 @@ import {
   timer,
   u32,
   u64,
-} from './streams/build.ts'
-import { read } from './streams/read.ts'
+} from './build.ts'
+import { read } from './read.ts'
 
 /** What a stream is refused with, word by word, as {@link says} gives it. */
 function refusal(stream: Buffer): { code: string; message: string; offset: number | undefined } {

@@ -6,11 +6,11 @@ import { join as joinPath } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { readQemuStream, readQemuTimebase } from '../../lib/vmstate/index.ts'
-import type { QemuStreamSource } from '../../lib/vmstate/index.ts'
-import type { Parser } from '../../lib/vmstate/stream/bytes.ts'
-import { HELD_LIMIT, READ_SIZE } from '../../lib/vmstate/stream/limits.ts'
-import { parseSource } from '../../lib/vmstate/stream/source.ts'
+import { readQemuStream, readQemuTimebase } from '../../../lib/vmstate/index.ts'
+import type { QemuStreamSource } from '../../../lib/vmstate/index.ts'
+import type { Parser } from '../../../lib/vmstate/stream/bytes.ts'
+import { HELD_LIMIT, READ_SIZE } from '../../../lib/vmstate/stream/limits.ts'
+import { parseSource } from '../../../lib/vmstate/stream/source.ts'
 import {
   BLOCK,
   capabilities,
@@ -35,8 +35,8 @@ import {
   timer,
   u32,
   u64,
-} from './streams/build.ts'
-import { chunked } from './streams/expected.ts'
+} from './build.ts'
+import { chunked } from './expected.ts'
 
 let folder = ''
 beforeAll(async () => {
