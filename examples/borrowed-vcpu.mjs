@@ -16,11 +16,17 @@ if (rest.length > 0) {
   process.exit(2)
 }
 
-// Real file descriptors are nothing to the model of the kernel.
-const host = monitorFile === undefined ? openHost() : openHost({ backend: 'kvm' })
+let host
 let monitor
 try {
-  monitor = monitorFile === undefined ? standIn() : await load(monitorFile)
+  if (monitorFile === undefined) {
+    host = openHost()
+    monitor = standIn(host)
+  } else {
+    monitor = await load(monitorFile)
+    // The model of the kernel knows nothing of real file descriptors.
+    host = openHost({ backend: 'kvm' })
+  }
   const fds = monitor.vcpuFds()
 
   // The fd is checked to be that vCPU's. It stays yours: nothing here ever closes it, and you keep it
@@ -41,7 +47,7 @@ try {
   console.error(`${error.message}\n${usage}`)
   process.exitCode = 1
 } finally {
-  host.close()
+  host?.close()
   monitor?.close()
 }
 
@@ -51,8 +57,7 @@ function load(file) {
 
 // The bare system calls of a monitor, made past the host, which knows nothing of these files. Where
 // this is no POWER host they are the model's own, and no files of the process.
-function standIn() {
-  const { kernel } = host
+function standIn({ kernel }) {
   const kvm = kernel.open('/dev/kvm')
   const vm = kernel.createVm(kvm, 0)
   const fds = [kernel.createVcpu(vm, 0), kernel.createVcpu(vm, 1)]
