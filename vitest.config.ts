@@ -4,10 +4,14 @@ const isPower = process.arch === 'ppc64'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'examples/vmm/*.test.ts'],
+    include: ['test/**/*.test.ts', 'power-host/test/*.test.ts', 'examples/vmm/*.test.ts'],
     // Tests that are tied to one kind of machine say so in their names. Those of the
     // published package are for npm run test:package.
-    exclude: [isPower ? 'test/**/*.x86.test.ts' : 'test/**/*.power.test.ts', 'test/package/**'],
+    exclude: [
+      isPower ? '**/*.x86.test.ts' : '**/*.power.test.ts',
+      'test/package/**',
+      'node_modules/**',
+    ],
     // An interrupted `npm pack` leaves its binaries behind; the tests are about what was built here.
     env: { KVM_PPC_ADDON: 'built' },
     // Most tests leave their models to the garbage collector; test/kvm/unclosed.test.ts looks for it itself.

@@ -1,11 +1,11 @@
 import { Command } from 'commander'
 import { writeFile } from 'node:fs/promises'
-import { runOnHost } from '../test/power/host.ts'
-import { machine, machineNames, type MachineName } from '../test/power/machine.ts'
+import { runOnHost } from '../power-host/lib/host.ts'
+import { machine, machineNames, type MachineName } from '../power-host/lib/machine.ts'
 import { Option } from 'commander'
-import { cacheHelp, exitStatusHelp, timeoutOption } from '../test/power/options.ts'
-import { runProgram } from '../test/power/program.ts'
-import { allPrograms, requirePrograms } from '../test/power/requirements.ts'
+import { cacheHelp, exitStatusHelp, timeoutOption } from '../power-host/lib/options.ts'
+import { runProgram } from '../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../power-host/lib/requirements.ts'
 
 interface Options {
   machine: MachineName

@@ -81,7 +81,9 @@ function run([command = '', ...args]: readonly string[]): Run {
 }
 
 try {
-  const base = gunzipSync(readFileSync(join(root, 'test/vmstate/stream/data/good/f-mini-ram.bin.gz')))
+  const base = gunzipSync(
+    readFileSync(join(root, 'test/vmstate/stream/data/good/f-mini-ram.bin.gz')),
+  )
   await makeStream(path, base, Math.round((Number(mib) * 2 ** 20) / PAGE_RECORD_BYTES))
   const { size } = await stat(path)
   const names = Object.keys(programs)

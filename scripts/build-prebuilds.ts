@@ -3,7 +3,7 @@
 import { cp, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { addon } from '../test/power/addon.ts'
-import { prebuildPrograms, requirePrograms } from '../test/power/requirements.ts'
+import { prebuildPrograms, requirePrograms } from '../power-host/lib/requirements.ts'
 import { libraryAddon, targets } from './cross-build.ts'
 
 const folder = path.resolve(import.meta.dirname, '../prebuilds')

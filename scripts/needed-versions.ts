@@ -1,4 +1,4 @@
-import { run } from '../test/power/run.ts'
+import { run } from '../power-host/lib/run.ts'
 
 /**
  * The newest versions that the package's binaries may need, by the kind of symbol: those of the oldest

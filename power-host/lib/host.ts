@@ -9,8 +9,8 @@ import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
 import type { Suite } from './packages.ts'
-import { projectArchives, type Extent } from './project.ts'
-import { qemuArchive } from './qemu-archive.ts'
+import { projectArchives, type Extent } from '../../test/power/project.ts'
+import { qemuArchive } from '../../test/power/qemu-archive.ts'
 import { userlandArchive } from './userland.ts'
 
 export interface Job {
@@ -32,7 +32,7 @@ export interface Job {
 
 /** Makes an emulated host, boots it, and runs a command of the project on it. */
 export async function runOnHost(job: Job): Promise<Ended> {
-  const userland = await userlandArchive(job.userland ?? 'trixie')
+  const userland = await userlandArchive(job.userland ?? 'forky')
   const { release, image, modules } = await kernel(job.kernel)
   return withTemporary(async (directory) => {
     const token = randomBytes(8).toString('hex')

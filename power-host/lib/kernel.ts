@@ -18,7 +18,7 @@ interface KernelSource {
 /** By the versions that the suites had in 2026; sid's changes all the time. */
 const kernels = {
   '6.1': { suite: 'bookworm', metaPackage: 'linux-image-powerpc64le' },
-  '6.12': { suite: 'trixie', metaPackage: 'linux-image-powerpc64le' },
+  '6.12': { suite: 'bookworm-backports', metaPackage: 'linux-image-powerpc64le' },
   '7.2': { suite: 'sid', metaPackage: 'linux-image-powerpc64le' },
   '7.2-64k': { suite: 'sid', metaPackage: 'linux-image-powerpc64le-64k' },
 } as const satisfies Record<string, KernelSource>

@@ -7,7 +7,7 @@ import { dependenciesOf } from './kernel-packages.ts'
 import { megabytes, note, stage } from './progress.ts'
 import { run, type Output } from './run.ts'
 
-export type Suite = 'bookworm' | 'trixie' | 'sid'
+export type Suite = 'bookworm' | 'bookworm-backports' | 'forky' | 'sid'
 
 const updated = new Set<Suite>()
 
@@ -118,7 +118,7 @@ function aptFolder(suite: Suite): string {
 
 /** The path of the newest POWER asm/kvm.h that we know Debian to ship, to compare registers with. */
 export async function kvmHeader(): Promise<string> {
-  const recipe = { suite: 'trixie', name: 'linux-libc-dev' } as const
+  const recipe = { suite: 'forky', name: 'linux-libc-dev' } as const
   const entry = await cached(
     `header-${await keyOf({ texts: [JSON.stringify(recipe)] })}`,
     async (directory) => {

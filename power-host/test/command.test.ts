@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
-import { commandScript, passedOn } from './command.ts'
+import { commandScript, passedOn } from '../lib/command.ts'
 
 /** What arguments the shell gives to a program that the script becomes. */
 function argumentsSeen(args: readonly string[]): unknown {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ConsoleReader } from './console.ts'
+import { ConsoleReader } from '../lib/console.ts'
 
 const token = '0123456789abcdef'
 const mark = (line: string): string => `\x1e${token} ${line}\n`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { HostConsole } from './host-console.ts'
+import { HostConsole } from '../lib/host-console.ts'
 
 const token = '0123456789abcdef'
 const mark = (line: string): string => `\x1e${token} ${line}\n`

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { dependenciesOf, kernelPackages } from './kernel-packages.ts'
+import { dependenciesOf, kernelPackages } from '../lib/kernel-packages.ts'
 
 const unpacker = 'initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool'
 

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { Keyboard } from './keyboard.ts'
+import { Keyboard } from '../lib/keyboard.ts'
 
 function connected(isTTY: boolean) {
   const input = Object.assign(new PassThrough(), { isTTY, raw: false, setRawMode })

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { Archive } from './packages.ts'
+import { Archive } from '../lib/packages.ts'
 
 // A mirror that is being brought up to date, played by an apt of our own.
 const refusal = 'E: Failed to fetch Packages.xz  File has unexpected size. Mirror sync in progress?'

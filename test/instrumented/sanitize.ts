@@ -19,7 +19,7 @@ const FLAGS = [
 
 /** They never load the addon; the first measures memory, of which AddressSanitizer takes much. */
 const WITHOUT_ADDON = [
-  ...['test/vmstate/**', 'test/power/**'],
+  ...['test/vmstate/**', 'test/power/**', 'power-host/**'],
   ...['test/docs/documents.x86.test.ts', 'test/docs/release.x86.test.ts'],
 ]
 

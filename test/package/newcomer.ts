@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { run } from '../power/run.ts'
+import { run } from '../../power-host/lib/run.ts'
 
 /** How npm is called: `['npm']`, or Node with the path of npm's program. */
 export type Npm = readonly [program: string, ...args: string[]]

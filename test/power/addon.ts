@@ -9,8 +9,8 @@ import {
   type Target,
 } from '../../scripts/cross-build.ts'
 import { COUNTING_FLAGS } from '../instrumented/counting.ts'
-import { cached, keyOf } from './cache.ts'
-import { note, stage } from './progress.ts'
+import { cached, keyOf } from '../../power-host/lib/cache.ts'
+import { note, stage } from '../../power-host/lib/progress.ts'
 
 const crossBuildFile = path.resolve(import.meta.dirname, '../../scripts/cross-build.ts')
 

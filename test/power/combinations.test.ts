@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { allCombinations } from './combinations.ts'
-import { kernelNames } from './kernel.ts'
-import { allMachines } from './machine.ts'
+import { kernelNames } from '../../power-host/lib/kernel.ts'
+import { allMachines } from '../../power-host/lib/machine.ts'
 
 const count = (values: readonly unknown[]): number => new Set(values).size
 

@@ -1,5 +1,5 @@
-import { kernelNames, type KernelName } from './kernel.ts'
-import { allMachines, type Machine } from './machine.ts'
+import { kernelNames, type KernelName } from '../../power-host/lib/kernel.ts'
+import { allMachines, type Machine } from '../../power-host/lib/machine.ts'
 
 export interface Combination {
   machine: Machine

@@ -5,20 +5,24 @@ import { Command } from 'commander'
 import { COUNTING_ARGUMENTS, COUNTS_OF_LIB } from '../instrumented/counting.ts'
 import { Recorded, showRecorded, sourcesNow } from '../instrumented/recorded.ts'
 import { countingAddon } from './addon.ts'
-import { withTemporary } from './cache.ts'
-import { Failure } from './failure.ts'
-import { runOnHost } from './host.ts'
+import { withTemporary } from '../../power-host/lib/cache.ts'
+import { Failure } from '../../power-host/lib/failure.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
 import type { Collected } from './host/collect.ts'
-import { machine } from './machine.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, coveragePrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import {
+  allPrograms,
+  coveragePrograms,
+  requirePrograms,
+} from '../../power-host/lib/requirements.ts'
 import { vitestCommand } from './suite.ts'
 
 const description =

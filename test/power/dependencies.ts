@@ -1,9 +1,9 @@
 import { cp, mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from './cache.ts'
-import { pack } from './image.ts'
-import { stage } from './progress.ts'
-import { run } from './run.ts'
+import { cached, keyOf, withTemporary } from '../../power-host/lib/cache.ts'
+import { pack } from '../../power-host/lib/image.ts'
+import { stage } from '../../power-host/lib/progress.ts'
+import { run } from '../../power-host/lib/run.ts'
 
 /** Whether to have what the tests need besides what the library needs. */
 export interface Wanted {

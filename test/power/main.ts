@@ -1,16 +1,16 @@
 import { Command } from 'commander'
-import { runOnHost } from './host.ts'
-import { machine } from './machine.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { kvmHeader } from './packages.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { kvmHeader } from '../../power-host/lib/packages.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 
 interface Options extends HostOptions {
   exec?: true

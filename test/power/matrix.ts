@@ -1,14 +1,20 @@
 import { Command } from 'commander'
 import { timeForOneMore } from './budget.ts'
 import { allCombinations, type Combination } from './combinations.ts'
-import { Failure } from './failure.ts'
-import { interrupted } from './interrupt.ts'
-import { kernelNames } from './kernel.ts'
-import { allMachines } from './machine.ts'
-import { cacheHelp, exitStatusHelp, machinesHelp, seconds, timeoutOption } from './options.ts'
-import { runProgram } from './program.ts'
-import { note } from './progress.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+import { Failure } from '../../power-host/lib/failure.ts'
+import { interrupted } from '../../power-host/lib/interrupt.ts'
+import { kernelNames } from '../../power-host/lib/kernel.ts'
+import { allMachines } from '../../power-host/lib/machine.ts'
+import {
+  cacheHelp,
+  exitStatusHelp,
+  machinesHelp,
+  seconds,
+  timeoutOption,
+} from '../../power-host/lib/options.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { note } from '../../power-host/lib/progress.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 import { conformance, runSuite, type SuiteEnded, type SuiteRun } from './suite.ts'
 import { outcomeTable, type Outcome } from './table.ts'
 

@@ -3,9 +3,9 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command } from 'commander'
-import { withTemporary } from './cache.ts'
-import { runOnHost } from './host.ts'
-import { machine, wired, type Machine } from './machine.ts'
+import { withTemporary } from '../../power-host/lib/cache.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import { machine, wired, type Machine } from '../../power-host/lib/machine.ts'
 import type { Recording } from './move/record.ts'
 import {
   addHostOptions,
@@ -13,9 +13,9 @@ import {
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 
 /** By so much the second host's timebase is behind the first one's. */
 const APART_MS = 3000

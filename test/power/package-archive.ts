@@ -2,10 +2,10 @@ import { cp, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { install } from '../package/newcomer.ts'
 import { pack as packTarball } from '../package/tarball.ts'
-import { pack } from './image.ts'
-import { stage } from './progress.ts'
+import { pack } from '../../power-host/lib/image.ts'
+import { stage } from '../../power-host/lib/progress.ts'
 import { compilePrograms, placeOnHost } from './project.ts'
-import { run } from './run.ts'
+import { run } from '../../power-host/lib/run.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

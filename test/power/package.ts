@@ -1,17 +1,21 @@
 import { Command } from 'commander'
-import { withTemporary } from './cache.ts'
-import { runOnHost } from './host.ts'
-import { machine } from './machine.ts'
+import { withTemporary } from '../../power-host/lib/cache.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
+} from '../../power-host/lib/options.ts'
 import { packageArchive } from './package-archive.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, prebuildPrograms, requirePrograms } from './requirements.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import {
+  allPrograms,
+  prebuildPrograms,
+  requirePrograms,
+} from '../../power-host/lib/requirements.ts'
 
 const description =
   'Packs the package, installs it in an empty project on emulated POWER hosts, with the oldest Node ' +

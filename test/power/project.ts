@@ -3,11 +3,11 @@ import { cp, mkdir, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { libraryAddon } from '../../scripts/cross-build.ts'
 import { addon, countingAddon, guestAddon } from './addon.ts'
-import { exclusively } from './cache.ts'
+import { exclusively } from '../../power-host/lib/cache.ts'
 import { dependenciesArchive } from './dependencies.ts'
-import { pack } from './image.ts'
-import { stage } from './progress.ts'
-import { run } from './run.ts'
+import { pack } from '../../power-host/lib/image.ts'
+import { stage } from '../../power-host/lib/progress.ts'
+import { run } from '../../power-host/lib/run.ts'
 
 /**
  * What the command line needs, all that the test suite needs, the same with an addon that counts, or

@@ -1,9 +1,9 @@
 import { cp, mkdir, readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from './cache.ts'
-import { pack } from './image.ts'
-import { Archive } from './packages.ts'
-import { stage } from './progress.ts'
+import { cached, keyOf, withTemporary } from '../../power-host/lib/cache.ts'
+import { pack } from '../../power-host/lib/image.ts'
+import { Archive } from '../../power-host/lib/packages.ts'
+import { stage } from '../../power-host/lib/progress.ts'
 
 /** Of all that comes with QEMU, its program, a firmware, and in {@link libraries} what it is linked with. */
 const files = ['usr/bin/qemu-system-ppc64', 'usr/share/qemu/vof.bin']

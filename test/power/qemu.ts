@@ -1,15 +1,15 @@
 import { Command } from 'commander'
-import { runOnHost } from './host.ts'
-import { machine } from './machine.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 
 const description =
   'Has a QEMU save a guest that it runs by KVM on an emulated POWER host, loads the timebase in the ' +

@@ -1,17 +1,17 @@
 import { Command } from 'commander'
-import { runOnHost } from './host.ts'
-import { Keyboard } from './keyboard.ts'
-import { machine } from './machine.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import { Keyboard } from '../../power-host/lib/keyboard.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { note } from './progress.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { note } from '../../power-host/lib/progress.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 
 const A_DAY = 86_400
 

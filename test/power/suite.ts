@@ -1,7 +1,7 @@
 import type { Result } from './host/reporter.ts'
-import { runOnHost } from './host.ts'
-import type { KernelName } from './kernel.ts'
-import type { Machine } from './machine.ts'
+import { runOnHost } from '../../power-host/lib/host.ts'
+import type { KernelName } from '../../power-host/lib/kernel.ts'
+import type { Machine } from '../../power-host/lib/machine.ts'
 
 export interface SuiteRun {
   machine: Machine

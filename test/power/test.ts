@@ -1,14 +1,14 @@
 import { Command } from 'commander'
-import { machine } from './machine.ts'
+import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
   cacheHelp,
   exitStatusHelp,
   machinesHelp,
   type HostOptions,
-} from './options.ts'
-import { runProgram } from './program.ts'
-import { allPrograms, requirePrograms } from './requirements.ts'
+} from '../../power-host/lib/options.ts'
+import { runProgram } from '../../power-host/lib/program.ts'
+import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 import { runSuite } from './suite.ts'
 
 const description =

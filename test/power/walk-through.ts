@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { readDocument } from '../support/markdown.ts'
-import { packageLists } from './packages.ts'
+import { packageLists } from '../../power-host/lib/packages.ts'
 
 // Follows docs/power-host.md from top to bottom, in an empty folder: npm run check:power-host.
 

@@ -5,7 +5,7 @@ const tokenFile = '/power/token'
 const token = existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : undefined
 
 /**
- * Says something to test/power/host-console.ts, past the output and at once: what is said has left the
+ * Says something to power-host/lib/host-console.ts, past the output and at once: what is said has left the
  * emulated host when this returns, even if the next thing done here never ends.
  */
 export function tell(word: 'at' | 'done' | 'result', rest: string): void {

@@ -3,9 +3,9 @@ import everywhere from '../../../vitest.config.ts'
 
 const minute = 60_000
 const power = 'test/**/*.power.test.ts'
-const others = ['test/**/!(*.power).test.ts', 'examples/**']
+const others = ['power-host/**', 'test/**/!(*.power).test.ts', 'examples/**']
 const formats = ['test/vmstate/**', 'test/cli/**']
-const noFormats = ['test/*.test.ts', 'test/!(vmstate|cli)/**', 'examples/**']
+const noFormats = ['test/*.test.ts', 'test/!(vmstate|cli)/**', 'power-host/**', 'examples/**']
 
 /** The suite in the emulated host, which is some thirty times slower than the machine that runs it. */
 export default mergeConfig(
@@ -30,7 +30,7 @@ export default mergeConfig(
           test: {
             name: 'tests',
             // Those in test/power are about what runs on the other side of the emulation.
-            exclude: [power, 'test/power/**', ...formats],
+            exclude: [power, 'test/power/**', 'power-host/**', ...formats],
             maxWorkers: 2,
           },
         },
