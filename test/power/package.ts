@@ -39,7 +39,7 @@ const program = addHostOptions(new Command('npm run power:package --'), 300)
     requirePrograms([...allPrograms, ...prebuildPrograms])
     process.exitCode = await withTemporary(async (directory) => {
       const { archive, command } = await packageArchive(directory)
-      for (const userland of ['trixie', 'sid'] as const) {
+      for (const userland of ['forky', 'sid'] as const) {
         const { status } = await runOnHost({
           machine: chosen,
           kernel,

@@ -16,7 +16,7 @@ export async function qemuArchive(): Promise<string> {
   const entry = await cached(`qemu-${key}`, async (directory) => {
     await withTemporary(async (root) => {
       const [all, kept] = [path.join(root, 'all'), path.join(root, 'kept')]
-      await Archive.use('trixie', (archive) =>
+      await Archive.use('forky', (archive) =>
         archive.unpackWithDependencies(['qemu-system-ppc'], all),
       )
       await stage('packing QEMU', async () => {

@@ -29,7 +29,7 @@ try {
   const { status, stdout } = spawnSync('timeout', ['900', 'bash', '-euxo', 'pipefail'], {
     cwd: folder,
     encoding: 'utf8',
-    env: { ...process.env, EARLIER_LISTS: packageLists('trixie') },
+    env: { ...process.env, EARLIER_LISTS: packageLists('forky') },
     input: script.replace(update, updateOrEarlierLists),
     stdio: ['pipe', 'pipe', 'inherit'],
     maxBuffer: 1 << 26,
