@@ -3,9 +3,11 @@
 // the software model works everywhere. On ppc64 Linux the addon is the point of the project, so
 // there a failed build fails the installation too.
 //
-// An installed package has what this needs as well, but for node-addon-api, which is fetched.
+// An installed package has what this needs as well, except node-addon-api, which is fetched. Its
+// binding.gyp lies in native/: npm and Yarn compile every package that has one in its root, also where
+// the manifest says "gypfile": false, since lock files do not carry that (npm/cli #3341).
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -78,6 +80,18 @@ function fetchHeaders(folder) {
   return path.join(folder, 'node_modules')
 }
 
+/**
+ * The folder to build in: the root of a clone; in an installed package a copy of the sources below
+ * build/, with binding.gyp beside native/ as its paths want it.
+ */
+function buildFolder() {
+  if (existsSync(path.join(root, 'binding.gyp'))) return root
+  const folder = path.join(root, 'build', 'source')
+  cpSync(path.join(root, 'native'), path.join(folder, 'native'), { recursive: true })
+  cpSync(path.join(root, 'native', 'binding.gyp'), path.join(folder, 'binding.gyp'))
+  return folder
+}
+
 function hasHeaders() {
   try {
     return createRequire(import.meta.url).resolve('node-addon-api') !== ''
@@ -92,13 +106,20 @@ if (missing) fail(missing)
 const started = Date.now()
 const fetched = hasHeaders() ? undefined : mkdtempSync(path.join(tmpdir(), 'node-addon-api-'))
 process.on('exit', () => fetched && rmSync(fetched, { recursive: true }))
+const folder = buildFolder()
 const output = run(
   'node-gyp',
   process.execPath,
-  [findNodeGyp(), 'rebuild', debug ? '--debug' : '--release', ...headerArguments()],
+  [findNodeGyp(), 'rebuild', debug ? '--debug' : '--release', '-C', folder, ...headerArguments()],
   // Where binding.gyp asks Node for them.
   fetched ? { NODE_PATH: fetchHeaders(fetched) } : {},
 )
+if (folder !== root) {
+  const configuration = debug ? 'Debug' : 'Release'
+  const file = path.join(configuration, 'kvm_ppc_onereg.node')
+  cpSync(path.join(folder, 'build', file), path.join(root, 'build', file))
+  rmSync(folder, { recursive: true })
+}
 for (const line of output.split('\n')) if (/\bwarning:/.test(line)) console.error(line)
 const seconds = ((Date.now() - started) / 1000).toFixed(1)
 console.log(

@@ -16,8 +16,10 @@ const wanted = [
   /^dist\/[\w/-]+\.d\.ts$/,
   /^prebuilds\/linux-ppc64\/kvm_ppc_onereg\.node$/,
   /^prebuilds\/linux-x64\/kvm_ppc_onereg\.node$/,
-  /^binding\.gyp$/,
+  /^native\/binding\.gyp$/,
   /^native\/\w+\.(cc|h)$/,
+  /^examples\/README\.md$/,
+  /^examples\/(vmm\/)?[\w.-]+\.(mjs|ts)$/,
   /^scripts\/build-addon\.mjs$/,
 ]
 
