@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 export { openHost, Host } from './kvm/host.ts'
 export type { HostOptions } from './kvm/host.ts'
 export { Vm } from './kvm/vm.ts'

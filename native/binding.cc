@@ -42,8 +42,12 @@ Napi::Error OutOfRange(Napi::Env env, const std::string& message) {
 }
 
 void CheckCall(const Napi::CallbackInfo& info, size_t count) {
-  // Its result would be dropped, and be it a file descriptor.
-  if (info.IsConstructCall()) throw WrongType(info.Env(), "this function is no constructor");
+  // `new fn()` discards the result: a descriptor would leak. For a plain call Node gives no new.target,
+  // and Deno gives undefined (denoland/deno #13633).
+  const Napi::Value target = info.NewTarget();
+  if (!target.IsEmpty() && !target.IsUndefined()) {
+    throw WrongType(info.Env(), "this function is not a constructor");
+  }
   if (info.Length() == count) return;
   throw WrongType(info.Env(), std::to_string(count) + " arguments are needed, not " +
                                   std::to_string(info.Length()));

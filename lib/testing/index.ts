@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /** For the tests of programs that use this library: `kvm-ppc-onereg/testing`. */
 export { hostPair } from './host-pair.ts'
 export type { HostPair, HostPairOptions } from './host-pair.ts'

@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 export { vmstate } from './description.ts'
 export type { Fields, Subsections, VmstateDescription, VmstateSource } from './description.ts'
 export type { DestinationOf, StateOf } from './types.ts'

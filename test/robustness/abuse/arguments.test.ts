@@ -40,7 +40,7 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
     expect(() => new constructor(...harmless(name))).toThrow(
       expect.objectContaining({
         code: 'ERR_INVALID_ARG_TYPE',
-        message: 'this function is no constructor',
+        message: 'this function is not a constructor',
       }),
     )
   })
