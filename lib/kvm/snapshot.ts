@@ -1,5 +1,6 @@
 import { OneRegBatch } from '../kernel/batch.ts'
 import { checkObject, checkOptionNames, wrongType } from '../checks.ts'
+import { expiryToWrite } from './decrementer.ts'
 import { KvmError, RestoreIncompleteError } from '../errors.ts'
 import type { NotWritten } from '../errors.ts'
 import { errnoName, errnos, meansAbsent } from '../errno.ts'
@@ -54,7 +55,8 @@ export function writeSnapshot(
   checkOptionNames('options', checkObject('options', options), ['timebase'])
   const { timebase = false } = options
   if (typeof timebase !== 'boolean') throw wrongType('options.timebase', 'a boolean', timebase)
-  if (!timebase) values.delete('TB_OFFSET')
+  if (timebase) dueTimersFireAtOnce(vcpu, values)
+  else values.delete('TB_OFFSET')
   const names = inOrder(values)
   const batch = new OneRegBatch(names.length)
   batch.fds.fill(vcpu.fd)
@@ -82,6 +84,20 @@ export function writeSnapshot(
     of: names.length,
     cause: failed(vcpu, 'KVM_SET_ONE_REG', first.name, first.result),
   })
+}
+
+/**
+ * Replaces a DEC_EXPIRY that has passed by the present: see {@link expiryToWrite}. Only where the snapshot
+ * brings the offset along, since without it the guest's timebase is not known yet.
+ */
+function dueTimersFireAtOnce(vcpu: Vcpu, values: Map<RegisterName, AnyRegisterValue>): void {
+  const offset = values.get('TB_OFFSET')
+  const decExpiry = values.get('DEC_EXPIRY')
+  if (typeof offset !== 'bigint' || typeof decExpiry !== 'bigint') return
+  const timebase = vcpu.host.kernel.timebase()
+  // An error, where mftb does not exist: nothing is known of the present then.
+  if (timebase < 0n) return
+  values.set('DEC_EXPIRY', expiryToWrite(decExpiry, BigInt.asUintN(64, timebase + offset)))
 }
 
 /** Of the registers that were refused, those that do not hold the wanted value anyway. */

@@ -11,6 +11,7 @@ import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } fr
 import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
+import { expiryToWrite } from '../kvm/decrementer.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /** What {@link loadTimebase} did. */
@@ -276,7 +277,8 @@ function putTimers(
   }
   for (let vcpu = 0; vcpu < saved.length; vcpu++) {
     const timers = saved[vcpu]
-    put(DEC_EXPIRY, vcpu, timers?.decExpiry ?? guestTimebase)
+    const decExpiry = timers?.decExpiry ?? guestTimebase
+    put(DEC_EXPIRY, vcpu, expiryToWrite(decExpiry, guestTimebase))
     put(VTB, vcpu, timers?.vtb)
     put(PURR, vcpu, timers?.purr)
     put(SPURR, vcpu, timers?.spurr)

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { KvmError, OneRegError, RestoreIncompleteError } from '../../lib/errors.ts'
 import { registerNames, registers } from '../../lib/registers.ts'
 import type { RegisterName, RegisterValues } from '../../lib/registers.ts'
+import { ticksToDecrementer } from '../../lib/testing/index.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
@@ -188,8 +189,9 @@ describe('restoring', () => {
     fill(source)
     const snapshot = source.snapshot()
     const fresh = freshVcpu()
-    expect(fresh.restore(snapshot, { timebase: true })).toEqual({ refused: [] })
-    expect(fresh.snapshot()).toEqual(snapshot)
+    const all = { ...snapshot, DEC_EXPIRY: 1n << 62n }
+    expect(fresh.restore(all, { timebase: true })).toEqual({ refused: [] })
+    expect(fresh.snapshot()).toEqual(all)
   })
 
   it.each([undefined, {}, { timebase: false }])('leaves TB_OFFSET as it is with %o', (options) => {
@@ -205,8 +207,9 @@ describe('restoring', () => {
     const before = vcpu.snapshot()
     fill(vcpu)
     expect(vcpu.snapshot()).not.toEqual(before)
-    expect(vcpu.restore(before, { timebase: true })).toEqual({ refused: [] })
-    expect(vcpu.snapshot()).toEqual(before)
+    const after = { ...before, DEC_EXPIRY: vcpu.host.timebase() + 1_000_000_000_000n }
+    expect(vcpu.restore(after, { timebase: true })).toEqual({ refused: [] })
+    expect(vcpu.snapshot()).toEqual(after)
   })
 
   it('takes some registers alone, and none', () => {
@@ -225,6 +228,44 @@ describe('restoring', () => {
     const copy = structuredClone(snapshot)
     freshVcpu().restore(snapshot)
     expect(snapshot).toEqual(copy)
+  })
+})
+
+describe('a decrementer that has fired by the time of the restore', () => {
+  const now = 1_000n << 32n
+  const vcpuThen = () => side(new SoftwareKernel({ time: () => 0n, timebase: now })).vcpu(0)
+  const TB_OFFSET = 7n * PERIOD
+
+  it.each([1n, 6n * 512_000_000n, 3_600n * 512_000_000n])(
+    'is due at once if the timebase is restored too, %s ticks later',
+    (past) => {
+      const vcpu = vcpuThen()
+      const snapshot = { TB_OFFSET, DEC_EXPIRY: now + TB_OFFSET - past }
+      expect(vcpu.restore(snapshot, { timebase: true })).toEqual({ refused: [] })
+      expect(vcpu.get('DEC_EXPIRY')).toBe(now + TB_OFFSET)
+      expect(ticksToDecrementer(vcpu)).toBe(0n)
+    },
+  )
+
+  it('is written as it was without the timebase, which a load will bring', () => {
+    const vcpu = vcpuThen()
+    vcpu.restore({ TB_OFFSET, DEC_EXPIRY: 5n })
+    expect(vcpu.get('DEC_EXPIRY')).toBe(5n)
+  })
+
+  it('is written as it was if it is still to come', () => {
+    const vcpu = vcpuThen()
+    const DEC_EXPIRY = now + TB_OFFSET + 1n
+    vcpu.restore({ TB_OFFSET, DEC_EXPIRY }, { timebase: true })
+    expect(vcpu.get('DEC_EXPIRY')).toBe(DEC_EXPIRY)
+  })
+
+  it('is written as it was on a host whose timebase cannot be read', () => {
+    const kernel = new SoftwareKernel({ time: () => 0n, timebase: now })
+    const vcpu = side(kernel).vcpu(0)
+    kernel.fail({ errno: 'ENOSYS', operation: 'mftb' })
+    vcpu.restore({ TB_OFFSET, DEC_EXPIRY: 5n }, { timebase: true })
+    expect(vcpu.get('DEC_EXPIRY')).toBe(5n)
   })
 })
 
@@ -273,7 +314,7 @@ describe('the order of restoring', () => {
     ['this kernel', () => new SoftwareKernel({ time: () => 0n })],
     ['kernels 4.16 to 5.16', () => new RelativeDecrementerKernel({ time: () => 0n })],
   ])('sets TB_OFFSET before DEC_EXPIRY, for %s', (_what, kernel) => {
-    for (const DEC_EXPIRY of [5n * PERIOD + 1n, 0n]) {
+    for (const DEC_EXPIRY of [5n * PERIOD + 1n, 4n * PERIOD]) {
       for (const snapshot of reordered({ TB_OFFSET: 4n * PERIOD, DEC_EXPIRY })) {
         const vcpu = side(kernel()).vcpu(0)
         vcpu.restore(snapshot, { timebase: true })

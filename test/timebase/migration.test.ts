@@ -328,9 +328,10 @@ describe('the time registers of each vCPU', () => {
   it('are zeroed where zeros were saved', () => {
     const { source, destination } = movablePair()
     setTimers(destination)
-    for (const vcpu of source.vcpus) vcpu.set('DEC_EXPIRY', 0n)
+    const zeros = { VTB: 0n, PURR: 0n, SPURR: 0n }
+    for (const vcpu of source.vcpus) vcpu.write(zeros)
     loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
-    expect(timersOf(destination.vcpu(2))).toEqual({ DEC_EXPIRY: 0n, VTB: 0n, PURR: 0n, SPURR: 0n })
+    expect(timersOf(destination.vcpu(2))).toMatchObject(zeros)
   })
 
   it('stay, but for the decrementer, where none were saved', () => {

@@ -27,14 +27,14 @@ describe('on a host where the vCPUs of a core share one offset', () => {
   it('a load writes and checks all, with decrementers of their own', () => {
     const source = power8(8, 999_999_999_999n)
     source.vcpus.forEach((vcpu, id) => {
-      vcpu.write({ DEC_EXPIRY: 1_000_000n + BigInt(id) })
+      vcpu.write({ DEC_EXPIRY: 2n ** 62n + BigInt(id) })
     })
     const state = saveTimebase(source.vcpus)
     const { vcpus } = power8(8)
     const { offset } = loadTimebase(vcpus, state)
     expect(offsets(vcpus)).toEqual(Array(8).fill(offset))
     expect(vcpus.map((vcpu) => vcpu.get('DEC_EXPIRY'))).toEqual(
-      Array.from({ length: 8 }, (_, id) => 1_000_000n + BigInt(id)),
+      Array.from({ length: 8 }, (_, id) => 2n ** 62n + BigInt(id)),
     )
   })
 
