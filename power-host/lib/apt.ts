@@ -5,27 +5,48 @@ import { withTemporary } from './cache.ts'
 import { Failure } from './failure.ts'
 import { run } from './run.ts'
 
+/** Where packages come from. */
+export interface Place {
+  /** A suite of Debian, such as "trixie". */
+  suite: string
+  /** As Debian calls it, such as "ppc64el". */
+  architecture: string
+  /** Whether packages are wanted with all that they depend on. */
+  complete: boolean
+  /** The one that this system itself has Debian from, if none is named. */
+  mirror?: string
+  /** Debian's own keys, if no others are named. */
+  keyring?: string
+}
+
 /** Writes what apt needs to work in a directory of its own, and returns its configuration file. */
-export async function setUpApt(directory: string, suite: string): Promise<string> {
+export async function setUpApt(directory: string, place: Place): Promise<string> {
   for (const name of ['lists/partial', 'archives/partial']) {
     await mkdir(path.join(directory, name), { recursive: true })
   }
-  const options = ['arch=ppc64el', 'target=Packages', 'lang=none', ...signedBy()].join(' ')
-  const source = `deb [${options}] ${await debianMirror()} ${suite} main\n`
-  await writeFile(path.join(directory, 'sources.list'), source)
+  const { architecture, mirror = await debianMirror(), keyring = debianKeyring() } = place
+  const options = `arch=${architecture} target=Packages lang=none signed-by=${keyring}`
+  const sources = suitesOf(place).map((suite) => `deb [${options}] ${mirror} ${suite} main\n`)
+  await writeFile(path.join(directory, 'sources.list'), sources.join(''))
   await writeFile(path.join(directory, 'status'), '')
   const configuration = path.join(directory, 'apt.conf')
-  await writeFile(configuration, privateConfiguration(directory))
+  await writeFile(configuration, privateConfiguration(directory, place))
   return configuration
 }
 
+/** What a package of backports depends on may be in the suite that they are for. */
+function suitesOf({ suite, complete }: Place): string[] {
+  const base = suite.replace(/-backports$/, '')
+  return complete && base !== suite ? [suite, base] : [suite]
+}
+
 /** Read after the system's configuration, of which proxies and the like stay in force. */
-function privateConfiguration(directory: string): string {
+function privateConfiguration(directory: string, { suite, architecture }: Place): string {
   return `
-    APT::Architecture "ppc64el";
+    APT::Architecture "${architecture}";
     #clear APT::Architectures;
-    APT::Architectures { "ppc64el"; };
-    APT::Default-Release "";
+    APT::Architectures { "${architecture}"; };
+    APT::Default-Release "${suite}";
     APT::Install-Recommends "false";
     Dir::State::Lists "${directory}/lists";
     Dir::State::status "${directory}/status";
@@ -56,7 +77,8 @@ async function debianMirror(): Promise<string> {
   if (mirror === undefined) {
     throw new Failure(
       'apt on this machine is not set up for Debian: its sources name no archive of origin and' +
-        ' label "Debian" with the component "main"',
+        ' label "Debian" with the component "main". Name a Debian mirror with --mirror or in the' +
+        ' environment variable POWER_HOST_MIRROR',
     )
   }
   return mirror
@@ -90,8 +112,14 @@ async function mirrors(options: string[]): Promise<string | undefined> {
 }
 
 /** Debian's own keys, rather than every key the system trusts. */
-function signedBy(): string[] {
+function debianKeyring(): string {
   const names = ['debian-archive-keyring.pgp', 'debian-archive-keyring.gpg']
   const keyring = names.map((name) => `/usr/share/keyrings/${name}`).find(existsSync)
-  return keyring === undefined ? [] : [`signed-by=${keyring}`]
+  if (keyring === undefined) {
+    throw new Failure(
+      "the keys of Debian's archive are not on this machine. Install them with\n\n" +
+        '    apt-get install debian-archive-keyring\n',
+    )
+  }
+  return keyring
 }

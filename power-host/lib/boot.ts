@@ -4,12 +4,14 @@ import { HostConsole, type Outputs } from './host-console.ts'
 import { interrupted } from './interrupt.ts'
 import type { Keyboard } from './keyboard.ts'
 import { note } from './progress.ts'
+import type { Qemu } from './qemu.ts'
 import { ended, killGroup } from './run.ts'
 
 /** After how long without output we say what it is doing. */
 const silenceSeconds = 30
 
 export interface Boot {
+  qemu: Qemu
   args: readonly string[]
   /** Marks what the host's /init says to us. */
   token: string
@@ -34,8 +36,9 @@ export async function boot(job: Boot): Promise<Ended> {
   const { args, token, timeoutSeconds, onBegin, giveUp, keyboard } = job
   interrupted.throwIfAborted()
   // setpriv: should this process be killed, the kernel ends QEMU as well.
-  const command = ['--pdeathsig', 'KILL', 'qemu-system-ppc64', ...args]
-  const qemu = spawn('setpriv', command, { stdio: 'pipe', detached: true })
+  const { command, args: before, env } = job.qemu
+  const line = ['--pdeathsig', 'KILL', command, ...before, ...args]
+  const qemu = spawn('setpriv', line, { stdio: 'pipe', detached: true, env })
   const kill = (): void => {
     killGroup(qemu, 'SIGKILL')
   }

@@ -8,7 +8,8 @@ import type { Keyboard } from './keyboard.ts'
 import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
-import type { Suite } from './packages.ts'
+import { qemu } from './qemu.ts'
+import type { Origin } from './sources.ts'
 import { projectArchives, type Extent } from '../../test/power/project.ts'
 import { qemuArchive } from '../../test/power/qemu-archive.ts'
 import { userlandArchive } from './userland.ts'
@@ -18,8 +19,8 @@ export interface Job {
   kernel: KernelName
   /** How much of the project the host gets, or an archive with what it gets instead. */
   extent: Extent | { archive: string }
-  /** Whose Node it has: trixie's unless told. */
-  userland?: Suite
+  /** Which Debian suite and which mirror it is made from. */
+  origin?: Origin
   command: readonly string[]
   timeoutSeconds: number
   /** Ends it before its time. */
@@ -32,15 +33,16 @@ export interface Job {
 
 /** Makes an emulated host, boots it, and runs a command of the project on it. */
 export async function runOnHost(job: Job): Promise<Ended> {
-  const userland = await userlandArchive(job.userland ?? 'forky')
-  const { release, image, modules } = await kernel(job.kernel)
+  const emulator = await qemu()
+  const userland = await userlandArchive(job.origin)
+  const { release, image, modules } = await kernel(job.kernel, job.origin)
   return withTemporary(async (directory) => {
     const token = randomBytes(8).toString('hex')
     const initrd = path.join(directory, 'initrd')
     await joinArchives(
       [
         userland,
-        ...(job.extent === 'qemu' ? [await qemuArchive()] : []),
+        ...(job.extent === 'qemu' ? [await qemuArchive(job.origin)] : []),
         modules,
         ...(typeof job.extent === 'object'
           ? [job.extent.archive]
@@ -54,6 +56,6 @@ export async function runOnHost(job: Job): Promise<Ended> {
     const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
     const args = qemuArguments(job.machine, image, initrd)
     const { timeoutSeconds, giveUp, keyboard } = job
-    return boot({ args, token, timeoutSeconds, onBegin, giveUp, keyboard })
+    return boot({ qemu: emulator, args, token, timeoutSeconds, onBegin, giveUp, keyboard })
   })
 }

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { interrupted } from './interrupt.ts'
 import { run } from './run.ts'
+import { tool } from './tools.ts'
 
 /** Packs a directory as an archive that the kernel unpacks at boot, all owned by root. */
 export async function pack(directory: string, archive: string): Promise<void> {
@@ -15,7 +16,11 @@ export async function pack(directory: string, archive: string): Promise<void> {
   // Sorted, each directory comes before what is in it.
   const list = names.sort().join('\0')
   const options = ['--create', '--format=newc', '--null', '--owner=0:0', '--quiet']
-  await run('cpio', [...options, '--file', path.resolve(archive)], { cwd: directory, input: list })
+  const { command, args } = await tool('cpio')
+  await run(command, [...args, ...options, '--file', path.resolve(archive)], {
+    cwd: directory,
+    input: list,
+  })
 }
 
 /**
@@ -31,6 +36,7 @@ export async function joinArchives(archives: readonly string[], target: string):
     const end = createWriteStream(joined, { flags: 'a' })
     await pipeline(createReadStream(archive), end, { signal: interrupted })
   }
-  await run('lz4', ['-l', '-1', '--quiet', joined, target])
+  const { command, args } = await tool('lz4')
+  await run(command, [...args, '-l', '-1', '--quiet', joined, target])
   await rm(joined)
 }

@@ -1,26 +1,35 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from './cache.ts'
+import { withTemporary } from './cache.ts'
 import { Failure } from './failure.ts'
 import { pack } from './image.ts'
 import { kernelPackages } from './kernel-packages.ts'
-import { Archive, type Suite } from './packages.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
+import { fetched, type Ingredient, type Origin } from './sources.ts'
+import { tool } from './tools.ts'
 
 /** Where a kernel is to be had from. */
 interface KernelSource {
-  suite: Suite
+  /** Which versions will do. */
+  version: Ingredient['version'] & object
+  suites: readonly string[]
   metaPackage: string
 }
 
-/** By the versions that the suites had in 2026; sid's changes all the time. */
+const plain = 'linux-image-powerpc64le'
+
+/** The last two move on with their suites. Later kernels have their names too: they are the newest. */
 const kernels = {
-  '6.1': { suite: 'bookworm', metaPackage: 'linux-image-powerpc64le' },
-  '6.12': { suite: 'bookworm-backports', metaPackage: 'linux-image-powerpc64le' },
-  '7.2': { suite: 'sid', metaPackage: 'linux-image-powerpc64le' },
-  '7.2-64k': { suite: 'sid', metaPackage: 'linux-image-powerpc64le-64k' },
+  '6.1': { version: { series: '6.1' }, suites: ['bookworm'], metaPackage: plain },
+  '6.12': {
+    version: { series: '6.12' },
+    suites: ['trixie', 'bookworm-backports'],
+    metaPackage: plain,
+  },
+  '7.2': { version: { least: '7.2' }, suites: ['sid', 'forky'], metaPackage: plain },
+  '7.2-64k': { version: { least: '7.2' }, suites: ['sid', 'forky'], metaPackage: `${plain}-64k` },
 } as const satisfies Record<string, KernelSource>
 
 export type KernelName = keyof typeof kernels
@@ -38,27 +47,28 @@ export interface Kernel {
 /** In the order in which /init loads them. */
 const modules = ['kvm', 'kvm-hv']
 
-export async function kernel(name: KernelName): Promise<Kernel> {
-  const source = kernels[name]
-  const names = path.join(import.meta.dirname, 'kernel-packages.ts')
-  const key = await keyOf({
-    texts: [JSON.stringify(source)],
-    files: [import.meta.filename, names],
-  })
-  const entry = await cached(`kernel-${name}-${key}`, async (directory) => {
-    await withTemporary(async (unpacked) => {
-      await Archive.use(source.suite, async (archive) => {
-        const packages = await kernelPackages(source.metaPackage, (meta) =>
-          archive.dependencies(meta),
-        )
+/** A suite that is chosen has its say if it is one of those that have this kernel. */
+export async function kernel(name: KernelName, origin: Origin = {}): Promise<Kernel> {
+  const { version, suites, metaPackage }: KernelSource = kernels[name]
+  const { suite, ...place } = origin
+  const entry = await fetched(
+    {
+      ...{ name: `kernel-${name}`, what: `Linux ${name}`, architecture: 'ppc64el' },
+      ...{ package: metaPackage, version, suites, complete: false },
+      key: { files: [import.meta.filename, path.join(import.meta.dirname, 'kernel-packages.ts')] },
+    },
+    suite !== undefined && suites.includes(suite) ? origin : place,
+    (archive, directory) =>
+      withTemporary(async (unpacked) => {
+        const packages = await kernelPackages(metaPackage, (meta) => archive.dependencies(meta))
         await archive.unpack(packages, unpacked)
-      })
-      await stage('packing the KVM modules', () => takeOut(unpacked, directory))
-    })
-  })
-  const [release] = await readdir(path.join(entry, 'release'))
-  if (release === undefined) throw new Failure(`no kernel in ${entry}`)
-  const file = (name: string): string => path.join(entry, 'release', release, name)
+        await stage('packing the KVM modules', () => takeOut(unpacked, directory))
+      }),
+  )
+  const releases = path.join(entry.directory, 'release')
+  const [release] = await readdir(releases)
+  if (release === undefined) throw new Failure(`no kernel in ${releases}`)
+  const file = (name: string): string => path.join(releases, release, name)
   return { release, image: file('vmlinux'), modules: file('modules.cpio') }
 }
 
@@ -91,6 +101,9 @@ function present(what: string, files: readonly string[]): string {
 
 /** busybox's insmod does not unpack. */
 async function unpackedModule(plain: string): Promise<string> {
-  if (existsSync(`${plain}.xz`)) await run('xz', ['--decompress', `${plain}.xz`])
+  if (existsSync(`${plain}.xz`)) {
+    const { command, args } = await tool('xz')
+    await run(command, [...args, '--decompress', `${plain}.xz`])
+  }
   return present(path.basename(plain), [plain])
 }

@@ -1,66 +1,86 @@
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { setUpApt } from './apt.ts'
-import { cached, cacheRoot, exclusively, keyOf, withTemporary } from './cache.ts'
+import { setUpApt, type Place } from './apt.ts'
+import { cacheRoot, exclusively, keyOf, withTemporary } from './cache.ts'
 import { Failure } from './failure.ts'
+import { interrupted } from './interrupt.ts'
 import { dependenciesOf } from './kernel-packages.ts'
-import { megabytes, note, stage } from './progress.ts'
+import { megabytes, stage } from './progress.ts'
 import { run, type Output } from './run.ts'
 
-export type Suite = 'bookworm' | 'bookworm-backports' | 'forky' | 'sid'
+export type { Place } from './apt.ts'
 
-const updated = new Set<Suite>()
+/** Why a suite cannot be used at the moment. Another suite may do. */
+export class Unavailable extends Failure {}
+
+/** The directories whose list of packages this process has updated, and why apt refused to, if it did. */
+const updates = new Map<string, Unavailable | 'whole'>()
 
 /**
- * The ppc64el packages of a Debian suite, fetched by the system's apt into directories of our own:
- * the system's list of architectures and its packages stay as they are.
+ * The packages of a Debian suite for one architecture, fetched by the system's apt into directories of
+ * our own: the system's list of architectures and its packages stay as they are.
  */
 export class Archive {
   readonly #directory: string
 
-  private constructor(suite: Suite) {
-    this.#directory = aptFolder(suite)
+  private constructor(directory: string) {
+    this.#directory = directory
   }
 
-  /** Runs take turns, since an interrupted download is gone on with by the next run. */
-  static use<T>(suite: Suite, work: (archive: Archive) => Promise<T>): Promise<T> {
-    return exclusively(`apt-${suite}`, async () => {
-      const archive = new Archive(suite)
-      if (!updated.has(suite)) {
-        await stage(`fetching Debian's list of packages (${suite}, ppc64el)`, async () => {
-          await setUpApt(archive.#directory, suite)
-          await archive.#update()
-        })
-        updated.add(suite)
-      }
+  /**
+   * Runs take turns, since an interrupted download is gone on with by the next run.
+   *
+   * A mirror that is being brought up to date, which may take it days, has lists that are not the
+   * signed ones. apt refuses them and keeps those it has. Work that can do with the list of an
+   * `earlier` run is done with what there is.
+   */
+  static async use<T>(
+    place: Place,
+    lists: 'whole' | 'earlier',
+    work: (archive: Archive) => Promise<T>,
+  ): Promise<T> {
+    const directory = await aptFolder(place)
+    return exclusively(path.basename(directory), async () => {
+      const archive = new Archive(directory)
+      const update = updates.get(directory) ?? (await archive.#update(place))
+      updates.set(directory, update)
+      if (update !== 'whole' && (lists === 'whole' || !(await archive.#hasPackages()))) throw update
       return work(archive)
     })
   }
 
-  /**
-   * A mirror that is being brought up to date, which may take it a day, has lists that are not the
-   * signed ones. apt refuses them and keeps those it has, whose packages a mirror still has then.
-   */
-  async #update(): Promise<void> {
+  async #update(place: Place): Promise<Unavailable | 'whole'> {
+    const { suite, architecture } = place
+    await setUpApt(this.#directory, place)
+    const what = `fetching Debian's list of packages (${suite}, ${architecture})`
     try {
-      await this.#apt('apt-get', ['update'])
+      await stage(what, () => this.#apt('apt-get', ['update']))
+      return 'whole'
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      const { stdout: known } = await this.#apt('apt-cache', ['pkgnames', 'libc6'])
-      if (known === '') {
-        throw new Failure(
-          `${error.message}\nNo earlier list is there to go on with: try again later.`,
-        )
-      }
-      const reason = /^ *E: (.*)/m.exec(error.message)?.[1] ?? 'apt-get update failed'
-      note(`${reason}\npower: going on with the list of an earlier run`)
+      return unavailable("apt refuses the mirror's list of packages", error)
     }
+  }
+
+  async #hasPackages(): Promise<boolean> {
+    const { stdout } = await this.#apt('apt-cache', ['pkgnames'])
+    return stdout !== ''
+  }
+
+  /** The version that would be fetched. */
+  async version(name: string): Promise<string> {
+    const version = /^Version: (.*)/m.exec(await this.#record(name))?.[1]
+    if (version === undefined) throw new Unavailable(`it has no package ${name}`)
+    return version
   }
 
   /** The names of the packages that a package depends on, in its newest version. */
   async dependencies(name: string): Promise<string[]> {
-    const { stdout } = await this.#apt('apt-cache', ['show', '--no-all-versions', name])
-    return dependenciesOf(stdout)
+    return dependenciesOf(await this.#record(name))
+  }
+
+  async #record(name: string): Promise<string> {
+    const show = ['show', '--no-all-versions', name]
+    return (await this.#apt('apt-cache', show).catch(missing(name))).stdout
   }
 
   /** Unpacks these packages alone. */
@@ -78,7 +98,11 @@ export class Archive {
     const archives = path.join(this.#directory, 'archives')
     const downloads = await this.#planned(command)
     const size = megabytes(downloads.reduce((sum, { bytes }) => sum + bytes, 0))
-    await stage(`downloading ${what} (${size})`, () => this.#apt('apt-get', command, archives))
+    try {
+      await stage(`downloading ${what} (${size})`, () => this.#apt('apt-get', command, archives))
+    } catch (error) {
+      throw unavailable(`apt cannot download ${what}`, error)
+    }
     await stage(`unpacking ${what}`, async () => {
       for (const { file } of downloads) {
         await run('dpkg-deb', ['--extract', path.join(archives, file), into])
@@ -107,28 +131,26 @@ export class Archive {
   }
 }
 
-/** Where apt keeps a suite's list of packages, if something has been fetched from there before. */
-export function packageLists(suite: Suite): string {
-  return path.join(aptFolder(suite), 'lists')
+/** What apt complains of, in a line. An end that the user wished for, or a mistake of ours, is thrown. */
+function unavailable(what: string, error: unknown): Unavailable {
+  interrupted.throwIfAborted()
+  if (!(error instanceof Failure)) throw error
+  const complaint = /^ *E: (.*)/m.exec(error.message)?.[1]
+  const reason = complaint?.replace(/^Failed to fetch \S+ +/, '').replace(/ +\[IP: .*\]$/, '')
+  return new Unavailable(`${what}: ${reason ?? error.message}`)
 }
 
-function aptFolder(suite: Suite): string {
-  return path.join(cacheRoot(), 'apt', suite)
+/** apt-cache fails if it has no such package. */
+function missing(name: string) {
+  return (error: unknown): never => {
+    interrupted.throwIfAborted()
+    if (!(error instanceof Failure)) throw error
+    throw new Unavailable(`it has no package ${name}`)
+  }
 }
 
-/** The path of the newest POWER asm/kvm.h that we know Debian to ship, to compare registers with. */
-export async function kvmHeader(): Promise<string> {
-  const recipe = { suite: 'forky', name: 'linux-libc-dev' } as const
-  const entry = await cached(
-    `header-${await keyOf({ texts: [JSON.stringify(recipe)] })}`,
-    async (directory) => {
-      await withTemporary(async (unpacked) => {
-        await Archive.use(recipe.suite, (archive) => archive.unpack([recipe.name], unpacked))
-        const header = 'usr/include/powerpc64le-linux-gnu/asm/kvm.h'
-        await mkdir(path.join(directory, 'asm'))
-        await copyFile(path.join(unpacked, header), path.join(directory, 'asm/kvm.h'))
-      })
-    },
-  )
-  return path.join(entry, 'asm/kvm.h')
+/** Where apt works for this place, with its lists of packages, and archives on their way. */
+export async function aptFolder(place: Place): Promise<string> {
+  const key = await keyOf({ texts: [JSON.stringify(place)] })
+  return path.join(cacheRoot(), 'apt', `apt-${place.suite}-${place.architecture}-${key}`)
 }

@@ -4,7 +4,6 @@ import { exitStatus, Failure } from './failure.ts'
 
 /** The programs used on this machine, and the Debian package that each is in. */
 const packageOf = {
-  'qemu-system-ppc64': 'qemu-system-ppc',
   'powerpc64le-linux-gnu-g++': 'g++-powerpc64le-linux-gnu',
   'x86_64-linux-gnu-g++': 'g++-x86-64-linux-gnu',
   readelf: 'binutils',
@@ -12,9 +11,6 @@ const packageOf = {
   gcovr: 'gcovr',
   make: 'make',
   python3: 'python3',
-  cpio: 'cpio',
-  lz4: 'lz4',
-  xz: 'xz-utils',
   'dpkg-deb': 'dpkg',
   flock: 'util-linux',
   setpriv: 'util-linux',
@@ -36,13 +32,9 @@ export const coveragePrograms: readonly Program[] = ['powerpc64le-linux-gnu-gcov
 
 /** What the emulated host needs. */
 export const allPrograms: readonly Program[] = [
-  'qemu-system-ppc64',
   'powerpc64le-linux-gnu-g++',
   'make',
   'python3',
-  'cpio',
-  'lz4',
-  'xz',
   'dpkg-deb',
   'flock',
   'setpriv',
@@ -73,7 +65,8 @@ export function requirePrograms(programs: readonly Program[]): void {
   )
 }
 
-function isInstalled(program: string): boolean {
+/** Whether a program is found where the system looks for it. */
+export function isInstalled(program: string): boolean {
   return (process.env['PATH'] ?? '').split(':').some((directory) => {
     try {
       accessSync(path.join(directory, program), constants.X_OK)

@@ -1,9 +1,9 @@
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from './cache.ts'
+import { withTemporary } from './cache.ts'
 import { pack } from './image.ts'
-import { Archive, type Suite } from './packages.ts'
 import { stage } from './progress.ts'
+import { fetched, type Origin } from './sources.ts'
 
 const packages = ['nodejs', 'busybox-static', 'libstdc++6', 'strace']
 
@@ -19,19 +19,28 @@ const unused = [
   'usr/share/nodejs/corepack',
 ]
 
+/** The oldest Node that this is for comes first. */
+const suites = ['trixie', 'forky', 'sid']
+
 /** The archive with a Debian suite's Node, busybox and strace; the same for every kernel. */
-export async function userlandArchive(suite: Suite): Promise<string> {
-  const key = await keyOf({ texts: [suite], files: [import.meta.filename] })
-  const entry = await cached(`userland-${key}`, async (directory) => {
-    await withTemporary(async (root) => {
-      await Archive.use(suite, (archive) => archive.unpackWithDependencies(packages, root))
-      await stage('packing the userland', async () => {
-        await finish(root)
-        await pack(root, path.join(directory, 'archive.cpio'))
-      })
-    })
-  })
-  return path.join(entry, 'archive.cpio')
+export async function userlandArchive(origin: Origin = {}): Promise<string> {
+  const entry = await fetched(
+    {
+      ...{ name: 'userland', what: 'the userland', architecture: 'ppc64el' },
+      ...{ package: 'nodejs', version: { least: '20.19' }, suites, complete: true },
+      key: { files: [import.meta.filename] },
+    },
+    origin,
+    (archive, directory) =>
+      withTemporary(async (root) => {
+        await archive.unpackWithDependencies(packages, root)
+        await stage('packing the userland', async () => {
+          await finish(root)
+          await pack(root, path.join(directory, 'archive.cpio'))
+        })
+      }),
+  )
+  return path.join(entry.directory, 'archive.cpio')
 }
 
 /** What on a Debian system the packages' installation and the installer would do. */

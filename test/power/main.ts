@@ -8,7 +8,7 @@ import {
   machinesHelp,
   type HostOptions,
 } from '../../power-host/lib/options.ts'
-import { kvmHeader } from '../../power-host/lib/packages.ts'
+import { kvmHeader } from '../../power-host/lib/header.ts'
 import { runProgram } from '../../power-host/lib/program.ts'
 import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
 
@@ -49,7 +49,7 @@ const program = addHostOptions(new Command('npm run power --'), 300)
   .passThroughOptions()
   .action(async (command: string[], options: Options) => {
     if (options.header) {
-      requirePrograms(['dpkg-deb', 'xz', 'flock'])
+      requirePrograms(['dpkg-deb', 'flock'])
       process.stdout.write(`${await kvmHeader()}\n`)
     } else if (command.length === 0) {
       program.error("error: no command is given; try 'npm run power -- --help'")

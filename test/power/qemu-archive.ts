@@ -1,37 +1,42 @@
-import { cp, mkdir, readdir } from 'node:fs/promises'
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { cached, keyOf, withTemporary } from '../../power-host/lib/cache.ts'
+import { quote } from '../../power-host/lib/command.ts'
 import { pack } from '../../power-host/lib/image.ts'
-import { Archive } from '../../power-host/lib/packages.ts'
 import { stage } from '../../power-host/lib/progress.ts'
+import type { Origin } from '../../power-host/lib/sources.ts'
+import { fetchedProgram, startOf } from '../../power-host/lib/tools.ts'
 
-/** Of all that comes with QEMU, its program, a firmware, and in {@link libraries} what it is linked with. */
-const files = ['usr/bin/qemu-system-ppc64', 'usr/share/qemu/vof.bin']
+const recipe = {
+  program: 'qemu-system-ppc64',
+  package: 'qemu-system-ppc',
+  architecture: 'ppc64el',
+  /** The newest first: the others are old where the kernels are new. */
+  suites: ['forky', 'sid', 'trixie', 'bookworm-backports', 'bookworm'],
+  /** Of its firmware, what a guest needs that brings its own program. */
+  data: /^usr\/share\/qemu\/vof\.bin$/,
+}
 
-const libraries = 'usr/lib/powerpc64le-linux-gnu'
+/** Where it lies on the emulated host. It has its own libraries: the userland may be from another suite. */
+const place = 'opt/qemu'
 
 /** The archive with a QEMU for the emulated host itself, which the userland can do without. */
-export async function qemuArchive(): Promise<string> {
-  const key = await keyOf({ files: [import.meta.filename] })
-  const entry = await cached(`qemu-${key}`, async (directory) => {
+export async function qemuArchive(origin: Origin = {}): Promise<string> {
+  const { directory } = await fetchedProgram(recipe, origin)
+  const key = await keyOf({ texts: [path.basename(directory)], files: [import.meta.filename] })
+  const entry = await cached(`qemu-on-host-${key}`, async (archive) => {
     await withTemporary(async (root) => {
-      const [all, kept] = [path.join(root, 'all'), path.join(root, 'kept')]
-      await Archive.use('forky', (archive) =>
-        archive.unpackWithDependencies(['qemu-system-ppc'], all),
-      )
       await stage('packing QEMU', async () => {
-        for (const name of [...files, ...(await sharedObjects(all))]) {
-          await mkdir(path.dirname(path.join(kept, name)), { recursive: true })
-          await cp(path.join(all, name), path.join(kept, name), { verbatimSymlinks: true })
-        }
-        await pack(kept, path.join(directory, 'archive.cpio'))
+        await cp(directory, path.join(root, place), { recursive: true, verbatimSymlinks: true })
+        const { command, args } = await startOf(directory, recipe.program, `/${place}`)
+        const line = [command, ...args, '-L', `/${place}/usr/share/qemu`].map(quote).join(' ')
+        const script = path.join(root, 'usr/local/bin', recipe.program)
+        await mkdir(path.dirname(script), { recursive: true })
+        await writeFile(script, `#!/bin/sh\nexec ${line} "$@"\n`)
+        await chmod(script, 0o755)
+        await pack(root, path.join(archive, 'archive.cpio'))
       })
     })
   })
   return path.join(entry, 'archive.cpio')
-}
-
-async function sharedObjects(root: string): Promise<string[]> {
-  const names = await readdir(path.join(root, libraries))
-  return names.filter((name) => /\.so(\.|$)/.test(name)).map((name) => path.join(libraries, name))
 }

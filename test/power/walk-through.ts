@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { readDocument } from '../support/markdown.ts'
-import { packageLists } from '../../power-host/lib/packages.ts'
+import { aptFolder } from '../../power-host/lib/packages.ts'
 
 // Follows docs/power-host.md from top to bottom, in an empty folder: npm run check:power-host.
 
@@ -24,12 +24,13 @@ const commands = blocks.filter(({ language, code }) => language === 'sh' && !isE
 const script = commands.map(({ code }) => code).join('\n')
 const outputs = blocks.filter(({ language }) => language === 'text')
 
+const place = { suite: 'trixie', architecture: 'ppc64el', complete: true }
 const folder = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-'))
 try {
   const { status, stdout } = spawnSync('timeout', ['900', 'bash', '-euxo', 'pipefail'], {
     cwd: folder,
     encoding: 'utf8',
-    env: { ...process.env, EARLIER_LISTS: packageLists('forky') },
+    env: { ...process.env, EARLIER_LISTS: path.join(await aptFolder(place), 'lists') },
     input: script.replace(update, updateOrEarlierLists),
     stdio: ['pipe', 'pipe', 'inherit'],
     maxBuffer: 1 << 26,

@@ -1,0 +1,164 @@
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { cached, cacheRoot, keyOf } from './cache.ts'
+import { exitStatus, Failure } from './failure.ts'
+import { Archive, Unavailable, type Place } from './packages.ts'
+import { note } from './progress.ts'
+
+/** The choices that a user has about where packages come from. */
+export interface Origin {
+  /** A suite of Debian, such as "trixie". Only this one is tried then. */
+  suite?: string | undefined
+  /** The address of a Debian mirror. By default, POWER_HOST_MIRROR, or that of this system's apt. */
+  mirror?: string | undefined
+  /** The file with the keys that the mirror's lists are signed with. By default, Debian's. */
+  keyring?: string | undefined
+}
+
+/** Something that is made from Debian packages. */
+export interface Ingredient {
+  /** The first part of the names of its entries in the cache. */
+  name: string
+  /** For people, such as "the userland". */
+  what: string
+  architecture: string
+  /** The package whose version decides whether a suite will do. */
+  package: string
+  /** Versions that will do, such as "20.19" for it and all later ones, or "6.1." for all that begin so. */
+  version?: { least: string } | { series: string }
+  /** The suites to try, in order of preference. */
+  suites: readonly string[]
+  /** Whether packages are fetched with all that they depend on. */
+  complete: boolean
+  /** Everything else that its entry is made from. */
+  key: { texts?: string[]; files?: string[] }
+}
+
+/** An entry of the cache, and where it was fetched from. */
+export interface Fetched {
+  directory: string
+  suite: string
+  /** Of the package that decides. */
+  version: string
+}
+
+/**
+ * The cache entry of an ingredient. If there is none yet, it is built from the first suite whose list of
+ * packages is whole and that has the package in a fitting version. Only if there is no such suite, the
+ * first for which a list of an earlier run is left is taken: the mirror may still have its packages.
+ */
+export async function fetched(
+  ingredient: Ingredient,
+  origin: Origin,
+  build: (archive: Archive, directory: string) => Promise<void>,
+): Promise<Fetched> {
+  const suites = origin.suite === undefined ? ingredient.suites : [suiteName(origin.suite)]
+  const entries = await Promise.all(suites.map((suite) => entryOf(ingredient, origin, suite)))
+  const there = entries.find(({ name }) => existsSync(path.join(cacheRoot(), name)))
+  if (there !== undefined) return read(path.join(cacheRoot(), there.name))
+  const refusals: string[] = []
+  for (const lists of ['whole', 'earlier'] as const) {
+    for (const { name, place } of entries) {
+      try {
+        const work = (directory: string): Promise<void> =>
+          Archive.use(place, lists, async (archive) => {
+            const version = await fittingVersion(ingredient, archive)
+            note(chosen(ingredient, place.suite, version, lists, refusals))
+            await build(archive, directory)
+            await writeFile(path.join(directory, 'source.json'), source(place.suite, version))
+          })
+        return await read(await cached(name, work))
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error
+        const refusal = `${place.suite}: ${error.message}`
+        if (!refusals.includes(refusal)) refusals.push(refusal)
+      }
+    }
+  }
+  const tried = refusals.map((refusal) => `\n    ${refusal}`).join('')
+  throw new Failure(`no suite of Debian has ${ingredient.what} at the moment:${tried}
+Try again later, or choose another mirror with --mirror or POWER_HOST_MIRROR.`)
+}
+
+/** The names of entries hold the suite, and a hash of the mirror: what was fetched elsewhere is not taken. */
+async function entryOf(
+  ingredient: Ingredient,
+  origin: Origin,
+  suite: string,
+): Promise<{ name: string; place: Place }> {
+  const { name, architecture, package: decisive, version, complete, key } = ingredient
+  const mirror = origin.mirror ?? process.env['POWER_HOST_MIRROR']
+  const place = {
+    suite,
+    architecture,
+    complete,
+    ...(mirror ? { mirror: mirrorAddress(mirror) } : {}),
+    ...(origin.keyring === undefined ? {} : { keyring: origin.keyring }),
+  }
+  const texts = [JSON.stringify({ place, decisive, version }), ...(key.texts ?? [])]
+  const hash = await keyOf({ ...key, texts })
+  return { name: `${name}-${suite}-${hash}`, place }
+}
+
+async function fittingVersion(ingredient: Ingredient, archive: Archive): Promise<string> {
+  const { package: name, version: wanted } = ingredient
+  const version = await archive.version(name)
+  if (wanted === undefined) return version
+  const fits =
+    'series' in wanted
+      ? upstream(version).startsWith(`${wanted.series}.`)
+      : compareVersions(upstream(version), wanted.least) >= 0
+  if (fits) return version
+  const needed = 'series' in wanted ? wanted.series : `${wanted.least} or later`
+  throw new Unavailable(`it has ${name} ${version}, and ${needed} is needed`)
+}
+
+/** Without Debian's epoch and revision. */
+export function upstream(version: string): string {
+  return /^(?:\d+:)?(\d+(?:\.\d+)*)/.exec(version)?.[1] ?? version
+}
+
+/** Negative if the first comes before the second. */
+export function compareVersions(one: string, other: string): number {
+  return one.localeCompare(other, 'en', { numeric: true })
+}
+
+function chosen(
+  { what, package: name }: Ingredient,
+  suite: string,
+  version: string,
+  lists: 'whole' | 'earlier',
+  refusals: readonly string[],
+): string {
+  const earlier = lists === 'earlier' ? ', by the list of an earlier run' : ''
+  const because = refusals.length > 0 ? `, because of ${refusals.join('; ')}` : ''
+  return `${what} from Debian ${suite} (${name} ${version})${earlier}${because}`
+}
+
+function source(suite: string, version: string): string {
+  return `${JSON.stringify({ suite, version })}\n`
+}
+
+async function read(directory: string): Promise<Fetched> {
+  const text = await readFile(path.join(directory, 'source.json'), 'utf8')
+  return { directory, ...(JSON.parse(text) as { suite: string; version: string }) }
+}
+
+/** Both become part of a line of sources.list, in which a space would begin something else. */
+export function suiteName(text: string): string {
+  if (/^[a-z][a-z0-9-]*$/.test(text)) return text
+  throw new Failure(
+    `"${text}" is not the name of a Debian suite, such as trixie, bookworm-backports or sid`,
+    exitStatus.usage,
+  )
+}
+
+export function mirrorAddress(text: string): string {
+  if (/^(https?:\/\/|file:\/|mirror\+\w+:\/)[^\s[\]]+$/.test(text)) return text.replace(/\/+$/, '')
+  throw new Failure(
+    `"${text}" is not the address of a mirror: it begins with http://, https:// or file:/ and ends` +
+      ' before /dists',
+    exitStatus.usage,
+  )
+}
