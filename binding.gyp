@@ -1,4 +1,6 @@
 {
+  # "any" is for the package's binaries: they load with every C library, glibc of any version and musl.
+  "variables": {"libc%": "this"},
   "targets": [
     {
       "target_name": "kvm_ppc_onereg",
@@ -7,7 +9,7 @@
         "native/binding.cc",
         "native/binding_async.cc",
         "native/binding_hot.cc",
-        "native/glibc.cc",
+        "native/any_libc.cc",
         "native/kvm.cc",
         "native/open_files.cc",
         "native/timebase.cc"
@@ -17,7 +19,16 @@
       "defines": ["NAPI_VERSION=9", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags": ["-Wall", "-Wextra"],
       # A debugger on POWER needs none: its frames are chained anyway.
-      "conditions": [["target_arch=='ppc64'", {"cflags!": ["-fno-omit-frame-pointer"]}]],
+      "conditions": [
+        ["target_arch=='ppc64'", {"cflags!": ["-fno-omit-frame-pointer"]}],
+        # Node's process has a C library already, and the addon takes its functions from there: with no
+        # library named in it, and so no version of a symbol, the loaders of glibc and musl both take it.
+        # C++'s library and the unwinder are in the addon.
+        ["libc=='any'", {
+          "defines": ["KVM_PPC_ANY_LIBC=1"],
+          "libraries": ["-nodefaultlibs", "-l:libstdc++.a", "-l:libgcc_eh.a", "-l:libgcc.a"]
+        }]
+      ],
       # Hidden: a call from one of our files to another then needs no detour over the linker's table.
       "cflags_cc": ["-std=c++17", "-fvisibility=hidden"],
       # Node unloads an addon with the last worker that used it; a thread of ours may still run then.

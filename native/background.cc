@@ -6,12 +6,6 @@
 #include <memory>
 #include <utility>
 
-#include "glibc.h"
-
-KVM_PPC_OLDEST(pthread_attr_setstacksize);
-KVM_PPC_OLDEST(pthread_create);
-KVM_PPC_OLDEST(pthread_sigmask);
-
 namespace kvm_ppc {
 
 namespace {

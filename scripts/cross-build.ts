@@ -76,6 +76,8 @@ async function build(copy: string, target: Target, more: readonly string[]): Pro
   const nodeGyp = path.join(root, 'node_modules/node-gyp/bin/node-gyp.js')
   const [, arch = ''] = target.split('-')
   const args = [nodeGyp, 'rebuild', `--arch=${arch}`, '--loglevel=error', ...localHeaders()]
+  // Flags that instrument the addon bring libraries of their own, which need the C library.
+  if (more.length === 0) args.push('--libc=any')
   const prefix = prefixes[target]
   const flags = [`-ffile-prefix-map=${copy}=.`, ...more].join(' ')
   const env = {
