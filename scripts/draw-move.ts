@@ -3,7 +3,7 @@ import type { Recording } from '../test/power/move/record.ts'
 import { line, plot, svgDocument, text } from './svg.ts'
 import type { Plot, Point } from './svg.ts'
 
-/** What npm run power:migrate -- --json writes. */
+/** The content of docs/move.json, which `npm run power -- migrate --json` writes. */
 export type RecordedMove = Recording & { readonly machine: string }
 
 type Trip = Recording['trips'][number]
@@ -15,18 +15,18 @@ const titles = {
   ],
   'remembered offset': [
     'The unrounded offset remembered, as by QEMU',
-    'The kernel rounded it up: the guest has seen later times.',
+    'The kernel rounded it up, so the guest is taken back.',
   ],
 } as const
 
 const WIDTH = 1000
 const HEIGHT = 720
 const COLUMN = 490
-/** How much of the time around a move the detail shows, and how much of the timebase, in ms. */
+/** The ranges of the lower graphs: time before and after the move, and the guest's timebase, both in ms. */
 const AROUND_MS = 40
 const DETAIL_MS = 45
 
-/** The picture of docs/move.svg: on the left the moves by this library, on the right the same, remembered. */
+/** Draws docs/move.svg: on the left the moves by this library, on the right those with a remembered offset. */
 export function drawMove(recording: RecordedMove): string {
   const left = COLUMN - WIDTH / 2
   const backMost = mostBackward(recording.trips)
@@ -42,8 +42,8 @@ export function drawMove(recording: RecordedMove): string {
   )
   const release = /^\d+\.\d+/.exec(recording.linux)?.[0] ?? recording.linux
   const source = [
-    `Read on real KVM (Linux ${release}) of two emulated POWER9 hosts. A guest, whose ${recording.vcpus} vCPUs do nothing but read their timebase,`,
-    'goes from one to the other and back three times, and is to go on each time where it stopped. Dashes: it is on its way.',
+    `Recorded on real KVM (Linux ${release}) in two emulated POWER9 hosts. A guest whose ${recording.vcpus} vCPUs do nothing but read their timebase moves`,
+    'six times between them, and should go on each time where it stopped (option downtime: freeze). Dashed: it is on its way.',
   ]
   return svgDocument({
     width: WIDTH,
@@ -53,7 +53,7 @@ export function drawMove(recording: RecordedMove): string {
       'Left, with kvm-ppc-onereg, the guest’s timebase goes on where it stopped. Right, where the unrounded offset is remembered, it goes back at some of the moves.',
     content: [
       ...columns,
-      ...source.map((words, index) => text(58 - left, HEIGHT - 33 + 18 * index, words, 'small')),
+      ...source.map((words, index) => text(58 - left, HEIGHT - 27 + 18 * index, words, 'small')),
     ].join('\n'),
   })
 }
@@ -119,12 +119,12 @@ function label(area: Plot, [x, y]: Point, words: string, kind: string, down: num
   return text(area.x(x), area.y(y) + down, words, `label ${kind}`)
 }
 
-/** The moment of one move: what the guest's timebase was before it stopped and after it went on, in ms. */
+/** The moment of one move, enlarged: the guest's timebase before it stopped and after it went on, in ms. */
 function detail(trip: Trip, move: number, { timebaseFrequency }: Recording): string[] {
   const ms = (ticks: bigint) => (Number(ticks) * 1000) / Number(timebaseFrequency)
   const [before, after] = [trip.stays[move - 1], trip.stays[move]]
   if (before === undefined || after === undefined) throw new RangeError(`there is no move ${move}`)
-  const step = ms(stepsOf(trip)[move - 1] ?? 0n)
+  const jump = ms(jumpsOf(trip)[move - 1] ?? 0n)
   const area = plot({
     left: 58,
     top: 384,
@@ -132,21 +132,21 @@ function detail(trip: Trip, move: number, { timebaseFrequency }: Recording): str
     height: 190,
     x: [-AROUND_MS, AROUND_MS],
     y: [-DETAIL_MS, DETAIL_MS],
-    xTitle: `ms until the guest stopped, and from when it went on (move ${move} of ${trip.stays.length - 1})`,
+    xTitle: `ms before the guest stopped, and after it went on (move ${move} of ${trip.stays.length - 1})`,
     yTitle: 'guest’s timebase, ms',
   })
   const [zero, top, bottom] = [area.x(0), area.y(DETAIL_MS), area.y(-DETAIL_MS)]
   const again = area.y(0)
-  const isBack = step < 0
+  const isBack = jump < 0
   const words = isBack
-    ? `${Math.abs(step).toFixed(1)} ms back`
-    : step < 0.05
+    ? `${Math.abs(jump).toFixed(1)} ms back`
+    : jump < 0.05
       ? 'goes on where it stopped'
-      : `goes on ${step.toFixed(1)} ms later`
+      : `goes on ${jump.toFixed(1)} ms later`
   return [
     `<rect class="past" x="${zero}" y="${again}" width="${area.x(AROUND_MS) - zero}" height="${bottom - again}"/>`,
     ...area.frame,
-    text(area.x(AROUND_MS) - 8, bottom - 10, 'times that it has had before', 'past end'),
+    text(area.x(AROUND_MS) - 8, bottom - 10, 'times that the guest has had before', 'past end'),
     line(
       area,
       [
@@ -171,7 +171,7 @@ function detail(trip: Trip, move: number, { timebaseFrequency }: Recording): str
             area,
             [
               [0, 0],
-              [0, step],
+              [0, jump],
             ],
             'back',
           ),
@@ -181,7 +181,7 @@ function detail(trip: Trip, move: number, { timebaseFrequency }: Recording): str
             area,
             [
               [0, 0],
-              [0, step],
+              [0, jump],
             ],
             'stopped',
           ),
@@ -189,25 +189,35 @@ function detail(trip: Trip, move: number, { timebaseFrequency }: Recording): str
     line(
       area,
       [
-        [0, step],
-        [Math.min(AROUND_MS, DETAIL_MS - step), step + Math.min(AROUND_MS, DETAIL_MS - step)],
+        [0, jump],
+        [Math.min(AROUND_MS, DETAIL_MS - jump), jump + Math.min(AROUND_MS, DETAIL_MS - jump)],
       ],
       `guest on-${after.host}`,
     ),
-    text(zero + 12, area.y(Math.min(-27, step - 7)), words, isBack ? 'bad' : 'good'),
-    ...account(trip, ms).map((words, index) => text(58, 638 + 18 * index, words, 'account')),
+    text(zero + 12, area.y(Math.min(-27, jump - 7)), words, isBack ? 'bad' : 'good'),
+    ...account(trip, ms).map((words, index) => text(58, 632 + 17 * index, words, 'account')),
   ]
 }
 
-/** What the guest has to say of it, and how far its timebase moved at each of the moves. */
+/**
+ * How far the guest's timebase jumped at each load, and how much of that the guest has seen. A vCPU sees
+ * a jump back only if it reads its timebase again before as much time has passed as was lost. In an
+ * emulated host it often starts too late for that, so the guest sees fewer jumps than there were.
+ */
 function account(trip: Trip, ms: (ticks: bigint) => number): string[] {
   const { reads = '0', backwardSteps = '0' } = trip.stays.at(-1) ?? {}
+  const seen = Number(backwardSteps)
   const readings = (Number(reads) / 1e6).toFixed(1)
-  const stepsBack = backwardSteps === '1' ? '1 step' : `${backwardSteps} steps`
-  const steps = stepsOf(trip).map((step) => signed(ms(step)))
+  const jumps = jumpsOf(trip).map((jump) => ms(jump))
+  const back = jumps.filter((jump) => jump < 0).length
+  const list = `Jumps at the ${jumps.length} moves, ms: ${jumps.map(signed).join(', ')}.`
+  if (back === 0 && seen === 0) {
+    return [list, `In ${readings} million readings the guest saw no jump back.`]
+  }
   return [
-    `Steps at the ${steps.length} moves, ms: ${steps.join(', ')}.`,
-    `In ${readings} million readings the guest saw ${stepsBack} back.`,
+    list,
+    `${back} go back. The guest saw ${seen} of these in ${readings} million readings${seen < back ? ':' : '.'}`,
+    ...(seen < back ? ['after the others its emulated vCPUs ran on too late to notice.'] : []),
   ]
 }
 
@@ -216,8 +226,8 @@ function signed(value: number): string {
   return digits === '0.0' ? '0' : `${value < 0 ? '−' : '+'}${digits}`
 }
 
-/** How far the guest's timebase was from where it had been saved, at each load: ticks. */
-function stepsOf({ stays }: Trip): bigint[] {
+/** The guest's timebase at each load, less what it was at the save before: ticks. */
+function jumpsOf({ stays }: Trip): bigint[] {
   return stays.slice(1).map((stay, index) => {
     const before = stays[index] ?? stay
     return guestAt(stay, stay.from) - guestAt(before, before.until)
@@ -228,10 +238,10 @@ function guestAt({ offset }: Stay, hostTimebase: string): bigint {
   return BigInt(hostTimebase) + BigInt(offset)
 }
 
-/** Which move took a guest back the furthest, from 1. */
+/** The number, from 1, of the move that took a guest back the furthest. */
 function mostBackward(trips: readonly Trip[]): number {
-  const steps = trips.flatMap((trip) =>
-    stepsOf(trip).map((step, index) => ({ move: index + 1, step })),
+  const jumps = trips.flatMap((trip) =>
+    jumpsOf(trip).map((jump, index) => ({ move: index + 1, jump })),
   )
-  return steps.reduce((least, one) => (one.step < least.step ? one : least)).move
+  return jumps.reduce((least, one) => (one.jump < least.jump ? one : least)).move
 }
