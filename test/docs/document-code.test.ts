@@ -6,23 +6,24 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { emulated } from '../support/emulated.ts'
 import { documents, root } from '../support/markdown.ts'
 
-/** What is to be seen of some blocks besides that they run, after some lines more. */
+/** What a program of a document must print, if more lines are added to it. */
 interface Outcome {
   readonly document: string
-  /** Stands in that block alone. */
+  /** A part of that program which no other program of the document has. */
   readonly of: string
+  /** The lines to add. */
   readonly then?: string
   readonly prints: RegExp
 }
 
 const outcomes: readonly Outcome[] = [
   {
-    document: 'README.md',
+    document: 'docs/migration.md',
     of: 'serializeTimebase(saveTimebase(',
     prints: /goes on at \d+,\n\d+ ticks after .*\nvCPU 1 has it too: true\n/,
   },
   {
-    document: 'README.md',
+    document: 'docs/testing.md',
     of: 'new FailingKernel(',
     then: `
       const vcpu = host.createVm().createVcpu(0)
@@ -65,7 +66,7 @@ const outcomes: readonly Outcome[] = [
   },
 ]
 
-/** In it the package is found by its own name, as by a user of it. */
+/** A folder of this project, so that a program in it imports the package by its name, as users do. */
 let folder: string
 
 beforeAll(() => {
@@ -82,7 +83,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** What a program prints that ends well. */
+/** Runs a program, which must end well and write nothing to standard error, and returns its output. */
 function output(code: string): string {
   const file = path.join(folder, 'block.mjs')
   writeFileSync(file, code)
@@ -96,17 +97,21 @@ function output(code: string): string {
 }
 
 for (const { name, blocks } of documents()) {
-  // The formats ask nothing of a kernel, and each program takes the emulated host half a minute.
+  // These programs make no calls to a kernel, and each takes the emulated host half a minute.
   if (emulated && name === 'docs/formats.md') continue
   const programs = blocks.filter(({ language }) => language === 'js')
   const expected = outcomes.filter(({ document }) => document === name)
   if (programs.length + expected.length === 0) continue
   describe(name, () => {
-    it.each(programs)('has a program that runs when it is pasted, on line $line', ({ code }) => {
-      const outcome = expected.find(({ of }) => code.includes(of))
-      const printed = output(`${code}\n${outcome?.then ?? ''}`)
-      if (outcome) expect(printed).toMatch(outcome.prints)
-    })
+    it.each(programs)(
+      'has a program that runs when it is pasted, on line $line',
+      ({ code, output: shown }) => {
+        const outcome = expected.find(({ of }) => code.includes(of))
+        const printed = output(`${code}\n${outcome?.then ?? ''}`)
+        if (outcome) expect(printed).toMatch(outcome.prints)
+        else if (shown !== undefined) expect(printed).toBe(shown)
+      },
+    )
 
     it.each(expected)('has one program with $of', ({ of }) => {
       expect(programs.filter(({ code }) => code.includes(of))).toHaveLength(1)

@@ -70,7 +70,7 @@ function release(...args: string[]) {
   return spawnSync(process.execPath, command, { cwd: copy, encoding: 'utf8', env })
 }
 
-describe('npm run release', { timeout: 180_000 }, () => {
+describe('npm run release', { timeout: 900_000 }, () => {
   it('refuses what is no version, or none above the present one', () => {
     expect(release('next')).toMatchObject({ status: 2 })
     expect(release()).toMatchObject({ status: 2 })

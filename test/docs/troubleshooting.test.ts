@@ -113,6 +113,8 @@ async function codeOf(call: () => unknown): Promise<unknown> {
 describe(NAME, () => {
   it.each(Object.entries(ending))(
     'has a heading for %s, which a call ends with',
+    // Reading until the limit takes seconds.
+    { timeout: 60_000 },
     async (code, call) => {
       expect(await codeOf(() => call(new Guest()))).toBe(code)
       expect(headings).toContain(code.toLowerCase())

@@ -12,24 +12,26 @@ export interface CodeBlock {
   readonly code: string
   /** The line of the document on which it begins. */
   readonly line: number
+  /** The `text` block that follows without words in between: the output of this program. */
+  readonly output?: string | undefined
 }
 
-/** What of a document can be wrong by the doing of others. */
+/** The parts of a document that can become wrong when something else is changed. */
 export interface Document {
-  /** From the project's folder on. */
+  /** Its path from the project's folder. */
   readonly name: string
   readonly blocks: readonly CodeBlock[]
   /** Code between backquotes. */
   readonly words: readonly string[]
-  /** Of images too. */
+  /** The targets of links and the sources of images. */
   readonly links: readonly string[]
-  /** As GitHub makes anchors of them. */
+  /** The anchors that GitHub makes of the headings. */
   readonly headings: readonly string[]
 }
 
 const parser = new MarkdownIt()
 
-/** Everything that is written for people, that of the examples too. */
+/** All pages of this project: those in its own folder, in docs/ and in examples/. */
 export function documents(): Document[] {
   const folders = ['docs', 'examples'].filter((name) => existsSync(path.join(root, name)))
   const below = folders.flatMap((folder) =>
@@ -45,13 +47,12 @@ export function documents(): Document[] {
 
 export function readDocument(name: string): Document {
   const tokens = parser.parse(readFileSync(path.join(root, name), 'utf8'), {})
-  const blocks = tokens
-    .filter(({ type }) => type === 'fence' || type === 'code_block')
-    .map(({ info, content, map }) => ({
-      language: info.trim(),
-      code: content,
-      line: (map?.[0] ?? 0) + 1,
-    }))
+  const blocks = tokens.flatMap(({ type, info, content, map }, index) => {
+    if (type !== 'fence' && type !== 'code_block') return []
+    const next = tokens[index + 1]
+    const output = next?.type === 'fence' && next.info === 'text' ? next.content : undefined
+    return { language: info.trim(), code: content, line: (map?.[0] ?? 0) + 1, output }
+  })
   const inline = tokens.flatMap(({ children }) => children ?? [])
   const words = inline.filter(({ type }) => type === 'code_inline').map(({ content }) => content)
   const links = inline.flatMap(
