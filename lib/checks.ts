@@ -67,17 +67,17 @@ export function isU64(value: unknown): boolean {
   return typeof value === 'bigint' && BigInt.asUintN(64, value) === value
 }
 
-/** The index of the first of these whose id one before it has, or -1. */
-export function firstRepeated(items: readonly { readonly id: number }[]): number {
+/** The index of the first of these ids that one before it equals, or -1. */
+export function firstRepeated(ids: readonly number[]): number {
   // As nearly always, and a set of a thousand takes a while.
-  if (areRising(items)) return -1
+  if (areRising(ids)) return -1
   const seen = new Set<number>()
-  return items.findIndex(({ id }) => seen.size === seen.add(id).size)
+  return ids.findIndex((id) => seen.size === seen.add(id).size)
 }
 
-function areRising(items: readonly { readonly id: number }[]): boolean {
+function areRising(ids: readonly number[]): boolean {
   let last = -1
-  for (const { id } of items) {
+  for (const id of ids) {
     if (id <= last) return false
     last = id
   }

@@ -87,6 +87,14 @@ export class Vcpu {
     return this.checkOpen()
   }
 
+  /**
+   * @internal Whether a value is a vCPU itself. A proxy of one is not: reading its properties would run
+   * the caller's code.
+   */
+  static isVcpu(this: void, value: unknown): value is Vcpu {
+    return typeof value === 'object' && value !== null && #failed in value
+  }
+
   /** @internal The descriptor, as {@link fd}, for those who only want the error. */
   checkOpen(): number {
     const { fd } = this.descriptor

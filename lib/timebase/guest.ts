@@ -1,44 +1,78 @@
 import { checkArray, firstRepeated, wrongType } from '../checks.ts'
-import { OneRegError, TimebaseDivergedError, unavailable } from '../errors.ts'
+import { closed, OneRegError, TimebaseDivergedError, unavailable } from '../errors.ts'
 import type { Host } from '../kvm/host.ts'
 import { STATE_VCPU_LIMIT } from './state.ts'
 import type { CheckedState, CheckedTimers } from './state.ts'
 import { TB_OFFSET } from './timers.ts'
 import type { Timers } from './timers.ts'
+import type { Descriptor } from '../kvm/descriptor.ts'
 import { Vcpu } from '../kvm/vcpu.ts'
+import type { Vm } from '../kvm/vm.ts'
 
-/** The vCPUs of one guest, as the caller's array was read, with what the calls for them need. */
+/**
+ * A copy of the caller's array of vCPUs, with the host, ids and descriptors that batch calls need. It is
+ * a copy because reading the array may run the caller's getters, which may close a vCPU.
+ */
 export interface Guest {
   readonly host: Host
   readonly vcpus: readonly Vcpu[]
+  readonly ids: readonly number[]
+  readonly descriptors: readonly Descriptor[]
   readonly fds: Int32Array
 }
 
 /**
- * The guest of these vCPUs, which must be one's as far as can be seen.
+ * The guest that these vCPUs are. They must be of one host and, where that is known, of one VM: a
+ * borrowed vCPU does not say which VM it belongs to.
  *
- * @throws TypeError
+ * @throws TypeError for what is not a vCPU, or is a proxy of one
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
  */
 export function guestOf(given: readonly Vcpu[]): Guest {
   const vcpus = checkArray('vcpus', 'vCPUs', given, STATE_VCPU_LIMIT) as Vcpu[]
-  const fds = new Int32Array(vcpus.length)
+  const ids: number[] = []
+  const descriptors: Descriptor[] = []
   let host: Host | undefined
-  for (let index = 0; index < vcpus.length; index++) {
-    const vcpu: unknown = vcpus[index]
-    if (!(vcpu instanceof Vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
+  let vm: Vm | undefined
+  for (const vcpu of vcpus) {
+    if (!Vcpu.isVcpu(vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
     host ??= vcpu.host
-    if (vcpu.host !== host) {
-      throw new OneRegError('ERR_VCPUS_MISMATCH', 'The vCPUs belong to different hosts')
+    if (vcpu.host !== host) throw mismatch('The vCPUs belong to different hosts')
+    vm ??= vcpu.vm
+    if (vm !== undefined && vcpu.vm !== undefined && vcpu.vm !== vm) {
+      throw mismatch('The vCPUs belong to different VMs: a timebase is that of one guest')
     }
-    fds[index] = vcpu.fd
+    ids.push(vcpu.id)
+    descriptors.push(vcpu.descriptor)
   }
   if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
-  const repeated = vcpus[firstRepeated(vcpus)]
-  if (repeated !== undefined) {
-    throw new OneRegError('ERR_VCPUS_MISMATCH', `vCPU ${repeated.id} was given twice`)
-  }
-  return { host, vcpus, fds }
+  const repeated = firstRepeated(ids)
+  if (repeated >= 0) throw mismatch(`vCPU ${ids[repeated] ?? '?'} was given twice`)
+  // Last, when no code of the caller's can run any more.
+  if (host.closed) throw closed('The host')
+  const guest = { host, vcpus, ids, descriptors, fds: new Int32Array(vcpus.length) }
+  for (let index = 0; index < vcpus.length; index++) guest.fds[index] = openFd(guest, index)
+  return guest
+}
+
+/**
+ * Checks that the descriptors which a call took are still those of its vCPUs: between reading and writing
+ * run the host's clocks, which may be a test's.
+ *
+ * @throws OneRegError ERR_KVM_CLOSED
+ */
+export function checkStillOpen(guest: Guest): void {
+  for (let index = 0; index < guest.fds.length; index++) openFd(guest, index)
+}
+
+function openFd({ descriptors, ids }: Guest, index: number): number {
+  const fd = descriptors[index]?.fd
+  if (fd === undefined) throw closed(`vCPU ${ids[index] ?? '?'}`)
+  return fd
+}
+
+function mismatch(problem: string): OneRegError {
+  return new OneRegError('ERR_VCPUS_MISMATCH', problem)
 }
 
 /**
@@ -47,11 +81,11 @@ export function guestOf(given: readonly Vcpu[]): Guest {
  * @throws OneRegError ERR_VCPUS_MISMATCH if one is left out: it would run on with another offset
  */
 export function savedOf(
-  vcpus: readonly Vcpu[],
+  { ids }: Guest,
   state: CheckedState,
 ): readonly (CheckedTimers | undefined)[] {
-  if (inTheSameOrder(vcpus, state.vcpus)) return state.vcpus
-  const given = new Set(vcpus.map(({ id }) => id))
+  if (inTheSameOrder(ids, state.vcpus)) return state.vcpus
+  const given = new Set(ids)
   const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
   if (absent.length > 0) {
     throw new OneRegError(
@@ -60,14 +94,14 @@ export function savedOf(
     )
   }
   const saved = new Map(state.vcpus.map((timers) => [timers.id, timers]))
-  return vcpus.map(({ id }) => saved.get(id))
+  return ids.map((id) => saved.get(id))
 }
 
 /** As nearly always. */
-function inTheSameOrder(vcpus: readonly Vcpu[], saved: readonly CheckedTimers[]): boolean {
-  if (vcpus.length !== saved.length) return false
-  for (let index = 0; index < vcpus.length; index++) {
-    if (vcpus[index]?.id !== saved[index]?.id) return false
+function inTheSameOrder(ids: readonly number[], saved: readonly CheckedTimers[]): boolean {
+  if (ids.length !== saved.length) return false
+  for (let index = 0; index < ids.length; index++) {
+    if (ids[index] !== saved[index]?.id) return false
   }
   return true
 }
@@ -77,7 +111,7 @@ export function offsetOf(timers: Timers, vcpu: number): bigint {
   const offset = timers.get(TB_OFFSET, vcpu)
   if (offset !== undefined) return offset
   throw unavailable(
-    `vCPU ${timers.columns.guest.vcpus[vcpu]?.id ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
+    `vCPU ${timers.columns.guest.ids[vcpu] ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }
 
@@ -85,7 +119,7 @@ export function offsetOf(timers: Timers, vcpu: number): bigint {
 export function commonOffset(timers: Timers): bigint {
   const first = offsetOf(timers, 0)
   if (timers.haveOneOffset) return first
-  const offsets = timers.columns.guest.vcpus.map(({ id }, vcpu) => ({
+  const offsets = timers.columns.guest.ids.map((id, vcpu) => ({
     vcpu: id,
     offset: offsetOf(timers, vcpu),
   }))

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from '../errors.ts'
 import { applyTimers } from './apply-timers.ts'
-import { checkOffsets, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
+import { checkOffsets, checkStillOpen, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
@@ -173,7 +173,7 @@ function load(
   atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
   const { host, vcpus } = guest
-  const saved = savedOf(vcpus, state)
+  const saved = savedOf(guest, state)
   if (state.timebaseFrequency !== host.timebaseFrequency) {
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
@@ -185,6 +185,7 @@ function load(
   const plan = planChecked(state, atInstant(sample), options)
   const others = host.timers.others.of(guest)
   const skipped = putTimers(others, saved, before, plan.guestTimebase)
+  checkStillOpen(guest)
   applyTimers(before, plan.offset, others)
   for (const vcpu of vcpus) vcpu.lastLoad = plan
   publish(state, plan)
@@ -220,6 +221,7 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
   const others = host.timers.others.of(before.columns.guest)
   putTimers(others, [undefined], before, guestTimebase)
+  checkStillOpen(before.columns.guest)
   applyTimers(before, offset, others)
   return { offset, guestTimebase }
 }
@@ -230,10 +232,10 @@ function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
 }
 
 function savedTimers(timers: Timers): VcpuTimers[] {
-  const { vcpus } = timers.columns.guest
+  const { ids } = timers.columns.guest
   const saved: VcpuTimers[] = []
-  for (let vcpu = 0; vcpu < vcpus.length; vcpu++) {
-    const id = vcpus[vcpu]?.id ?? -1
+  for (let vcpu = 0; vcpu < ids.length; vcpu++) {
+    const id = ids[vcpu] ?? -1
     const decExpiry = timers.get(DEC_EXPIRY, vcpu)
     const vtb = timers.get(VTB, vcpu)
     const purr = timers.get(PURR, vcpu)

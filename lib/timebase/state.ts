@@ -79,11 +79,14 @@ export function checkTimebaseState(value: unknown): CheckedState {
   const offset = checkU64('state.offset', state.offset)
   const given = checkArray('state.vcpus', 'timers', state.vcpus, STATE_VCPU_LIMIT)
   const vcpus: CheckedTimers[] = []
+  const ids: number[] = []
   for (let index = 0; index < given.length; index++) {
     const vcpu = given[index]
-    vcpus.push(rightTimers(vcpu) ?? checkTimers(`state.vcpus[${index}]`, vcpu))
+    const timers = rightTimers(vcpu) ?? checkTimers(`state.vcpus[${index}]`, vcpu)
+    vcpus.push(timers)
+    ids.push(timers.id)
   }
-  const index = firstRepeated(vcpus)
+  const index = firstRepeated(ids)
   const repeated = vcpus[index]
   if (repeated !== undefined) throw outOfRange(`state.vcpus[${index}].id`, 'unique', repeated.id)
   // One by one: V8 takes longer for a spread than for the checks.

@@ -22,7 +22,7 @@ export const VTB = timerNames.indexOf('VTB')
 export const PURR = timerNames.indexOf('PURR')
 export const SPURR = timerNames.indexOf('SPURR')
 
-const nobody: Guest = { vcpus: [], fds: new Int32Array() } as never
+const nobody: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
 
 /** Some of the time registers of all vCPUs of a guest, in ticks, u64: register by register. */
 export class TimerColumns {
@@ -60,9 +60,9 @@ export class TimerColumns {
 
   /** Whose entry that is. */
   owner(index: number): { vcpu: number; register: TimerName } {
-    const { vcpus } = this.guest
-    const register = this.#names[Math.floor(index / vcpus.length)] ?? 'TB_OFFSET'
-    return { vcpu: vcpus[index % vcpus.length]?.id ?? -1, register }
+    const { ids } = this.guest
+    const register = this.#names[Math.floor(index / ids.length)] ?? 'TB_OFFSET'
+    return { vcpu: ids[index % ids.length] ?? -1, register }
   }
 
   /** Leaves an entry out: the kernel is not asked for it. */

@@ -610,6 +610,53 @@ describe('vCPUs that do not belong together', () => {
     expectNoCalls()
   })
 
+  it.each(all)('%s refuses those of two VMs of one host', (_what, call) => {
+    const { source } = pair
+    const ofAnother = source.host.createVm().createVcpu(9)
+    calls = source.kernel.calls
+    const error = caught(OneRegError, () => call([source.vcpu(1), ofAnother]))
+    expect(error.code).toBe('ERR_VCPUS_MISMATCH')
+    expect(error.message).toContain('different VMs')
+    expectNoCalls()
+  })
+
+  it.each(all)('%s takes borrowed ones beside those that were made here', (_what, call) => {
+    const { host, vm } = pair.source
+    const added = vm.createVcpu(9)
+    const borrowed = host.vcpu(added.fd, 9)
+    borrowed.set('TB_OFFSET', pair.source.vcpu(1).get('TB_OFFSET'))
+    expect(() => call([pair.source.vcpu(1), borrowed])).not.toThrow()
+  })
+
+  it.each(all)('%s refuses a proxy of one, and runs none of its traps', (_what, call) => {
+    const trap = vi.fn(() => {
+      pair.source.vcpu(1).close()
+    })
+    const traps = ['get', 'getPrototypeOf', 'has', 'getOwnPropertyDescriptor', 'ownKeys'] as const
+    const handler = Object.fromEntries(traps.map((name) => [name, trap]))
+    const proxy = new Proxy(pair.source.vcpu(2), handler)
+    const error = caught(TypeError, () => call([pair.source.vcpu(1), proxy]))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(trap).not.toHaveBeenCalled()
+    expectNoCalls()
+  })
+
+  it.each(all)('%s sees that a getter on one closed another', (_what, call) => {
+    const { source } = pair
+    const [first, second] = [source.vcpu(1), source.vcpu(2)]
+    let other: Vcpu | undefined
+    Object.defineProperty(second, 'id', {
+      get: () => {
+        first.close()
+        other ??= source.host.createVm().createVcpu(7)
+        return 2
+      },
+    })
+    const error = caught(OneRegError, () => call([first, second]))
+    expect(error.code).toBe('ERR_KVM_CLOSED')
+    expect(other?.get('TB_OFFSET')).toBe(0n)
+  })
+
   it.each(all)('%s refuses two of one id, borrowed or of two VMs', (_what, call) => {
     const { host } = pair.source
     const borrowed = host.vcpu(pair.source.vcpu(1).fd, 1)
@@ -729,6 +776,47 @@ describe('loadTimebase', () => {
     expect(error.message).toMatch(/1, 3/)
     expect(destination.kernel.calls).toBe(calls)
     expect(destination.timers()).toEqual(before)
+  })
+
+  it.each([
+    ['the first', [1, 2, 3], '0'],
+    ['one in the middle', [0, 1, 3], '2'],
+    ['the last', [0, 1, 2], '3'],
+    ['the last two', [0, 1], '2, 3'],
+  ])('refuses a state when %s is left out', (_what, ids, absent) => {
+    const { source, destination } = movablePair({ ids: [0, 1, 2, 3] })
+    const saved = saveTimebase(source.vcpus)
+    const before = destination.timers()
+    const given = ids.map((id) => destination.vcpu(id))
+    const error = caught(OneRegError, () => loadTimebase(given, saved))
+    expect(error.code).toBe('ERR_VCPUS_MISMATCH')
+    expect(error.message).toMatch(new RegExp(`: ${absent}$`))
+    expect(destination.timers()).toEqual(before)
+  })
+
+  it('gives vCPUs that are more than were saved the present, whatever their place', () => {
+    const { source } = movablePair({ ids: [0, 1] })
+    const { destination } = hostPair({ ids: [0, 1, 2] })
+    const saved = saveTimebase(source.vcpus)
+    const vcpus = saved.vcpus.map((timers) => ({ ...timers, vtb: 70n + BigInt(timers.id) }))
+    loadTimebase(destination.vcpus, { ...saved, vcpus })
+    expect(destination.vcpus.map((vcpu) => vcpu.get('VTB'))).toEqual([70n, 71n, 0n])
+  })
+
+  it('refuses to write if a vCPU was closed while the clocks were read', () => {
+    const { source, destination } = movablePair()
+    const saved = saveTimebase(source.vcpus)
+    const { kernel } = destination
+    const sample = kernel.sample.bind(kernel)
+    let other: Vcpu | undefined
+    vi.spyOn(kernel, 'sample').mockImplementation((into) => {
+      destination.vcpu(0).close()
+      other = destination.host.createVm().createVcpu(7)
+      return sample(into)
+    })
+    const error = caught(OneRegError, () => loadTimebase(destination.vcpus, saved))
+    expect(error.code).toBe('ERR_KVM_CLOSED')
+    expect(other?.get('TB_OFFSET')).toBe(0n)
   })
 
   it('refuses another frequency before any system call', () => {
