@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 /** Of what users get with the library. */
 const licences = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0']
 /** Also of the tools, none of which is passed on: their conditions are about copies. */
-const licencesOfTools = [...licences, 'CC0-1.0', 'MPL-2.0', 'Python-2.0']
+const licencesOfTools = [...licences, '0BSD', 'CC-BY-4.0', 'CC0-1.0', 'MPL-2.0', 'Python-2.0']
 
 const REGISTRY = 'https://registry.npmjs.org/'
 

@@ -19,6 +19,7 @@ const byHand: Readonly<Record<string, string>> = {
   'power:shell': 'waits for somebody to type',
   'power:coverage': 'wants gcovr, and runs all tests again',
   'test:coverage': 'the same',
+  'test:mutation': 'runs the tests for thousands of mutants',
 }
 
 /** Other commands, by how they begin, and why they are right. */

@@ -1,0 +1,49 @@
+// Changes the core in one place at a time (a mutant), and looks whether a test sees it. Each file has
+// its own run of Stryker, whose results stay in coverage/mutation: a run after an interruption, or
+// after a change, does what is left to do.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { testsOf } from './files.ts'
+import { report } from './report.ts'
+import type { Mutated } from './report.ts'
+
+const KEPT = 'coverage/mutation'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { concurrency: { type: 'string', default: '1' } },
+})
+
+const unknown = positionals.filter((file) => !Object.hasOwn(testsOf, file))
+if (unknown.length > 0) {
+  console.error(
+    `test/mutation/files.ts has no tests for ${unknown.join(', ')}; it has some for\n  ` +
+      Object.keys(testsOf).join('\n  '),
+  )
+  process.exit(2)
+}
+
+mkdirSync(KEPT, { recursive: true })
+const files = positionals.length > 0 ? positionals : Object.keys(testsOf)
+process.exitCode = report(files.map(mutate)) ? 0 : 1
+
+function mutate(file: string): Mutated {
+  console.log(`\n${file}`)
+  const results = path.join(KEPT, `${file.replaceAll('/', '+')}.json`)
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      ...['node_modules/@stryker-mutator/core/bin/stryker.js', 'run', 'test/mutation/stryker.json'],
+      ...['--mutate', file, '--incrementalFile', results, '--concurrency', values.concurrency],
+    ],
+    // vitest.config.ts chooses the tests by it.
+    { stdio: 'inherit', env: { ...process.env, KVM_PPC_MUTATED: file } },
+  )
+  if (status !== 0) process.exit(1)
+  const { files } = JSON.parse(readFileSync(results, 'utf8')) as { files: Record<string, Mutated> }
+  const mutated = files[file]
+  if (mutated === undefined) throw new Error(`Stryker's report ${results} says nothing of ${file}`)
+  return { ...mutated, file }
+}
