@@ -11,7 +11,7 @@ export interface Mutated {
 
 interface Mutant {
   readonly status: string
-  readonly replacement?: string
+  readonly replacement: string
   readonly location: { readonly start: Position; readonly end: Position }
 }
 
@@ -94,7 +94,7 @@ function describe(
   const line = lines[0]?.trim() ?? ''
   lines.push(lines.pop()?.slice(0, end.column - 1) ?? '')
   lines[0] = lines[0]?.slice(start.column - 1) ?? ''
-  return { line, change: `${oneLine(lines.join('\n'))} => ${oneLine(replacement ?? '')}` }
+  return { line, change: `${oneLine(lines.join('\n'))} => ${oneLine(replacement)}` }
 }
 
 function oneLine(text: string): string {
