@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { OneRegBatch } from '../../lib/kernel/batch.ts'
 import { registers } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
@@ -50,6 +50,37 @@ describe('the clock', () => {
     expect(kernel.timebase()).toBe(512_000_007n)
     expect(kernel.clock.timebase()).toBe(512_000_007n)
     expect(kernel.clock.sample()).toEqual({ timebase: 512_000_007n, timeOfDayNs: SECOND + 9n })
+  })
+
+  it("begins with this machine's wall clock, by the closest of a few readings", async () => {
+    onTestFinished(() => void vi.restoreAllMocks())
+    // Each reading in ns of the monotonic clock, and the wall clock in ms in between.
+    const readings: [before: bigint, wallMs: number, after: bigint][] = [
+      [1_000n, 70_000, 9_000n],
+      [10_000n, 60_000, 11_000n],
+      [20_000n, 50_000, 20_010n],
+      [30_000n, 40_000, 31_000n],
+      [40_000n, 30_000, 49_000n],
+      [50_000n, 20_000, 59_000n],
+      [60_000n, 10_000, 69_000n],
+      [70_000n, 5_000, 79_000n],
+    ]
+    const monotonic = readings.flatMap(([before, , after]) => [before, after])
+    const wall = readings.map(([, wallMs]) => wallMs)
+    vi.spyOn(process.hrtime, 'bigint').mockImplementation(() => monotonic.shift() ?? 100_000n)
+    vi.spyOn(Date, 'now').mockImplementation(() => wall.shift() ?? 0)
+    vi.resetModules()
+    const { SoftwareClock } = await import('../../lib/kernel/software/clock.ts')
+    const clock = new SoftwareClock({ time: () => 0n })
+    // At 20,005 ns it was 50,000 ms.
+    expect(clock.sample().timeOfDayNs).toBe(50_000_000_000n + 100_000n - 20_005n)
+  })
+
+  it.each<[what: string, options: object, said: string]>([
+    ['0 Hz', { timebaseFrequency: 0n }, 'timebaseFrequency must be from 1 to 2^64 - 1, not 0n'],
+    ['a time that does not pass', { time: 5n }, 'time must be a function, not 5n'],
+  ])('refuses %s', (_what, options, said) => {
+    expect(errorOf(() => new SoftwareKernel(options))).toMatchObject({ message: said })
   })
 
   it('does not care when the time began', () => {

@@ -31,26 +31,27 @@ const LEAST_SEEN = 95
  */
 export function report(results: readonly Mutated[]): boolean {
   console.log()
-  let areExplained = true
-  const total = { mutants: 0, left: 0 }
-  const rows = results.map((mutated) => {
-    const mutants = mutated.mutants.filter((mutant) => isSeen(mutant) || isLeft(mutant))
+  const counted = results.map(({ file, source, mutants }) => {
     const left = mutants.filter(isLeft)
-    if (!explain(mutated, left)) areExplained = false
-    total.mutants += mutants.length
-    total.left += left.length
-    return {
-      file: mutated.file,
-      mutants: mutants.length,
+    return { file, source, left, number: left.length + mutants.filter(isSeen).length, mutants }
+  })
+  const isExplained = counted.map(explain).every((isTrue) => isTrue)
+  console.table(
+    counted.map(({ file, number, mutants, left }) => ({
+      file,
+      mutants: number,
       'timed out': mutants.filter(({ status }) => status === 'Timeout').length,
       'not seen': left.length,
-      'seen, %': percentSeen(mutants.length, left.length),
-    }
-  })
-  console.table(rows)
-  const seen = percentSeen(total.mutants, total.left)
-  console.log(`Seen: ${seen} % of ${total.mutants} mutants; ${LEAST_SEEN} % is the least.`)
-  return areExplained && seen >= LEAST_SEEN
+      'seen, %': percentSeen(number, left.length),
+    })),
+  )
+  const all = counted.reduce((sum, { number }) => sum + number, 0)
+  const seen = percentSeen(
+    all,
+    counted.reduce((sum, { left }) => sum + left.length, 0),
+  )
+  console.log(`Seen: ${seen} % of ${all} mutants; ${LEAST_SEEN} % is the least.`)
+  return isExplained && seen >= LEAST_SEEN
 }
 
 function percentSeen(mutants: number, left: number): number {
@@ -58,7 +59,15 @@ function percentSeen(mutants: number, left: number): number {
 }
 
 /** Prints the reason for each mutant of a file that is left, and the reasons that are not needed. */
-function explain({ file, source }: Mutated, left: readonly Mutant[]): boolean {
+function explain({
+  file,
+  source,
+  left,
+}: {
+  file: string
+  source: string
+  left: readonly Mutant[]
+}): boolean {
   const reasons = unseen.filter((reason) => reason.file === file)
   const used = new Set<Unseen>()
   let isExplained = true

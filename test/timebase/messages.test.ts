@@ -5,6 +5,7 @@ import { TimebaseNotAppliedError } from '../../lib/errors.ts'
 import { Host, openHost } from '../../lib/kvm/host.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { planTimebase } from '../../lib/timebase/plan.ts'
 import { parseTimebase } from '../../lib/timebase/state.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
@@ -36,6 +37,16 @@ beforeEach(() => {
 function message(call: () => unknown): string {
   return (errorOf(call) as Error).message
 }
+
+describe('planTimebase says of options', () => {
+  it.each<[unknown, string]>([
+    [null, 'options must be an object, not null'],
+    [{ align: true }, "options may have only 'downtime', 'rounding', 'maxDowntimeNs', not 'align'"],
+  ])('%o what is wrong with them', (options, said) => {
+    const sample = { timebase: 0n, timeOfDayNs: 0n, timebaseFrequency: 1n, uncertaintyNs: 0n }
+    expect(message(() => planTimebase(state, sample, options as never))).toBe(said)
+  })
+})
 
 describe('loadTimebase says of options', () => {
   it.each<[unknown, string]>([

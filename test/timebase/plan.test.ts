@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TimebaseDowntimeError, TimebaseFrequencyError } from '../../lib/errors.ts'
-import { planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
+import { nextAligned, planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 import type { PlanOptions, TimebasePoint, TimebaseSample } from '../../lib/timebase/plan.ts'
 import { caught } from '../support/caught.ts'
 import { cases } from '../support/emulated.ts'
@@ -777,5 +777,18 @@ describe('what planTimebase refuses', () => {
       { maxDowntimeNs: end },
     )
     expect(plan).toMatchObject({ offset: 0n, guestTimebase: end, advancedTicks: 0n })
+  })
+})
+
+describe('nextAligned', () => {
+  it.each<[what: string, guestTimebase: bigint, from: bigint, next: bigint]>([
+    ['now, with an offset of 0', 5n, 5n, 5n],
+    ['now, with an offset of 2^24', PERIOD + 5n, 5n, 5n],
+    ['a tick later', 6n, 5n, 6n],
+    ['nearly 2^24 ticks later', 5n, 6n, PERIOD + 5n],
+    ['past the end of the timebase', 5n, 2n ** 64n - 1n, 5n],
+    ['as near to a guest timebase beyond 2^63', 2n ** 64n - 1n, 5n, PERIOD - 1n],
+  ])('is %s', (_what, guestTimebase, from, next) => {
+    expect(nextAligned(guestTimebase, from)).toBe(next)
   })
 })
