@@ -5,9 +5,9 @@ export const emulated = process.arch === 'ppc64'
 export const slowdown = emulated ? 30 : 1
 
 /** The mutation tester runs each test for hundreds of mutants. */
-const isForMutant = process.env['KVM_PPC_MUTATED'] !== undefined
+const perMutant = process.env['KVM_PPC_MUTATED'] === undefined ? 1 : 1 / 50
 
 /** Of cases that are the same on any processor: all, or a share of them where all take too long. */
 export function cases(number: number, share = 1 / 10): number {
-  return emulated || isForMutant ? Math.ceil(number * share) : number
+  return Math.ceil(number * (emulated ? share : perMutant))
 }
