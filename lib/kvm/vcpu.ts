@@ -11,6 +11,7 @@ import {
 import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
+import { checkNotHeld } from './held.ts'
 import type { Host } from './host.ts'
 import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './one-reg.ts'
 import { registerSize } from '../registers.ts'
@@ -54,12 +55,6 @@ export class Vcpu {
   declare readonly host: Host
   /** The id that was given to KVM_CREATE_VCPU. */
   declare readonly id: number
-  /**
-   * @internal The offset that the last load wrote and the rounding error that the guest has had since.
-   * Saves use the error, so that it does not add up over many moves, as long as the kernel holds that
-   * offset.
-   */
-  lastLoad: { readonly offset: bigint; readonly roundingTicks: bigint } | undefined
   /** @internal Kept, or it would be collected and closed, and its vCPUs with it. */
   declare readonly vm: Vm | undefined
   /** @internal */
@@ -274,8 +269,10 @@ export class Vcpu {
    * found by asking; what the kernel does not know is remembered for the host's other vCPUs.
    *
    * @throws KvmError for an error that does not say that a register is absent, or if none can be read
+   * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
    */
   snapshot(): RegisterValues {
+    checkNotHeld(this.host.kernel, [this.fd], [this.id])
     return readSnapshot(this)
   }
 
@@ -285,10 +282,12 @@ export class Vcpu {
    *
    * @returns the registers that this kernel would not take and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
+   * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
    * @throws RestoreIncompleteError for an error that does not say that a register is absent or its
    *   value refused: it lists the registers that were not written; all others were
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
+    checkNotHeld(this.host.kernel, [this.fd], [this.id])
     return writeSnapshot(this, snapshot, options)
   }
 

@@ -4,14 +4,17 @@ import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from '../er
 import { applyTimers } from './apply-timers.ts'
 import { checkOffsets, checkStillOpen, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
+import { inheritLoad, lastLoadOf, rememberLoad } from './last-load.ts'
+import type { LastLoad } from './last-load.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
 import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } from './plan.ts'
-import { DEC_EXPIRY, PURR, readTimers, SPURR, VTB } from './timers.ts'
+import { DEC_EXPIRY, forgetGuest, PURR, readTimers, SPURR, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
+import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /** What {@link loadTimebase} did. */
@@ -62,7 +65,8 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
  *
  * One sample of the host's clocks serves all vCPUs, and the offset is what the kernel holds, never
  * one remembered: QEMU remembers the one it asked for, and its guests go back in time. All that is
- * remembered is the rounding error of the last load of the same {@link Vcpu} objects.
+ * remembered is the rounding error of the last load of the same {@link Vcpu} objects, and where it let
+ * the guest go on: while an aligned load waits, the state is what the guest will start with.
  *
  * @param vcpus all vCPUs of the guest
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
@@ -72,22 +76,48 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
-  const timers = readTimers(guest)
-  // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
-  // until the sample is not lost.
-  const sample = guest.host.sample()
-  const offset = commonOffset(timers)
-  const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
-  const roundingTicks = roundingOf(guest.vcpus, offset)
-  const state = {
-    guestTimebase: BigInt.asUintN(64, timebase + offset),
-    timeOfDayNs,
-    timebaseFrequency,
-    uncertaintyNs,
-    offset,
-    vcpus: savedTimers(timers),
+  try {
+    const timers = readTimers(guest)
+    // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
+    // until the sample is not lost.
+    const sample = guest.host.sample()
+    const offset = commonOffset(timers)
+    const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
+    const last = lastLoadOf(guest.vcpus, offset)
+    const state = {
+      guestTimebase: notBehind(guest, offset, last, BigInt.asUintN(64, timebase + offset)),
+      timeOfDayNs,
+      timebaseFrequency,
+      uncertaintyNs,
+      offset,
+      vcpus: savedTimers(timers),
+    }
+    const roundingTicks = last?.roundingTicks ?? 0n
+    return roundingTicks === 0n ? state : { ...state, roundingTicks }
+  } finally {
+    forgetGuest(guest)
   }
-  return roundingTicks === 0n ? state : { ...state, roundingTicks }
+}
+
+/**
+ * The guest's timebase now, or where a load left the guest if that is still to come: while an aligned load
+ * waits for its instant, the guest has already read more than the host's timebase and the offset make.
+ */
+function notBehind(
+  { host, fds }: Guest,
+  offset: bigint,
+  last: LastLoad | undefined,
+  now: bigint,
+): bigint {
+  let latest = last === undefined ? now : laterOf(now, last.guestTimebase)
+  for (const held of heldAmong(host.kernel, fds)) {
+    if (held.offset === offset) latest = laterOf(latest, held.guestTimebase)
+  }
+  return latest
+}
+
+function laterOf(one: bigint, other: bigint): bigint {
+  return BigInt.asIntN(64, other - one) > 0n ? other : one
 }
 
 /**
@@ -102,6 +132,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
  * @returns with `align` a promise, which rejects with the errors below
  * @throws TypeError, RangeError for a state or an option of the wrong type or range
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
+ * @throws OneRegError ERR_VCPU_HELD while an aligned load of one of these vCPUs waits
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel has no TB_OFFSET (Linux 3.13, HV KVM)
  * @throws TimebaseFrequencyError if this host's timebase has another frequency
  * @throws TimebaseDowntimeError if the guest was away for longer than `maxDowntimeNs`
@@ -164,7 +195,14 @@ async function loadAligned(
     start = nextAligned(checked.state.guestTimebase, sample.timebase + ALIGN_LEAD_TICKS)
     return { ...sample, timebase: start }
   })
-  await waitForTimebase(checked.guest.host, start)
+  const { guest } = checked
+  const release = hold(guest.host.kernel, guest.descriptors, guest.fds, outcome)
+  try {
+    await waitForTimebase(guest.host, start)
+  } finally {
+    release()
+  }
+  checkStillOpen(guest)
   return outcome
 }
 
@@ -177,28 +215,33 @@ function load(
   if (state.timebaseFrequency !== host.timebaseFrequency) {
     throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
   }
-  const { before, sample } = beforeWriting(() => {
-    const before = readTimers(guest)
-    checkOffsets(before)
-    return { before, sample: host.sample() }
-  })
-  const plan = planChecked(state, atInstant(sample), options)
-  const others = host.timers.others.of(guest)
-  const skipped = putTimers(others, saved, before, plan.guestTimebase)
-  checkStillOpen(guest)
-  applyTimers(before, plan.offset, others)
-  for (const vcpu of vcpus) vcpu.lastLoad = plan
-  publish(state, plan)
-  const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
-  // One by one: V8 takes longer for a spread than for the plan.
-  return {
-    offset,
-    guestTimebase,
-    advancedTicks,
-    roundingTicks,
-    downtimeNs,
-    uncertaintyNs,
-    skipped,
+  checkNotHeld(host.kernel, guest.fds, guest.ids)
+  try {
+    const { before, sample } = beforeWriting(() => {
+      const before = readTimers(guest)
+      checkOffsets(before)
+      return { before, sample: host.sample() }
+    })
+    const plan = planChecked(state, atInstant(sample), options)
+    const others = host.timers.others.of(guest)
+    const skipped = putTimers(others, saved, before, plan.guestTimebase)
+    checkStillOpen(guest)
+    applyTimers(before, plan.offset, others)
+    rememberLoad(vcpus, plan)
+    publish(state, plan)
+    const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
+    // One by one: V8 takes longer for a spread than for the plan.
+    return {
+      offset,
+      guestTimebase,
+      advancedTicks,
+      roundingTicks,
+      downtimeNs,
+      uncertaintyNs,
+      skipped,
+    }
+  } finally {
+    forgetGuest(guest)
   }
 }
 
@@ -206,29 +249,32 @@ function load(
  * Gives a vCPU that joins a running guest the timebase of another of its vCPUs: a new one starts with
  * offset 0. Reading the other waits while it runs; the new one must not run yet.
  *
- * @throws OneRegError ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED, ERR_KVM_UNAVAILABLE, as {@link loadTimebase}
+ * @throws OneRegError ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED, ERR_VCPU_HELD, ERR_KVM_UNAVAILABLE, as
+ *   {@link loadTimebase}
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
  */
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   // Not only for the check: both are to be open before either is read.
-  const { host } = guestOf([from, to])
-  const { offset, before, sample } = beforeWriting(() => {
-    const offset = offsetOf(readTimers(guestOf([from])), 0)
-    const before = readTimers(guestOf([to]))
-    offsetOf(before, 0)
-    return { offset, before, sample: host.sample() }
-  })
-  const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-  const others = host.timers.others.of(before.columns.guest)
-  putTimers(others, [undefined], before, guestTimebase)
-  checkStillOpen(before.columns.guest)
-  applyTimers(before, offset, others)
-  return { offset, guestTimebase }
-}
-
-function roundingOf(vcpus: readonly Vcpu[], offset: bigint): bigint {
-  for (const { lastLoad } of vcpus) if (lastLoad?.offset === offset) return lastLoad.roundingTicks
-  return 0n
+  const both = guestOf([from, to])
+  const { host } = both
+  checkNotHeld(host.kernel, both.fds, both.ids)
+  try {
+    const { offset, before, sample } = beforeWriting(() => {
+      const offset = offsetOf(readTimers(guestOf([from])), 0)
+      const before = readTimers(guestOf([to]))
+      offsetOf(before, 0)
+      return { offset, before, sample: host.sample() }
+    })
+    const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
+    const others = host.timers.others.of(before.columns.guest)
+    putTimers(others, [undefined], before, guestTimebase)
+    checkStillOpen(before.columns.guest)
+    applyTimers(before, offset, others)
+    inheritLoad(from, to, offset)
+    return { offset, guestTimebase }
+  } finally {
+    forgetGuest(both)
+  }
 }
 
 function savedTimers(timers: Timers): VcpuTimers[] {

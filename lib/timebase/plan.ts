@@ -19,6 +19,13 @@ const NS_PER_SECOND = 1_000_000_000n
 /** A step of so many ticks and one of as many back are the same to a guest, modulo 2^64. */
 const HALF_RANGE = 1n << 63n
 
+/**
+ * How far ahead of its true time a guest may be for the rounding of earlier loads, in ticks: 2^40, which is
+ * 36 minutes at 512 MHz. A load rounds by less than a step, and only loads that freeze the guest, one after
+ * the other, add up: it takes 65,536 of them. From there on no more is remembered.
+ */
+const ROUNDING_LIMIT = 1n << 40n
+
 /** A host's two clocks at one instant, from {@link Host.sample}. */
 export interface TimebaseSample {
   /** The host's timebase, in ticks, u64. */
@@ -43,7 +50,7 @@ export interface TimebasePoint {
   readonly uncertaintyNs: bigint
   /**
    * How far the guest's timebase is ahead of where it would be but for the rounding of earlier loads,
-   * in ticks, signed 64 bits: 0 unless told. With it the errors of many moves do not add up.
+   * in ticks, from -2^24 to 2^40; 0 if it is left out. With it the errors of many moves do not add up.
    */
   readonly roundingTicks?: bigint
 }
@@ -62,7 +69,8 @@ export interface PlanOptions {
   readonly rounding?: 'nearest' | 'up'
   /**
    * Refuse a downtime longer than this, in ns, whatever becomes of it: a sign of clocks that are not
-   * synchronised.
+   * synchronised. Nor does the guest then go ahead by more than this and a step of 2^24 ticks: a larger
+   * rounding error of earlier loads is left for the next one to make good.
    */
   readonly maxDowntimeNs?: bigint
 }
@@ -126,7 +134,9 @@ export function planChecked(
   const isFrozen = downtime === 'freeze'
   const passedTicks = isFrozen ? 0n : (downtimeNs * frequency) / NS_PER_SECOND
   // A frozen guest goes on where it stopped, not where it should have stopped.
-  const wantedTicks = isFrozen ? 0n : passedTicks - roundingTicks
+  const owedTicks = isFrozen ? 0n : passedTicks - roundingTicks
+  const limitTicks = maxDowntimeNs && (maxDowntimeNs * frequency) / NS_PER_SECOND
+  const wantedTicks = limitTicks !== undefined && owedTicks > limitTicks ? limitTicks : owedTicks
   // The advances with which the offset is a multiple of 2^24 are this one and every 2^24th from it.
   const possible = modulo(now.timebase - guestTimebase, TIMEBASE_OFFSET_STEP)
   const advancedTicks = chooseAdvance(wantedTicks, possible, rounding)
@@ -138,7 +148,7 @@ export function planChecked(
     offset,
     guestTimebase: u64(now.timebase + offset),
     advancedTicks,
-    roundingTicks: advancedTicks - passedTicks + roundingTicks,
+    roundingTicks: atMost(ROUNDING_LIMIT, advancedTicks - passedTicks + roundingTicks),
     downtimeNs,
     uncertaintyNs: point.uncertaintyNs + now.uncertaintyNs,
   }
@@ -164,6 +174,10 @@ export function nextAligned(guestTimebase: bigint, from: bigint): bigint {
   return u64(from + modulo(guestTimebase - from, TIMEBASE_OFFSET_STEP))
 }
 
+function atMost(limit: bigint, value: bigint): bigint {
+  return value > limit ? limit : value
+}
+
 /** The remainder that is never below 0. */
 function modulo(value: bigint, divisor: bigint): bigint {
   return ((value % divisor) + divisor) % divisor
@@ -182,13 +196,20 @@ export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks'> {
 export function checkTimebasePoint(name: string, value: unknown): CheckedPoint {
   const point = checkObject(name, value) as Partial<TimebasePoint>
   const { roundingTicks } = point
-  if (roundingTicks !== undefined) checkI64(`${name}.roundingTicks`, roundingTicks)
+  if (roundingTicks !== undefined) checkRounding(`${name}.roundingTicks`, roundingTicks)
   return {
     guestTimebase: checkU64(`${name}.guestTimebase`, point.guestTimebase),
     timeOfDayNs: checkI64(`${name}.timeOfDayNs`, point.timeOfDayNs),
     timebaseFrequency: checkFrequency(`${name}.timebaseFrequency`, point.timebaseFrequency),
     uncertaintyNs: checkU64(`${name}.uncertaintyNs`, point.uncertaintyNs),
     roundingTicks,
+  }
+}
+
+function checkRounding(name: string, value: unknown): void {
+  const ticks = checkI64(name, value)
+  if (ticks < -TIMEBASE_OFFSET_STEP || ticks > ROUNDING_LIMIT) {
+    throw outOfRange(name, 'from -2^24 to 2^40', ticks)
   }
 }
 

@@ -49,6 +49,10 @@ const ending: Readonly<Record<ErrorCode, (guest: Guest) => unknown>> = {
   },
   ERR_NO_VCPUS: () => saveTimebase([]),
   ERR_VCPUS_MISMATCH: ({ vcpus }) => saveTimebase([vcpus[0], new Guest().vcpus[1]]),
+  ERR_VCPU_HELD: ({ vcpus }) => {
+    void loadTimebase(vcpus, saveTimebase(vcpus), { downtime: 'freeze', align: true })
+    return vcpus[0].snapshot()
+  },
   ERR_TIMEBASE_FREQUENCY: ({ vcpus }) =>
     loadTimebase(vcpus, { ...saveTimebase(vcpus), timebaseFrequency: 33_333_333n }),
   ERR_TIMEBASE_DIVERGED: ({ vcpus }) => {

@@ -7,6 +7,7 @@ import type { Kernel } from '../../lib/kernel/kernel.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { emulated } from '../support/emulated.ts'
 import { collectGarbage } from '../support/garbage.ts'
@@ -52,6 +53,42 @@ for (const [name, makeKernel, lacking] of kernels) {
     function open(fds: readonly number[]): boolean[] {
       return fds.map((fd) => kernel.describe(fd) !== EBADF)
     }
+
+    const guestCalls: [string, (vcpus: Vcpu[]) => unknown][] = [
+      ['a save', (vcpus) => saveTimebase(vcpus)],
+      ['a load', (vcpus) => loadTimebase(vcpus, { ...saveTimebase(vcpus) })],
+      [
+        'a load that fails',
+        (vcpus) => {
+          const [first] = vcpus
+          const state = saveTimebase(vcpus)
+          expect(() => loadTimebase(vcpus.slice(0, 1), state)).toThrow()
+          return first
+        },
+      ],
+      ['inheriting', ([from, to]) => from && to && inheritTimebase(from, to)],
+      ['a get', ([vcpu]) => vcpu?.get('DAR')],
+      ['a read', ([vcpu]) => vcpu?.read(['DAR', 'DSISR'])],
+      ['a snapshot', ([vcpu]) => vcpu?.snapshot()],
+      ['bound registers', ([vcpu]) => vcpu?.bind(['DAR']).names],
+    ]
+
+    it.runIf(name === 'the model').each(guestCalls)(
+      'is closed when it is garbage, after %s',
+      async (_, call) => {
+        const host = new Host(kernel)
+        const fds = (() => {
+          const vm = host.createVm()
+          const vcpus = [vm.createVcpu(0), vm.createVcpu(1)]
+          call(vcpus)
+          return [vm.fd, ...vcpus.map(({ fd }) => fd)]
+        })()
+        await collectGarbage()
+        expect(open(fds)).toEqual([false, false, false])
+        expect(warnings).toHaveLength(1)
+        host.close()
+      },
+    )
 
     it('is closed when it is garbage: a host with its VMs and vCPUs, with one warning', async () => {
       const fds = (() => {

@@ -82,6 +82,8 @@ function byTheRule(move: Move, { downtime = 'advance', rounding = 'nearest' }: P
   return { offset: u64(chosen), advancedTicks: chosen - standstill }
 }
 
+const lesser = (one: bigint, other: bigint): bigint => (one < other ? one : other)
+
 /** What must hold for every plan, each said on its own: the broken promises. */
 function brokenPromises(move: Move, options: PlanOptions): string[] {
   const { downtime = 'advance', rounding = 'nearest' } = options
@@ -102,7 +104,8 @@ function brokenPromises(move: Move, options: PlanOptions): string[] {
     'the guest does not go back': advance >= 0n,
     'advancedTicks is what the guest sees': plan.advancedTicks === advance,
     'roundingTicks is the error of all moves':
-      plan.roundingTicks === advance - passedTicks(move, downtime) + (move.carried ?? 0n),
+      plan.roundingTicks ===
+      lesser(2n ** 40n, advance - passedTicks(move, downtime) + (move.carried ?? 0n)),
     'up is not behind': rounding === 'nearest' || error >= 0n,
     'up is less than a period ahead':
       rounding === 'nearest' || error < PERIOD || onePeriodLessIsBehind,
@@ -142,7 +145,7 @@ const carriedErrors = fc.oneof(
   { weight: 3, arbitrary: fc.constant(undefined) },
   { weight: 2, arbitrary: fc.bigInt({ min: -HALF, max: HALF }) },
   { weight: 1, arbitrary: fc.bigInt({ min: -PERIOD, max: PERIOD }) },
-  { weight: 1, arbitrary: fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }) },
+  { weight: 1, arbitrary: fc.bigInt({ min: -PERIOD, max: 2n ** 40n }) },
 )
 
 /** How far the wanted offset lies from a multiple: anywhere, or where the choice changes. */
@@ -382,10 +385,10 @@ describe('planTimebase by hand', () => {
     ['adds nothing for less than half a period', { carried: 1n - HALF }, {}, 0n, 1n - HALF],
     [
       'does not touch a frozen guest, and keeps the error in mind',
-      { passedNs: SECOND, carried: -3n * PERIOD },
+      { passedNs: SECOND, carried: -PERIOD },
       { downtime: 'freeze' },
       0n,
-      -3n * PERIOD,
+      -PERIOD,
     ],
   ])('%s', (_what, move, options, advancedTicks, roundingTicks) => {
     const still = {
@@ -418,6 +421,45 @@ describe('planTimebase by hand', () => {
   })
 })
 
+describe('maxDowntimeNs', () => {
+  const still = { guestTimebase: 5n * PERIOD, hostTimebase: 0n, savedAt: 0n, frequency: MHZ_512 }
+
+  it.each(['nearest', 'up'] as const)(
+    'bounds what the guest sees to itself and a step, with an error to be made good and %s',
+    (rounding) => {
+      for (const carried of [-PERIOD, -HALF, 0n]) {
+        for (const passedNs of [0n, 1_000_000n, 10_000_000n]) {
+          const options = { rounding, maxDowntimeNs: 10_000_000n }
+          for (const hostTimebase of [0n, 1n, PERIOD - 1n]) {
+            const plan = planOf({ ...still, hostTimebase, passedNs, carried }, options)
+            expect(plan.advancedTicks).toBeGreaterThanOrEqual(0n)
+            expect(plan.advancedTicks).toBeLessThan(5_120_000n + PERIOD)
+            const error = plan.advancedTicks - (passedNs * MHZ_512) / SECOND + carried
+            expect(plan.roundingTicks).toBe(error)
+          }
+        }
+      }
+    },
+  )
+})
+
+describe('the rounding error of many loads that freeze', () => {
+  it('is remembered up to 2^40 ticks, and can be loaded again', () => {
+    const frozen = { downtime: 'freeze' } as const
+    const move = {
+      guestTimebase: 1n,
+      hostTimebase: 0n,
+      savedAt: 0n,
+      frequency: MHZ_512,
+      passedNs: 0n,
+    }
+    const plan = planOf({ ...move, carried: 2n ** 40n - 5n }, frozen)
+    expect(plan.advancedTicks).toBe(PERIOD - 1n)
+    expect(plan.roundingTicks).toBe(2n ** 40n)
+    expect(planOf({ ...move, carried: plan.roundingTicks }, frozen).roundingTicks).toBe(2n ** 40n)
+  })
+})
+
 describe('an advance that a guest would see as a step back', () => {
   const still = { guestTimebase: 0n, hostTimebase: 0n, savedAt: 0n, frequency: SECOND }
 
@@ -441,15 +483,15 @@ describe('an advance that a guest would see as a step back', () => {
     ],
     ['2^63 - 1 ticks, which rounding makes 2^63', { passedNs: 2n ** 63n - 1n }, {}],
     ['the next multiple, up', { passedNs: 2n ** 63n - PERIOD + 1n }, { rounding: 'up' }],
-    [
-      'less, with an error to be made good',
-      { passedNs: 2n ** 63n - 2n * PERIOD, carried: -2n * PERIOD },
-      {},
-    ],
+    ['less, with an error to be made good', { passedNs: 2n ** 63n - PERIOD, carried: -PERIOD }, {}],
   ])('is refused: %s', (_what, move, options) => {
     const error = caught(TimebaseDowntimeError, () => planOf({ ...still, ...move }, options))
     expect(error).toMatchObject({ code: 'ERR_TIMEBASE_DOWNTIME', downtimeNs: move.passedNs })
     expect(error).not.toHaveProperty('maxDowntimeNs')
+    const limited = { ...options, maxDowntimeNs: 2n ** 64n - 1n }
+    expect(
+      caught(TimebaseDowntimeError, () => planOf({ ...still, ...move }, limited)),
+    ).toMatchObject({ downtimeNs: move.passedNs })
   })
 
   it('is the first that is refused', () => {
@@ -688,7 +730,14 @@ describe('what planTimebase refuses', () => {
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
-  it.each([2n ** 63n, -(2n ** 63n) - 1n])('roundingTicks of %d', (roundingTicks) => {
+  it.each([
+    2n ** 63n,
+    2n ** 63n - 1n,
+    2n ** 40n + 1n,
+    -PERIOD - 1n,
+    -(2n ** 62n),
+    -(2n ** 63n) - 1n,
+  ])('roundingTicks of %d', (roundingTicks) => {
     const error = caught(RangeError, () => planTimebase({ ...state, roundingTicks }, sample))
     expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
     expect(error.message).toContain('state.roundingTicks')

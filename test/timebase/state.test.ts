@@ -73,7 +73,7 @@ const i64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
 const fields = {
   guestTimebase: u64,
   timeOfDayNs: i64,
-  roundingTicks: i64,
+  roundingTicks: fc.bigInt({ min: -(2n ** 24n), max: 2n ** 40n }),
   timebaseFrequency: fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }),
   uncertaintyNs: u64,
   offset: u64,
@@ -305,6 +305,26 @@ describe('parseTimebase refuses', () => {
   ])('%s in the text, and no object learns from it', (_what, member) => {
     expect(formatError(withText(text, member)).message).toMatch(/is not known/)
     expect(({} as Json)['polluted']).toBeUndefined()
+  })
+
+  it.each(['018446744073709551615', '000000000000000000001', '-00000000000000000001x'])(
+    'no number of more digits than 2^64 has: %s',
+    (value) => {
+      expect(formatError(changed({ guestTimebase: value })).message).toContain('"guestTimebase"')
+    },
+  )
+
+  it.each([`${2n ** 40n + 1n}`, `${-(2n ** 24n) - 1n}`, `${2n ** 63n - 1n}`, `${-(2n ** 62n)}`])(
+    'no rounding error that no load can have left: %s',
+    (roundingTicks) => {
+      expect(formatError(changed({ roundingTicks })).message).toContain('roundingTicks')
+    },
+  )
+
+  it.each([2n ** 40n, -(2n ** 24n)])('but a rounding error of %s', (roundingTicks) => {
+    expect(parseTimebase(changed({ roundingTicks: `${roundingTicks}` }))).toMatchObject({
+      roundingTicks,
+    })
   })
 
   it.each(['1e400', '-1e400', '1e-400', '9'.repeat(1000), '-0.0', '1E0'])(

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { errnos } from '../../../lib/errno.ts'
 import { OneRegError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
 import { Host } from '../../../lib/kvm/host.ts'
 import { INTERRUPTED_LIMIT } from '../../../lib/kvm/one-reg.ts'
@@ -145,6 +146,30 @@ it('a load that fails is taken back, whichever call of that is interrupted', () 
       expect(vcpu.read(['TB_OFFSET', 'DEC_EXPIRY'])).toEqual(before)
     }
   }
+})
+
+it('a load that fails says what was not taken back, also if a signal interrupts reading it back', () => {
+  const saved = saveTimebase([vcpu])
+  const state = { ...saved, guestTimebase: saved.guestTimebase + (1n << 40n) }
+  const [set, get] = [kernel.setOneRegs.bind(kernel), kernel.getOneRegs.bind(kernel)]
+  let [sets, gets] = [0, 0]
+  kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', register: 'DEC_EXPIRY' })
+  // The offset is written, then the others, then all of them to take them back: that does nothing.
+  kernel.setOneRegs = (batch) => {
+    if (++sets !== 3) return set(batch)
+    batch.results.fill(0)
+    return 0
+  }
+  // All are read, then the offset is read back, then all of them after they were taken back.
+  kernel.getOneRegs = (batch) => {
+    if (++gets !== 3) return get(batch)
+    batch.results.fill(0)
+    batch.results[0] = -errnos.EINTR
+    return -errnos.EINTR
+  }
+  const error = caught(TimebaseNotAppliedError, () => loadTimebase([vcpu], state))
+  expect(error.notRestored.map(({ register }) => register)).toContain('TB_OFFSET')
+  expect(error.restored).toBe(false)
 })
 
 it('a device that cannot be opened for signals is an error that says so', () => {

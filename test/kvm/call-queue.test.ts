@@ -1,0 +1,45 @@
+import { describe, expect, it, vi } from 'vitest'
+import { CallQueue } from '../../lib/kvm/call-queue.ts'
+
+describe('a queue of calls', () => {
+  it('is idle once the last of several has ended, and says so once', async () => {
+    const queue = new CallQueue()
+    const ends: (() => void)[] = []
+    const turns = [0, 1, 2].map(() =>
+      queue.add(
+        () =>
+          new Promise<void>((resolve) => {
+            ends.push(resolve)
+          }),
+      ),
+    )
+    const idle = vi.fn()
+    queue.whenIdle(idle)
+    for (const turn of turns) {
+      await vi.waitUntil(() => ends.length > 0)
+      expect(idle).not.toHaveBeenCalled()
+      ends.shift()?.()
+      await turn
+    }
+    await vi.waitUntil(() => idle.mock.calls.length > 0)
+    expect(idle).toHaveBeenCalledTimes(1)
+  })
+
+  it('is idle at once if there is no call', () => {
+    const idle = vi.fn()
+    new CallQueue().whenIdle(idle)
+    expect(idle).toHaveBeenCalledTimes(1)
+  })
+
+  it.each([
+    ['a signal', () => new AbortController().signal],
+    ['no signal', () => undefined],
+  ])('rejects a call that fails, with %s, and goes on to the next', async (_, signal) => {
+    const queue = new CallQueue()
+    const error = new Error('the call failed')
+    const failing = queue.add(() => Promise.reject(error), signal())
+    const next = queue.add(() => Promise.resolve('next'), signal())
+    await expect(failing).rejects.toBe(error)
+    expect(await next).toBe('next')
+  })
+})
