@@ -2,6 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export { openHost, Host } from './kvm/host.ts'
 export type { HostOptions } from './kvm/host.ts'
+export type { TimebaseSample } from './kvm/system.ts'
 export { Vm } from './kvm/vm.ts'
 export { Vcpu } from './kvm/vcpu.ts'
 export type { AsyncOptions } from './kvm/vcpu.ts'
@@ -21,7 +22,7 @@ export type {
   TimebaseAdjustMessage,
 } from './timebase/migration.ts'
 export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase/plan.ts'
-export type { PlanOptions, TimebasePlan, TimebasePoint, TimebaseSample } from './timebase/plan.ts'
+export type { PlanOptions, TimebasePlan, TimebasePoint } from './timebase/plan.ts'
 export { parseTimebase, serializeTimebase } from './timebase/state.ts'
 export type { TimebaseState, VcpuTimers } from './timebase/state.ts'
 

@@ -1,17 +1,18 @@
-import type { OneRegBatch } from './kernel/batch.ts'
 import { checkBytes, checkObject, checkU64, outOfRange, wrongType, wrongValue } from './checks.ts'
 import { registers } from './registers.ts'
-import type { Register, RegisterName, RegisterValue, RegisterValues } from './registers.ts'
+import type { Register, RegisterName, RegisterValues, RegisterWidth } from './registers.ts'
 
-/** What a register holds in JavaScript: 32 bits a number, 64 a bigint, 128 bytes in memory order. */
+/** The value of any register: 32 bits are a number, 64 a bigint, 128 bytes in the order of memory. */
 export type AnyRegisterValue = number | bigint | Uint8Array
 
-type Width = Register['width']
-
-/** The table once more: a Map is looked up faster than an object of hundreds of names. */
+/** The table of registers again, as a Map: a lookup in an object of hundreds of names takes longer. */
 const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
 
-/** @throws TypeError ERR_INVALID_ARG_VALUE for a name that the table lacks */
+/**
+ * The id and width of a register.
+ *
+ * @throws TypeError ERR_INVALID_ARG_VALUE for a name that the table lacks
+ */
 export function lookUp(name: unknown): Register {
   return byName.get(name) ?? unknownRegister(name)
 }
@@ -32,7 +33,13 @@ export function checkValue(name: string, value: unknown): AnyRegisterValue {
   return checkWidth(name, value, lookUp(name).width)
 }
 
-function checkWidth(name: string, value: unknown, width: Width): AnyRegisterValue {
+/**
+ * Checks a value against a register's width; 128 bits are copied.
+ *
+ * @param name the register's, for the error
+ * @throws TypeError, RangeError
+ */
+export function checkWidth(name: string, value: unknown, width: RegisterWidth): AnyRegisterValue {
   switch (width) {
     case 64:
       return checkU64(name, value)
@@ -43,12 +50,13 @@ function checkWidth(name: string, value: unknown, width: Width): AnyRegisterValu
   }
 }
 
-/** Registers by name, and values that fit them. */
+/** Names of registers, each with a value that has been checked. */
 export type Entries = readonly (readonly [name: RegisterName, value: AnyRegisterValue])[]
 
 /**
- * The names and values of an object, read once and checked.
+ * The properties of an object as names and values of registers, each read once and checked.
  *
+ * @param what the object's name, for the error
  * @throws TypeError, RangeError
  */
 export function checkValues(what: string, values: RegisterValues): Entries {
@@ -59,67 +67,6 @@ export function checkValues(what: string, values: RegisterValues): Entries {
 
 export function namesOf(entries: Entries): RegisterName[] {
   return entries.map(([name]) => name)
-}
-
-/** Puts the ids of registers into the entries of a batch. */
-export function putNames(batch: OneRegBatch, names: readonly RegisterName[]): void {
-  names.forEach((name, index) => {
-    batch.ids[index] = lookUp(name).id
-  })
-}
-
-/** Puts the ids and the values of registers into the entries of a batch. */
-export function putEntries(batch: OneRegBatch, entries: Entries): void {
-  entries.forEach(([name, value], index) => {
-    putValue(batch, index, name, value)
-  })
-}
-
-/** Puts a register's id and a value, once checked, into an entry of a batch. */
-export function putValue(batch: OneRegBatch, index: number, name: string, value: unknown): void {
-  const { id, width } = lookUp(name)
-  putChecked(batch, index, name, value, width)
-  batch.ids[index] = id
-}
-
-/**
- * Puts a value, once checked, into an entry of a batch that has the register's id.
- *
- * @throws TypeError, RangeError
- */
-export function putChecked(
-  batch: OneRegBatch,
-  index: number,
-  name: string,
-  value: unknown,
-  width: Width,
-): void {
-  const checked = checkWidth(name, value, width)
-  if (typeof checked === 'bigint') batch.set64(index, checked)
-  else if (typeof checked === 'number') batch.set32(index, checked)
-  else batch.bytes(index, 16).set(checked)
-}
-
-/** The value of an entry of a batch; 128 bits as a copy. */
-export function takeValue(batch: OneRegBatch, index: number, width: Width): AnyRegisterValue {
-  switch (width) {
-    case 64:
-      return batch.get64(index)
-    case 32:
-      return batch.get32(index)
-    case 128:
-      return batch.bytes(index, 16).slice()
-  }
-}
-
-/** The values of the entries of a batch, by name. */
-export function takeValues<N extends RegisterName>(
-  batch: OneRegBatch,
-  names: readonly N[],
-): { [K in N]: RegisterValue<K> } {
-  return Object.fromEntries(
-    names.map((name, index) => [name, takeValue(batch, index, lookUp(name).width)]),
-  ) as { [K in N]: RegisterValue<K> }
 }
 
 /** Whether two values of one register are the same. */

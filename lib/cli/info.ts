@@ -7,7 +7,7 @@ import type { Check } from './check.ts'
 import { checkHost, checkRefusal } from './kvm-checks.ts'
 import { checkModule, checkProcessor, checkWallClock } from './machine-checks.ts'
 import { json } from './print.ts'
-import type { TimebaseSample } from '../timebase/plan.ts'
+import type { TimebaseSample } from '../kvm/system.ts'
 import { heading, styled } from './terminal.ts'
 
 /** `info`: what this host can do for a guest's timebase. 1 if something that a move needs is missing. */

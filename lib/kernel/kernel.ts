@@ -1,5 +1,8 @@
 import type { OneRegBatch } from './batch.ts'
 
+/** A call that reads or writes one register of a vCPU. */
+export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
+
 /**
  * Every call that this library makes to the kernel: the seam between the library and what it runs on.
  *

@@ -2,7 +2,7 @@ import { endianness } from 'node:os'
 import { checkBatch, NO_REGISTER } from './batch.ts'
 import type { OneRegBatch } from './batch.ts'
 import { errnoName } from '../errno.ts'
-import type { Kernel } from './kernel.ts'
+import type { Kernel, OneRegOperation } from './kernel.ts'
 import { registerNames, registers, registerSize } from '../registers.ts'
 
 const LITTLE_ENDIAN = endianness() === 'LE'
@@ -143,8 +143,6 @@ class TracingKernel implements Kernel {
     return result
   }
 }
-
-type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
 /** An entry of a batch as it was when the call was made: the memory can be used again meanwhile. */
 interface Entry {

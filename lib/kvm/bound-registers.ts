@@ -1,23 +1,25 @@
 import { OneRegBatch } from '../kernel/batch.ts'
 import { wrongValue } from '../checks.ts'
-import { KvmError } from '../errors.ts'
-import { repeatInterrupted } from './one-reg.ts'
+import { putNames, putValue, takeValue } from './entries.ts'
+import type { OneRegOperation } from '../kernel/kernel.ts'
+import { callBatch, checkResults } from './one-reg.ts'
 import type { RegisterName, RegisterValue } from '../registers.ts'
-import { lookUp, putValue, takeValue } from '../register-values.ts'
-import type { OneRegOperation, Vcpu } from './vcpu.ts'
+import { lookUp } from '../register-values.ts'
+import type { Faces } from './system.ts'
 
 /**
  * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
  * written as often as one likes in one crossing each, without garbage.
  */
 export class BoundRegisters<N extends RegisterName = RegisterName> {
-  readonly vcpu: Vcpu
+  /** The vCPU whose registers they are. */
+  readonly vcpu: Faces['vcpu']
   readonly names: readonly N[]
   readonly #indexes: ReadonlyMap<unknown, number>
   readonly #batch: OneRegBatch
 
   /** @internal */
-  constructor(vcpu: Vcpu, names: readonly N[]) {
+  constructor(vcpu: Faces['vcpu'], names: readonly N[]) {
     this.vcpu = vcpu
     this.names = Object.freeze(names)
     this.#indexes = new Map(names.map((name, index) => [name, index]))
@@ -25,7 +27,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
       throw wrongValue('names', 'names that differ', names)
     }
     this.#batch = new OneRegBatch(names.length)
-    this.#batch.ids.set(names.map((name) => lookUp(name).id))
+    putNames(this.#batch, names)
     this.#batch.fds.fill(vcpu.fd)
   }
 
@@ -36,9 +38,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    * @throws KvmError for the first that could not be read; {@link get} then tells what the others hold
    */
   read(): void {
-    this.vcpu.checkOpen()
-    const result = this.vcpu.host.kernel.getOneRegs(this.#batch)
-    if (result < 0) this.#settle('KVM_GET_ONE_REG', result)
+    this.#call('KVM_GET_ONE_REG')
   }
 
   /**
@@ -49,9 +49,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(): void {
-    this.vcpu.checkOpen()
-    const result = this.vcpu.host.kernel.setOneRegs(this.#batch)
-    if (result < 0) this.#settle('KVM_SET_ONE_REG', result)
+    this.#call('KVM_SET_ONE_REG')
   }
 
   /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
@@ -77,14 +75,10 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
     return index
   }
 
-  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
-  #settle(operation: OneRegOperation, failure: number): void {
-    const { kernel } = this.vcpu.host
-    const result = repeatInterrupted(this.#batch, failure, (batch) =>
-      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
-    )
-    if (result >= 0) return
-    const register = this.names[this.#batch.results.indexOf(result)]
-    throw new KvmError(result, { operation, register, vcpu: this.vcpu.id })
+  #call(operation: OneRegOperation): void {
+    const { vcpu } = this
+    vcpu.checkOpen()
+    const result = callBatch(vcpu.system.kernel, operation, this.#batch)
+    if (result < 0) checkResults(this.#batch, operation, this.names, vcpu.id)
   }
 }

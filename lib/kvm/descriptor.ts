@@ -1,34 +1,36 @@
 import { CallQueue } from './call-queue.ts'
 import type { Kernel } from '../kernel/kernel.ts'
-import { forget, watch } from './unclosed.ts'
 
-/** What is known of a file that this library opened. */
+/** A file that this library opened. */
 export interface Opened {
   readonly kernel: Kernel
   /** What {@link Kernel.describe} calls it, or how that begins; undefined if that could not be seen. */
   readonly file: string | undefined
-  /** What closes it too when it is closed. */
+  /** The descriptor whose closing closes this one too. */
   readonly parent?: Descriptor
 }
 
 /**
- * A file descriptor, apart from the host, VM or vCPU by which users hold it: so it can still be closed
- * once that is garbage, to which nothing here may lead back.
+ * A file descriptor, apart from the Host, Vm or Vcpu by which users hold it: it can still be closed
+ * after that object was garbage-collected, and so must not refer to it.
  *
- * Those that were opened here are a tree: with a host its VMs are closed, with a VM its vCPUs.
+ * The descriptors that this library opened form a tree: closing a host closes its VMs, and closing a
+ * VM closes its vCPUs.
  */
 export class Descriptor {
-  /** For people: `'vCPU 3'`. */
+  /** For messages: `'vCPU 3'`. */
   readonly name: string
-  /** Calls off the JavaScript thread: the file stays open until they have ended. */
+  /** The calls off the JavaScript thread. The file stays open until they have ended. */
   readonly calls = new CallQueue()
   readonly #opened: Opened | undefined
   readonly #children = new Set<Descriptor>()
   #fd: number | undefined
 
   /**
-   * @param owner the user's object
-   * @param opened left out for a file that is borrowed, and so never closed
+   * @param owner the Host, Vm or Vcpu by which users hold it
+   * @param name for messages
+   * @param fd the file descriptor
+   * @param opened undefined for a file that is borrowed, which is never closed here
    */
   constructor(owner: object, name: string, fd: number, opened?: Opened) {
     this.name = name
@@ -36,10 +38,10 @@ export class Descriptor {
     this.#opened = opened
     if (opened === undefined) return
     if (opened.parent) opened.parent.#children.add(this)
-    watch(owner, this)
+    owners.register(owner, this, this)
   }
 
-  /** The number, until it is closed. */
+  /** The file descriptor; undefined once it is closed. */
   get fd(): number | undefined {
     return this.#fd
   }
@@ -50,8 +52,8 @@ export class Descriptor {
   }
 
   /**
-   * Closes long after the last use, when nobody has asked for it: if somebody has closed the numbers
-   * themselves, other files may have got them, and are left alone. So is what cannot be seen.
+   * Closes the file after its owner was garbage-collected, if the number still belongs to that file. The
+   * user may have closed the number directly, and then it may belong to another file.
    */
   closeIfStillOurs(): void {
     this.#close((fd, { kernel, file }) => {
@@ -63,14 +65,40 @@ export class Descriptor {
     const fd = this.#fd
     if (fd === undefined) return
     for (const child of this.#children) child.#close(closeFile)
-    // Forgotten before it is closed: the number may be another file's the moment after.
+    // Forgotten before it is closed: the number may belong to another file immediately afterwards.
     this.#fd = undefined
     const opened = this.#opened
     if (opened === undefined) return
     if (opened.parent) opened.parent.#children.delete(this)
-    forget(this)
+    owners.unregister(this)
     this.calls.whenIdle(() => {
       closeFile(fd, opened)
     })
   }
+}
+
+const NAMED_AT_MOST = 4
+
+/** The descriptors whose owners were collected, gathered for one warning: a guest goes with all its vCPUs. */
+let unclosed: Descriptor[] = []
+
+const owners = new FinalizationRegistry<Descriptor>((descriptor) => {
+  if (unclosed.push(descriptor) === 1) process.nextTick(closeUnclosed)
+})
+
+function closeUnclosed(): void {
+  // By number, which is mostly the order in which they were opened.
+  const found = unclosed.sort((one, other) => (one.fd ?? 0) - (other.fd ?? 0))
+  unclosed = []
+  const names = found.flatMap(({ name, fd }) => (fd === undefined ? [] : `${name} (fd ${fd})`))
+  for (const descriptor of found) descriptor.closeIfStillOurs()
+  if (names.length === 0) return
+  const more = names.length - NAMED_AT_MOST
+  const list = [...names.slice(0, NAMED_AT_MOST), ...(more > 0 ? [`${more} more`] : [])].join(', ')
+  process.emitWarning(
+    `Garbage-collected before it was closed: ${list}. ` +
+      "It is closed now, unless its number may be another file's. " +
+      'Nobody knows when that happens: call close(), or declare it with "using"',
+    { type: 'KvmPpcWarning', code: 'KVM_PPC_UNCLOSED' },
+  )
 }

@@ -1,34 +1,20 @@
 import { actualBackend, chosenBackend } from '../kernel/backend.ts'
 import type { Backend } from '../kernel/backend.ts'
-import {
-  checkInteger,
-  checkObject,
-  checkOptionNames,
-  isU64,
-  wrongType,
-  wrongValue,
-} from '../checks.ts'
-import { Descriptor } from './descriptor.ts'
-import { closed, KvmError, unavailable } from '../errors.ts'
+import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
+import { KvmError, unavailable } from '../errors.ts'
 import { errnos } from '../errno.ts'
 import { uninterrupted } from './one-reg.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { NativeKernel } from '../kernel/native.ts'
-import { OneRegister } from './last-register.ts'
-import type { RegisterName } from '../registers.ts'
-import { Scratch } from './scratch.ts'
 import { SoftwareKernel } from '../kernel/software/kernel.ts'
-import type { TimebaseSample } from '../timebase/plan.ts'
-import { TimerMemory } from '../timebase/timers.ts'
+import { KvmSystem } from './system.ts'
+import type { TimebaseSample } from './system.ts'
 import { traced } from '../kernel/trace.ts'
 import { Vcpu } from './vcpu.ts'
 import { Vm } from './vm.ts'
 
 /** KVM_CAP_ONE_REG of include/uapi/linux/kvm.h. */
 const KVM_CAP_ONE_REG = 70
-const NS_PER_SECOND = 1_000_000_000n
-/** Of the bracket of a sample, in ticks: more is a second reading that is less than the first, modulo 2^64. */
-const HALF_WIDTH_LIMIT = 1n << 62n
 const DEFAULT_DEVICE = '/dev/kvm'
 
 /** What {@link openHost} is to open. */
@@ -81,6 +67,12 @@ function warnOfModel(): void {
   )
 }
 
+declare module './system.ts' {
+  interface Faces {
+    host: Host
+  }
+}
+
 /**
  * A host that runs guests: /dev/kvm, and the timebase of the machine.
  *
@@ -92,43 +84,20 @@ function warnOfModel(): void {
  * keeps its host, and a vCPU its VM, not the other way round.
  */
 export class Host {
-  /** The kernel that this host's calls go to; with KVM_PPC_TRACE set, by way of one that prints them. */
+  /** The kernel that was handed in, or that {@link openHost} chose. */
   declare readonly kernel: Kernel
-  /** @internal Registers that this kernel said it does not know: snapshots do not ask again. */
-  readonly unknownRegisters = new Set<RegisterName>()
   /** @internal */
-  readonly one = new OneRegister()
-  /** @internal For the registers of one call, */
-  readonly scratch = new Scratch()
-  /** @internal and for those of a whole guest. */
-  readonly timers = new TimerMemory()
-  readonly #sample = new BigUint64Array(3)
-  readonly #descriptor: Descriptor
-  #timebaseFrequency: bigint | undefined
+  declare readonly system: KvmSystem
 
   /**
    * @param kernel any kernel: a {@link SoftwareKernel} for a test
+   * @param device the device to open
    * @throws OneRegError ERR_KVM_UNAVAILABLE, as {@link openHost}
    */
   constructor(kernel: Kernel, device = DEFAULT_DEVICE) {
-    this.kernel = kernel = traced(kernel)
-    const fd = uninterrupted(() => kernel.open(device))
-    if (fd < 0) throw unavailable(whyNotOpened(device, fd), new KvmError(fd, { operation: 'open' }))
-    const oneReg = kernel.checkExtension(fd, KVM_CAP_ONE_REG)
-    if (oneReg <= 0) {
-      kernel.close(fd)
-      throw oneReg === 0
-        ? unavailable(`The KVM behind ${device} has no ONE_REG (KVM_CAP_ONE_REG, Linux 3.3)`)
-        : unavailable(
-            `${device} is not a KVM device: that is /dev/kvm`,
-            new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
-          )
-    }
-    const file = kernel.describe(fd)
-    this.#descriptor = new Descriptor(this, 'the host', fd, {
-      kernel,
-      file: typeof file === 'string' ? file : undefined,
-    })
+    this.kernel = kernel
+    const calls = traced(kernel)
+    this.system = new KvmSystem(this, calls, openDevice(calls, device))
   }
 
   /** `'kvm'` for the real kernel, `'software'` for the model. */
@@ -142,14 +111,12 @@ export class Host {
    * @throws OneRegError ERR_KVM_CLOSED
    */
   get fd(): number {
-    const { fd } = this.#descriptor
-    if (fd === undefined) throw closed('The host')
-    return fd
+    return this.system.checkOpen()
   }
 
   /** Whether {@link close} has been called. */
   get closed(): boolean {
-    return this.#descriptor.fd === undefined
+    return this.system.descriptor.fd === undefined
   }
 
   /**
@@ -158,17 +125,7 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel does not tell it: it is never guessed
    */
   get timebaseFrequency(): bigint {
-    this.#checkOpen()
-    if (this.#timebaseFrequency === undefined) {
-      const frequency = this.kernel.timebaseFrequency()
-      if (frequency <= 0n || !isU64(frequency)) {
-        throw unavailable(
-          'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo can be read, as they can on POWER',
-        )
-      }
-      this.#timebaseFrequency = frequency
-    }
-    return this.#timebaseFrequency
+    return this.system.timebaseFrequency
   }
 
   /**
@@ -177,10 +134,7 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor that has none
    */
   timebase(): bigint {
-    this.#checkOpen()
-    const ticks = this.kernel.timebase()
-    if (ticks < 0n) throw noTimebase(Number(ticks))
-    return ticks
+    return this.system.timebase()
   }
 
   /**
@@ -190,32 +144,20 @@ export class Host {
    * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor without a timebase, or with one that goes back
    */
   sample(): TimebaseSample {
-    const timebaseFrequency = this.timebaseFrequency
-    const result = this.kernel.sample(this.#sample)
-    if (result < 0) throw new KvmError(result, { operation: 'clock_gettime' })
-    const [timebase = 0n, timeOfDay = 0n, halfWidth = 0n] = this.#sample
-    if (halfWidth >= HALF_WIDTH_LIMIT) {
-      throw unavailable(
-        "This host's timebase went back while it was read, so no time can be kept by it",
-      )
-    }
-    return {
-      timebase,
-      timeOfDayNs: BigInt.asIntN(64, timeOfDay),
-      timebaseFrequency,
-      // Rounded up: an uncertainty is a bound.
-      uncertaintyNs: (halfWidth * NS_PER_SECOND + timebaseFrequency - 1n) / timebaseFrequency,
-    }
+    return this.system.sample()
   }
 
   /**
    * KVM_CHECK_EXTENSION: 0 if this kernel lacks the capability, else 1 or what it counts.
    *
+   *     const mostVcpus = host.checkExtension(66) // KVM_CAP_MAX_VCPUS
+   *
    * @param extension the number of a KVM_CAP_* of include/uapi/linux/kvm.h
    * @throws KvmError
    */
   checkExtension(extension: number): number {
-    const result = this.kernel.checkExtension(this.fd, checkInteger('extension', extension))
+    checkInteger('extension', extension)
+    const result = this.system.kernel.checkExtension(this.fd, extension)
     if (result < 0) throw new KvmError(result, { operation: 'KVM_CHECK_EXTENSION' })
     return result
   }
@@ -226,15 +168,17 @@ export class Host {
    * @throws KvmError
    */
   createVm(): Vm {
-    const { kernel, fd: device } = this
-    const fd = uninterrupted(() => kernel.createVm(device, 0))
+    const { system, fd: device } = this
+    const fd = uninterrupted(() => system.kernel.createVm(device, 0))
     if (fd < 0) throw new KvmError(fd, { operation: 'KVM_CREATE_VM' })
-    return new Vm(this, fd, this.#descriptor)
+    return new Vm(system, fd)
   }
 
   /**
    * Borrows a vCPU that the caller's own monitor made: it is never closed here. The caller keeps
    * the descriptor open for as long as this object is used, in the process that made the VM.
+   *
+   *     const vcpu = host.vcpu(vcpuFd, 0)
    *
    * @param fd the vCPU's file descriptor
    * @param id the vCPU's id, as it was given to KVM_CREATE_VCPU
@@ -242,10 +186,10 @@ export class Host {
    * @throws KvmError EBADF if it is closed, EACCES if /proc/self/fd cannot be read
    */
   vcpu(fd: number, id: number): Vcpu {
-    this.#checkOpen()
+    this.system.checkOpen()
     checkInteger('fd', fd)
     checkInteger('id', id)
-    const link = this.kernel.describe(fd)
+    const link = this.system.kernel.describe(fd)
     if (typeof link === 'number') throw new KvmError(link, { operation: 'readlink', vcpu: id })
     // Kernels before 4.17 do not add the id.
     const named = /^anon_inode:kvm-vcpu(?::(\d+))?$/.exec(link)
@@ -253,30 +197,33 @@ export class Host {
     if (named[1] !== undefined && Number(named[1]) !== id) {
       throw wrongValue('id', `${named[1]}, the id of the vCPU behind fd ${fd}`, id)
     }
-    return new Vcpu(this, fd, id)
+    return new Vcpu(this.system, fd, id)
   }
 
   /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */
   close(): void {
-    this.one.forget()
-    this.#descriptor.close()
+    this.system.close(this.system.descriptor)
   }
 
   /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }
-
-  #checkOpen(): void {
-    if (this.closed) throw closed('The host')
-  }
 }
 
-function noTimebase(errno: number): Error {
-  return unavailable(
-    `This processor has no timebase to read: mftb is an instruction of POWER, and this is ${process.arch}`,
-    new KvmError(errno, { operation: 'mftb' }),
-  )
+/** Opens the device and checks that it is KVM with ONE_REG. */
+function openDevice(kernel: Kernel, device: string): number {
+  const fd = uninterrupted(() => kernel.open(device))
+  if (fd < 0) throw unavailable(whyNotOpened(device, fd), new KvmError(fd, { operation: 'open' }))
+  const oneReg = kernel.checkExtension(fd, KVM_CAP_ONE_REG)
+  if (oneReg > 0) return fd
+  kernel.close(fd)
+  throw oneReg === 0
+    ? unavailable(`The KVM behind ${device} has no ONE_REG (KVM_CAP_ONE_REG, Linux 3.3)`)
+    : unavailable(
+        `${device} is not a KVM device: that is /dev/kvm`,
+        new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
+      )
 }
 
 function whyNotOpened(device: string, result: number): string {

@@ -1,39 +1,39 @@
 import { OneRegBatch } from '../kernel/batch.ts'
 import type { Descriptor } from './descriptor.ts'
 import { lookUp } from '../register-values.ts'
-import type { Register } from '../registers.ts'
-import type { Vcpu } from './vcpu.ts'
+import type { RegisterWidth } from '../registers.ts'
 
 /**
- * The register that was asked for last, and of which vCPU: whoever watches one asks for it again and
- * again, and finds all of it in place.
+ * The register that was read or written last, with its vCPU, ready in a batch. A program that watches
+ * one register asks for it again and again, and then nothing has to be prepared.
  */
-export class OneRegister {
+export class LastRegister {
   readonly batch = new OneRegBatch(1)
-  /** Its value, if it is of 64 bits. */
+  /** The register's value, if it has 64 bits. */
   readonly word = this.batch.words64
-  /** The vCPU's; the vCPU itself may become garbage. */
+  /** The vCPU's descriptor; not the vCPU, which may be garbage-collected. */
   descriptor: Descriptor | undefined
   name: unknown
-  width: Register['width'] = 64
+  width: RegisterWidth = 64
 
   /**
-   * Puts another one in place.
+   * Prepares the batch for another register or vCPU.
    *
+   * @param descriptor the vCPU's
+   * @param fd its number
    * @throws TypeError for an unknown name
-   * @throws OneRegError ERR_KVM_CLOSED
    */
-  select(vcpu: Vcpu, name: unknown): void {
+  select(descriptor: Descriptor, fd: number, name: unknown): void {
     this.forget()
     const register = lookUp(name)
-    this.batch.fds[0] = vcpu.fd
+    this.batch.fds[0] = fd
     this.batch.ids[0] = register.id
-    this.descriptor = vcpu.descriptor
+    this.descriptor = descriptor
     this.name = name
     this.width = register.width
   }
 
-  /** Its descriptor is about to be closed. */
+  /** To be called before any descriptor is closed: the number in the batch may become another file's. */
   forget(): void {
     this.descriptor = undefined
   }

@@ -1,17 +1,24 @@
 import type { OneRegBatch } from '../kernel/batch.ts'
 import { errnos } from '../errno.ts'
+import { KvmError } from '../errors.ts'
+import type { Kernel, OneRegOperation } from '../kernel/kernel.ts'
 
-// A signal that comes in while the kernel works on a call can end it with EINTR, and nothing is done
-// then: the call is made again. KVM_CREATE_VM gives it whenever a signal is pending (mm_take_all_locks
-// in mm/mmap.c), as of `node --cpu-prof`, whose profiler sends one every millisecond. A vCPU's ioctl
-// gives it to a process that is being killed only (mutex_lock_killable in kvm_vcpu_ioctl), so making
-// that one again does no harm. close(2) is never made twice: the number is free after the first, and
-// may be another file's.
+// A signal can end a call with EINTR; the kernel has then done nothing, and the call is made again.
+// KVM_CREATE_VM returns EINTR whenever a signal is pending (mm_take_all_locks in mm/mmap.c), as under
+// `node --cpu-prof`, whose profiler sends one every millisecond. A vCPU's ioctl returns it only in a
+// process that is being killed (mutex_lock_killable in kvm_vcpu_ioctl), so repeating that one does no
+// harm. close(2) is never repeated: the number is free after the first call and may already belong to
+// another file.
 
-/** How often a call is made that is interrupted each time; then EINTR is its error. QEMU never gives up. */
+/** How often a call is made that is interrupted each time, before EINTR becomes its error. QEMU never gives up. */
 export const INTERRUPTED_LIMIT = 100
 
-/** A call to the kernel, made until no signal interrupts it. */
+/**
+ * Makes a system call, again for as long as a signal interrupts it.
+ *
+ * @param call makes the call once
+ * @returns the call's result, or `-errno`
+ */
 export function uninterrupted(call: () => number): number {
   let result = call()
   for (let left = INTERRUPTED_LIMIT - 1; left > 0 && result === -errnos.EINTR; left--) {
@@ -21,36 +28,73 @@ export function uninterrupted(call: () => number): number {
 }
 
 /**
- * The calls of a batch once more, for as long as one of them was interrupted. All of them, since it
- * may matter which register is written first. For after a failure: where there is none nobody asks.
+ * Reads or writes the registers of a batch. If a signal interrupts one entry, the whole batch is
+ * repeated, since it may matter which register is written first.
  *
- * @param result what the batch gave the first time
- * @returns what it gave the last time
+ * @returns 0, or the `-errno` of the first entry that failed
  */
-export function repeatInterrupted(
+export function callBatch(kernel: Kernel, operation: OneRegOperation, batch: OneRegBatch): number {
+  const result = callOnce(kernel, operation, batch)
+  return result < 0 ? repeatInterrupted(kernel, operation, batch, result) : result
+}
+
+function callOnce(kernel: Kernel, operation: OneRegOperation, batch: OneRegBatch): number {
+  return operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch)
+}
+
+/** Apart from {@link callBatch}, which V8 inlines into its callers only while it is small. */
+function repeatInterrupted(
+  kernel: Kernel,
+  operation: OneRegOperation,
   batch: OneRegBatch,
   result: number,
-  call: (batch: OneRegBatch) => number,
 ): number {
   let last = result
   for (let left = INTERRUPTED_LIMIT - 1; left > 0 && last < 0 && wasInterrupted(batch); left--) {
-    last = call(batch)
+    last = callOnce(kernel, operation, batch)
   }
   return last
 }
 
-/** {@link repeatInterrupted} off the JavaScript thread, the first time included. */
-export async function uninterruptedAsync(
+/**
+ * {@link callBatch} off the JavaScript thread.
+ *
+ * @returns 0 once the calls were made, whatever became of each entry; `-errno` if no thread or memory
+ *   could be had for them
+ */
+export async function callBatchAsync(
+  kernel: Kernel,
+  operation: OneRegOperation,
   batch: OneRegBatch,
-  call: (batch: OneRegBatch) => Promise<number>,
 ): Promise<number> {
-  let result = await call(batch)
+  const call = () =>
+    operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegsAsync(batch) : kernel.setOneRegsAsync(batch)
+  let result = await call()
   for (let left = INTERRUPTED_LIMIT - 1; left > 0 && result >= 0 && wasInterrupted(batch); left--) {
-    result = await call(batch)
+    result = await call()
   }
   return result
 }
 
 function wasInterrupted({ results, used }: OneRegBatch): boolean {
   return results.subarray(0, used).includes(-errnos.EINTR)
+}
+
+/**
+ * Throws the error of the first entry of a batch that failed, if one did.
+ *
+ * @param names the register of each entry
+ * @param vcpu the vCPU's id
+ * @throws KvmError
+ */
+export function checkResults(
+  batch: OneRegBatch,
+  operation: OneRegOperation,
+  names: readonly string[],
+  vcpu: number,
+): void {
+  names.forEach((register, index) => {
+    const result = batch.results[index] ?? 0
+    if (result < 0) throw new KvmError(result, { operation, register, vcpu })
+  })
 }

@@ -4,12 +4,13 @@ import { expiryToWrite } from './decrementer.ts'
 import { KvmError, RestoreIncompleteError } from '../errors.ts'
 import type { NotWritten } from '../errors.ts'
 import { errnoName, errnos, meansAbsent } from '../errno.ts'
-import { repeatInterrupted } from './one-reg.ts'
+import { putNames, putValue, takeValue } from './entries.ts'
+import { callBatch } from './one-reg.ts'
+import type { OpenVcpu } from './open-vcpu.ts'
 import { registerNames } from '../registers.ts'
 import type { RegisterName, RegisterValues } from '../registers.ts'
-import { checkValues, lookUp, putValue, sameValue, takeValue } from '../register-values.ts'
+import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
-import type { Vcpu } from './vcpu.ts'
 
 /** Of {@link Vcpu.restore}. */
 export interface RestoreOptions {
@@ -24,30 +25,29 @@ export interface RestoreOutcome {
 }
 
 /** {@link Vcpu.snapshot}. */
-export function readSnapshot(vcpu: Vcpu): RegisterValues {
-  const { unknownRegisters } = vcpu.host
-  const names = registerNames.filter((name) => !unknownRegisters.has(name))
+export function readSnapshot(vcpu: OpenVcpu): RegisterValues {
+  const names = registerNames.filter((name) => !vcpu.absent.has(name))
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
-  const unknown: RegisterName[] = []
+  const absent: RegisterName[] = []
   const held = readAll(vcpu, names)
   for (const { name, result, value } of held) {
     if (result >= 0) snapshot[name] = value
     else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
-    // Other codes may mean a device that the next VM has: ICP_STATE is ENXIO without one.
-    else if (result === -errnos.EINVAL) unknown.push(name)
+    // Other codes may mean a device that the VM can still get: ICP_STATE is ENXIO without one.
+    else if (result === -errnos.EINVAL) absent.push(name)
   }
   const [first] = held
-  // Another file than a vCPU, as /dev/kvm: what that says of registers is nothing to remember.
+  // The descriptor is not a vCPU's, but say /dev/kvm's: its answers are not about registers.
   if (first !== undefined && Object.keys(snapshot).length === 0) {
     throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
   }
-  for (const name of unknown) unknownRegisters.add(name)
+  for (const name of absent) vcpu.absent.add(name)
   return snapshot as RegisterValues
 }
 
 /** {@link Vcpu.restore}. */
 export function writeSnapshot(
-  vcpu: Vcpu,
+  vcpu: OpenVcpu,
   snapshot: RegisterValues,
   options: RestoreOptions,
 ): RestoreOutcome {
@@ -63,8 +63,7 @@ export function writeSnapshot(
   names.forEach((name, index) => {
     putValue(batch, index, name, values.get(name))
   })
-  const { kernel } = vcpu.host
-  repeatInterrupted(batch, kernel.setOneRegs(batch), (batch) => kernel.setOneRegs(batch))
+  callBatch(vcpu.system.kernel, 'KVM_SET_ONE_REG', batch)
 
   const notWritten = names
     .map((name, index) => ({ name, result: batch.results[index] ?? 0 }))
@@ -102,7 +101,7 @@ function dueTimersFireAtOnce(vcpu: Vcpu, values: Map<RegisterName, AnyRegisterVa
 
 /** Of the registers that were refused, those that do not hold the wanted value anyway. */
 function thatDiffer(
-  vcpu: Vcpu,
+  vcpu: OpenVcpu,
   refused: readonly { name: RegisterName; result: number }[],
   wanted: ReadonlyMap<RegisterName, AnyRegisterValue>,
 ): RestoreOutcome['refused'] {
@@ -140,14 +139,13 @@ function inOrder(values: ReadonlyMap<RegisterName, AnyRegisterValue>): RegisterN
 }
 
 function readAll(
-  vcpu: Vcpu,
+  vcpu: OpenVcpu,
   names: readonly RegisterName[],
 ): { name: RegisterName; result: number; value: AnyRegisterValue }[] {
   const batch = new OneRegBatch(names.length)
   batch.fds.fill(vcpu.fd)
-  batch.ids.set(names.map((name) => lookUp(name).id))
-  const { kernel } = vcpu.host
-  repeatInterrupted(batch, kernel.getOneRegs(batch), (batch) => kernel.getOneRegs(batch))
+  putNames(batch, names)
+  callBatch(vcpu.system.kernel, 'KVM_GET_ONE_REG', batch)
   return names.map((name, index) => ({
     name,
     result: batch.results[index] ?? 0,
@@ -155,6 +153,11 @@ function readAll(
   }))
 }
 
-function failed(vcpu: Vcpu, operation: string, register: RegisterName, result: number): KvmError {
+function failed(
+  vcpu: OpenVcpu,
+  operation: string,
+  register: RegisterName,
+  result: number,
+): KvmError {
   return new KvmError(result, { operation, register, vcpu: vcpu.id })
 }

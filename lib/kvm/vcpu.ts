@@ -9,29 +9,19 @@ import {
   wrongType,
 } from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
+import { putChecked, putEntries, putNames, takeValue, takeValues } from './entries.ts'
 import { closed, KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
 import { checkNotHeld } from './held.ts'
-import type { Host } from './host.ts'
-import { repeatInterrupted, uninterrupted, uninterruptedAsync } from './one-reg.ts'
+import type { OneRegOperation } from '../kernel/kernel.ts'
+import { callBatch, callBatchAsync, checkResults, uninterrupted } from './one-reg.ts'
+import type { OpenVcpu } from './open-vcpu.ts'
 import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
-import {
-  checkValues,
-  lookUp,
-  namesOf,
-  putChecked,
-  putEntries,
-  putNames,
-  takeValue,
-  takeValues,
-} from '../register-values.ts'
-import type { Vm } from './vm.ts'
-
-/** @internal */
-export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
+import { checkValues, lookUp, namesOf } from '../register-values.ts'
+import type { Faces, KvmSystem } from './system.ts'
 
 /** Of the calls of a {@link Vcpu} that end in `Async`. */
 export interface AsyncOptions {
@@ -40,6 +30,12 @@ export interface AsyncOptions {
    * cannot be broken off: it ends when the vCPU lets it, and a write may still happen.
    */
   readonly signal?: AbortSignal
+}
+
+declare module './system.ts' {
+  interface Faces {
+    vcpu: Vcpu
+  }
 }
 
 /**
@@ -51,26 +47,35 @@ export interface AsyncOptions {
  * vCPU, while a synchronous call goes ahead of them. All work only in the process that created the
  * VM (worker threads are fine); elsewhere the kernel says EIO.
  */
-export class Vcpu {
-  declare readonly host: Host
+export class Vcpu implements OpenVcpu {
+  /** @internal */
+  declare readonly system: KvmSystem
   /** The id that was given to KVM_CREATE_VCPU. */
   declare readonly id: number
-  /** @internal Kept, or it would be collected and closed, and its vCPUs with it. */
-  declare readonly vm: Vm | undefined
+  /** @internal Kept, or it would be garbage-collected and closed, and its vCPUs with it. */
+  declare readonly vm: Faces['vm'] | undefined
   /** @internal */
   declare readonly descriptor: Descriptor
+  /** @internal */
+  declare readonly absent: Set<RegisterName>
 
   /** @internal Made by {@link Vm.createVcpu}, which owns it, or {@link Host.vcpu}, which borrows it. */
-  constructor(host: Host, fd: number, id: number, owner?: { vm: Vm; parent: Descriptor }) {
-    this.host = host
+  constructor(system: KvmSystem, fd: number, id: number, owner?: VcpuOwner) {
+    this.system = system
     this.id = id
     this.vm = owner?.vm
+    this.absent = owner?.absent ?? new Set()
     this.descriptor = new Descriptor(
       this,
       `vCPU ${id}`,
       fd,
-      owner && { kernel: host.kernel, file: 'anon_inode:kvm-vcpu', parent: owner.parent },
+      owner && { kernel: system.kernel, file: 'anon_inode:kvm-vcpu', parent: owner.parent },
     )
+  }
+
+  /** The {@link Host} that made or borrowed it. */
+  get host(): Faces['host'] {
+    return this.system.host
   }
 
   /**
@@ -94,7 +99,7 @@ export class Vcpu {
   checkOpen(): number {
     const { fd } = this.descriptor
     if (fd === undefined) throw closed(`vCPU ${this.id}`)
-    if (this.host.closed) throw closed('The host')
+    this.system.checkOpen()
     return fd
   }
 
@@ -108,12 +113,12 @@ export class Vcpu {
    * @throws KvmError EINVAL where this kernel or processor lacks the register
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
-    const { one, kernel } = this.host
-    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
-    const result = kernel.getOneRegs(one.batch)
-    if (result < 0) this.#settle(one.batch, result, 'KVM_GET_ONE_REG', [name])
-    // Nearly all are of 64 bits.
-    const value = one.width === 64 ? (one.word[0] ?? 0n) : takeValue(one.batch, 0, one.width)
+    const { last, kernel } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    const result = callBatch(kernel, 'KVM_GET_ONE_REG', last.batch)
+    if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
+    // Nearly all registers have 64 bits.
+    const value = last.width === 64 ? (last.word[0] ?? 0n) : takeValue(last.batch, 0, last.width)
     return value as RegisterValue<N>
   }
 
@@ -125,11 +130,11 @@ export class Vcpu {
    * @throws KvmError EINVAL where this kernel lacks the register or refuses the value
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
-    const { one, kernel } = this.host
-    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
-    putChecked(one.batch, 0, name, value, one.width)
-    const result = kernel.setOneRegs(one.batch)
-    if (result < 0) this.#settle(one.batch, result, 'KVM_SET_ONE_REG', [name])
+    const { last, kernel } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    putChecked(last.batch, 0, name, value, last.width)
+    const result = callBatch(kernel, 'KVM_SET_ONE_REG', last.batch)
+    if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
   }
 
   /**
@@ -138,11 +143,9 @@ export class Vcpu {
    * @throws KvmError for an error that does not say that the register is absent
    */
   has(name: RegisterName): boolean {
-    const { one, kernel } = this.host
-    if (one.descriptor !== this.descriptor || one.name !== name) one.select(this, name)
-    const result = repeatInterrupted(one.batch, kernel.getOneRegs(one.batch), (batch) =>
-      kernel.getOneRegs(batch),
-    )
+    const { last, kernel } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    const result = callBatch(kernel, 'KVM_GET_ONE_REG', last.batch)
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
@@ -159,7 +162,7 @@ export class Vcpu {
   getRaw(id: bigint): Uint8Array {
     const fd = this.fd
     const value = new Uint8Array(registerSize(checkU64('id', id)))
-    const { kernel } = this.host
+    const { kernel } = this.system
     const result = uninterrupted(() => kernel.getOneReg(fd, id, value))
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', hexadecimal(id))
     return value
@@ -175,7 +178,7 @@ export class Vcpu {
   setRaw(id: bigint, bytes: Uint8Array): void {
     const fd = this.fd
     checkBytes('bytes', bytes, registerSize(checkU64('id', id)))
-    const { kernel } = this.host
+    const { kernel } = this.system
     const result = uninterrupted(() => kernel.setOneReg(fd, id, bytes))
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', hexadecimal(id))
   }
@@ -187,11 +190,9 @@ export class Vcpu {
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
     const asked = checkNames(names)
-    const batch = this.host.scratch.batch(asked.length)
+    const batch = this.system.scratch.batch(asked.length)
     putNames(batch, asked)
-    batch.fds.fill(this.fd)
-    const result = this.host.kernel.getOneRegs(batch)
-    if (result < 0) this.#settle(batch, result, 'KVM_GET_ONE_REG', asked)
+    this.#call('KVM_GET_ONE_REG', batch, asked)
     return takeValues(batch, asked)
   }
 
@@ -203,11 +204,9 @@ export class Vcpu {
    */
   write(values: RegisterValues): void {
     const entries = checkValues('values', values)
-    const batch = this.host.scratch.batch(entries.length)
+    const batch = this.system.scratch.batch(entries.length)
     putEntries(batch, entries)
-    batch.fds.fill(this.fd)
-    const result = this.host.kernel.setOneRegs(batch)
-    if (result < 0) this.#settle(batch, result, 'KVM_SET_ONE_REG', namesOf(entries))
+    this.#call('KVM_SET_ONE_REG', batch, namesOf(entries))
   }
 
   /**
@@ -247,8 +246,7 @@ export class Vcpu {
     const asked = checkNames(names)
     const batch = new OneRegBatch(asked.length)
     putNames(batch, asked)
-    await this.#offThread(batch, 'KVM_GET_ONE_REG', options)
-    this.#checkAll(batch, 'KVM_GET_ONE_REG', asked)
+    await this.#callAsync('KVM_GET_ONE_REG', batch, asked, options)
     return takeValues(batch, asked)
   }
 
@@ -260,13 +258,12 @@ export class Vcpu {
     const entries = checkValues('values', values)
     const batch = new OneRegBatch(entries.length)
     putEntries(batch, entries)
-    await this.#offThread(batch, 'KVM_SET_ONE_REG', options)
-    this.#checkAll(batch, 'KVM_SET_ONE_REG', namesOf(entries))
+    await this.#callAsync('KVM_SET_ONE_REG', batch, namesOf(entries), options)
   }
 
   /**
    * Every register of the table that this vCPU lets be read. POWER has no KVM_GET_REG_LIST, so it is
-   * found by asking; what the kernel does not know is remembered for the host's other vCPUs.
+   * found by asking; registers that the kernel does not know are remembered for the VM's other vCPUs.
    *
    * @throws KvmError for an error that does not say that a register is absent, or if none can be read
    * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
@@ -297,8 +294,7 @@ export class Vcpu {
    * begun keeps the descriptor open until it ends.
    */
   close(): void {
-    this.host.one.forget()
-    this.descriptor.close()
+    this.system.close(this.descriptor)
   }
 
   /** {@link close}, for `using`. */
@@ -306,49 +302,43 @@ export class Vcpu {
     this.close()
   }
 
-  async #offThread(
-    batch: OneRegBatch,
+  #select(name: unknown): void {
+    this.system.last.select(this.descriptor, this.fd, name)
+  }
+
+  #call(operation: OneRegOperation, batch: OneRegBatch, names: readonly string[]): void {
+    batch.fds.fill(this.fd)
+    const result = callBatch(this.system.kernel, operation, batch)
+    if (result < 0) checkResults(batch, operation, names, this.id)
+  }
+
+  async #callAsync(
     operation: OneRegOperation,
+    batch: OneRegBatch,
+    names: readonly string[],
     options: AsyncOptions,
   ): Promise<void> {
     const signal = checkAsyncOptions(options)
     this.checkOpen()
-    const { kernel } = this.host
     const result = await this.descriptor.calls.add(() => {
       batch.fds.fill(this.fd)
-      return uninterruptedAsync(batch, (batch) =>
-        operation === 'KVM_GET_ONE_REG'
-          ? kernel.getOneRegsAsync(batch)
-          : kernel.setOneRegsAsync(batch),
-      )
+      return callBatchAsync(this.system.kernel, operation, batch)
     }, signal)
     if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: this.id })
-  }
-
-  /** What is left to do where a call failed: to make it again if a signal interrupted it, or to throw. */
-  #settle(
-    batch: OneRegBatch,
-    failure: number,
-    operation: OneRegOperation,
-    names: readonly string[],
-  ): void {
-    const { kernel } = this.host
-    repeatInterrupted(batch, failure, (batch) =>
-      operation === 'KVM_GET_ONE_REG' ? kernel.getOneRegs(batch) : kernel.setOneRegs(batch),
-    )
-    this.#checkAll(batch, operation, names)
-  }
-
-  #checkAll(batch: OneRegBatch, operation: OneRegOperation, names: readonly string[]): void {
-    names.forEach((name, index) => {
-      const result = batch.results[index] ?? 0
-      if (result < 0) throw this.#failed(result, operation, name)
-    })
+    checkResults(batch, operation, names, this.id)
   }
 
   #failed(result: number, operation: string, register: string): KvmError {
     return new KvmError(result, { operation, register, vcpu: this.id })
   }
+}
+
+interface VcpuOwner {
+  readonly vm: Faces['vm']
+  /** The VM's. */
+  readonly parent: Descriptor
+  /** As {@link OpenVcpu.absent}. */
+  readonly absent: Set<RegisterName>
 }
 
 function checkAsyncOptions(options: AsyncOptions): AbortSignal | undefined {

@@ -1,23 +1,36 @@
 import { checkInteger } from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
 import { closed, KvmError } from '../errors.ts'
-import type { Host } from './host.ts'
+import type { RegisterName } from '../registers.ts'
+import type { Faces, KvmSystem } from './system.ts'
 import { Vcpu } from './vcpu.ts'
+
+declare module './system.ts' {
+  interface Faces {
+    vm: Vm
+  }
+}
 
 /** A virtual machine, made by {@link Host.createVm}. It owns its vCPUs. */
 export class Vm {
-  readonly host: Host
+  readonly #system: KvmSystem
   readonly #descriptor: Descriptor
+  readonly #absent = new Set<RegisterName>()
 
   /** @internal */
-  constructor(host: Host, fd: number, parent: Descriptor) {
-    this.host = host
-    const { kernel } = host
+  constructor(system: KvmSystem, fd: number) {
+    this.#system = system
+    const { kernel, descriptor: parent } = system
     this.#descriptor = new Descriptor(this, 'a VM', fd, {
       kernel,
       file: 'anon_inode:kvm-vm',
       parent,
     })
+  }
+
+  /** The {@link Host} that made it. */
+  get host(): Faces['host'] {
+    return this.#system.host
   }
 
   /**
@@ -34,19 +47,23 @@ export class Vm {
   /**
    * KVM_CREATE_VCPU.
    *
-   * @param id unique in the VM; which ids there can be is the kernel's to say
-   * @throws KvmError EINVAL if the id is taken or too high
+   * @param id unique in the VM; which ids are possible is up to the kernel
+   * @throws KvmError EINVAL or EEXIST if the id is taken, EINVAL if it is too high
    */
   createVcpu(id: number): Vcpu {
-    const fd = this.host.kernel.createVcpu(this.fd, checkInteger('id', id))
+    checkInteger('id', id)
+    const fd = this.#system.kernel.createVcpu(this.fd, id)
     if (fd < 0) throw new KvmError(fd, { operation: 'KVM_CREATE_VCPU', vcpu: id })
-    return new Vcpu(this.host, fd, id, { vm: this, parent: this.#descriptor })
+    return new Vcpu(this.#system, fd, id, {
+      vm: this,
+      parent: this.#descriptor,
+      absent: this.#absent,
+    })
   }
 
   /** Closes the vCPUs and the VM; the kernel then frees the guest. Closing twice does nothing. */
   close(): void {
-    this.host.one.forget()
-    this.#descriptor.close()
+    this.#system.close(this.#descriptor)
   }
 
   /** {@link close}, for `using`. */

@@ -38,7 +38,7 @@ export interface Fault {
   readonly times?: number
 }
 
-/** The faults that a test has put into a {@link SoftwareKernel} or a {@link FailingKernel}. */
+/** The faults that a test has put into a {@link FailingKernel}. */
 export class Faults {
   #pending: {
     errno: number

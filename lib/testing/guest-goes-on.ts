@@ -28,8 +28,8 @@ export function assertGuestGoesOn(
   since: bigint | Pick<TimebaseState, 'guestTimebase'>,
 ): bigint {
   const before = checkSince(since)
-  const { host } = guestOf(vcpus)
-  const inWords = (ticks: bigint): string => magnitude(ticks, host.timebaseFrequency)
+  const { system } = guestOf(vcpus)
+  const inWords = (ticks: bigint): string => magnitude(ticks, system.timebaseFrequency)
 
   const offsets = vcpus.map((vcpu) => ({ id: vcpu.id, offset: vcpu.get('TB_OFFSET') }))
   const [first = { id: -1, offset: 0n }, ...others] = offsets
@@ -46,7 +46,7 @@ export function assertGuestGoesOn(
     })
   }
 
-  const now = BigInt.asUintN(64, host.timebase() + first.offset)
+  const now = BigInt.asUintN(64, system.timebase() + first.offset)
   const advanced = BigInt.asIntN(64, now - before)
   if (advanced < 0n) {
     throw new AssertionError({

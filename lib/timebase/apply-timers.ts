@@ -1,8 +1,8 @@
 import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
-import { repeatInterrupted } from '../kvm/one-reg.ts'
-import { timerNames } from './timers.ts'
+import { callBatch } from '../kvm/one-reg.ts'
+import { timerMemoryOf, timerNames } from './timers.ts'
 import type { TimerColumns, TimerName, Timers } from './timers.ts'
 
 /**
@@ -15,7 +15,7 @@ import type { TimerColumns, TimerName, Timers } from './timers.ts'
  */
 export function applyTimers(before: Timers, offset: bigint, others: TimerColumns): void {
   const { guest } = before.columns
-  const offsets = guest.host.timers.offsets.of(guest)
+  const offsets = timerMemoryOf(guest.system).offsets.of(guest)
   for (let vcpu = 0; vcpu < guest.fds.length; vcpu++) offsets.batch.set64(vcpu, offset)
   const problem =
     write(offsets) ??
@@ -36,10 +36,7 @@ interface Problem {
 
 function write(columns: TimerColumns): Problem | undefined {
   const { batch, guest } = columns
-  const { kernel } = guest.host
-  const failure = kernel.setOneRegs(batch)
-  if (failure === 0) return undefined
-  repeatInterrupted(batch, failure, (batch) => kernel.setOneRegs(batch))
+  if (callBatch(guest.system.kernel, 'KVM_SET_ONE_REG', batch) === 0) return undefined
   return firstFailure('KVM_SET_ONE_REG', columns)
 }
 
@@ -48,10 +45,8 @@ function verify(columns: TimerColumns): Problem | undefined {
   const { batch, guest } = columns
   batch.used = guest.fds.length
   const wanted = Buffer.from(columns.bytes(1))
-  const { kernel } = guest.host
-  const failure = kernel.getOneRegs(batch)
+  const failure = callBatch(guest.system.kernel, 'KVM_GET_ONE_REG', batch)
   if (failure === 0 && wanted.equals(columns.bytes(1))) return undefined
-  repeatInterrupted(batch, failure, (batch) => kernel.getOneRegs(batch))
   return firstFailure('KVM_GET_ONE_REG', columns) ?? firstDifference(columns, wanted)
 }
 
@@ -86,16 +81,16 @@ function firstDifference(columns: TimerColumns, wanted: Buffer): Problem | undef
  */
 function putBack({ columns, areComplete }: Timers): NotRestored[] {
   const { batch, guest } = columns
-  const { kernel } = guest.host
+  const { kernel } = guest.system
   if (!areComplete) {
     batch.results.forEach((result, index) => {
       if (result < 0) columns.leaveOut(index)
     })
   }
   const values = wordsOf(Buffer.from(columns.bytes(timerNames.length)))
-  repeatInterrupted(batch, kernel.setOneRegs(batch), (batch) => kernel.setOneRegs(batch))
+  callBatch(kernel, 'KVM_SET_ONE_REG', batch)
   const written = batch.results.slice()
-  repeatInterrupted(batch, kernel.getOneRegs(batch), (batch) => kernel.getOneRegs(batch))
+  callBatch(kernel, 'KVM_GET_ONE_REG', batch)
   return Array.from(written).flatMap((set, index) => {
     if (columns.isLeftOut(index)) return []
     const value = values[index * 2] ?? 0n

@@ -1,6 +1,6 @@
 import { checkArray, firstRepeated, wrongType } from '../checks.ts'
 import { closed, OneRegError, TimebaseDivergedError, unavailable } from '../errors.ts'
-import type { Host } from '../kvm/host.ts'
+import type { KvmSystem } from '../kvm/system.ts'
 import { STATE_VCPU_LIMIT } from './state.ts'
 import type { CheckedState, CheckedTimers } from './state.ts'
 import { TB_OFFSET } from './timers.ts'
@@ -14,7 +14,7 @@ import type { Vm } from '../kvm/vm.ts'
  * a copy because reading the array may run the caller's getters, which may close a vCPU.
  */
 export interface Guest {
-  readonly host: Host
+  readonly system: KvmSystem
   readonly vcpus: readonly Vcpu[]
   readonly ids: readonly number[]
   readonly descriptors: readonly Descriptor[]
@@ -32,12 +32,12 @@ export function guestOf(given: readonly Vcpu[]): Guest {
   const vcpus = checkArray('vcpus', 'vCPUs', given, STATE_VCPU_LIMIT) as Vcpu[]
   const ids: number[] = []
   const descriptors: Descriptor[] = []
-  let host: Host | undefined
+  let system: KvmSystem | undefined
   let vm: Vm | undefined
   for (const vcpu of vcpus) {
     if (!Vcpu.isVcpu(vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    host ??= vcpu.host
-    if (vcpu.host !== host) throw mismatch('The vCPUs belong to different hosts')
+    system ??= vcpu.system
+    if (vcpu.system !== system) throw mismatch('The vCPUs belong to different hosts')
     vm ??= vcpu.vm
     if (vm !== undefined && vcpu.vm !== undefined && vcpu.vm !== vm) {
       throw mismatch('The vCPUs belong to different VMs: a timebase is that of one guest')
@@ -45,12 +45,12 @@ export function guestOf(given: readonly Vcpu[]): Guest {
     ids.push(vcpu.id)
     descriptors.push(vcpu.descriptor)
   }
-  if (host === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
+  if (system === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
   const repeated = firstRepeated(ids)
   if (repeated >= 0) throw mismatch(`vCPU ${ids[repeated] ?? '?'} was given twice`)
   // Last, when no code of the caller's can run any more.
-  if (host.closed) throw closed('The host')
-  const guest = { host, vcpus, ids, descriptors, fds: new Int32Array(vcpus.length) }
+  system.checkOpen()
+  const guest = { system, vcpus, ids, descriptors, fds: new Int32Array(vcpus.length) }
   for (let index = 0; index < vcpus.length; index++) guest.fds[index] = openFd(guest, index)
   return guest
 }

@@ -9,12 +9,13 @@ import type { LastLoad } from './last-load.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
-import type { CheckedPlanOptions, PlanOptions, TimebasePlan, TimebaseSample } from './plan.ts'
-import { DEC_EXPIRY, forgetGuest, PURR, readTimers, SPURR, VTB } from './timers.ts'
+import type { CheckedPlanOptions, PlanOptions, TimebasePlan } from './plan.ts'
+import { DEC_EXPIRY, forgetGuest, PURR, readTimers, SPURR, timerMemoryOf, VTB } from './timers.ts'
 import type { TimerColumns, TimerIndex, TimerName, Timers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
 import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
+import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /** What {@link loadTimebase} did. */
@@ -80,7 +81,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
     const timers = readTimers(guest)
     // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
     // until the sample is not lost.
-    const sample = guest.host.sample()
+    const sample = guest.system.sample()
     const offset = commonOffset(timers)
     const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
     const last = lastLoadOf(guest.vcpus, offset)
@@ -104,13 +105,13 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
  * waits for its instant, the guest has already read more than the host's timebase and the offset make.
  */
 function notBehind(
-  { host, fds }: Guest,
+  { system, fds }: Guest,
   offset: bigint,
   last: LastLoad | undefined,
   now: bigint,
 ): bigint {
   let latest = last === undefined ? now : laterOf(now, last.guestTimebase)
-  for (const held of heldAmong(host.kernel, fds)) {
+  for (const held of heldAmong(system.host.kernel, fds)) {
     if (held.offset === offset) latest = laterOf(latest, held.guestTimebase)
   }
   return latest
@@ -196,9 +197,9 @@ async function loadAligned(
     return { ...sample, timebase: start }
   })
   const { guest } = checked
-  const release = hold(guest.host.kernel, guest.descriptors, guest.fds, outcome)
+  const release = hold(guest.system.host.kernel, guest.descriptors, guest.fds, outcome)
   try {
-    await waitForTimebase(guest.host, start)
+    await waitForTimebase(guest.system.host, start)
   } finally {
     release()
   }
@@ -210,20 +211,20 @@ function load(
   { options, state, guest }: Load,
   atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
-  const { host, vcpus } = guest
+  const { system, vcpus } = guest
   const saved = savedOf(guest, state)
-  if (state.timebaseFrequency !== host.timebaseFrequency) {
-    throw new TimebaseFrequencyError(state.timebaseFrequency, host.timebaseFrequency)
+  if (state.timebaseFrequency !== system.timebaseFrequency) {
+    throw new TimebaseFrequencyError(state.timebaseFrequency, system.timebaseFrequency)
   }
-  checkNotHeld(host.kernel, guest.fds, guest.ids)
+  checkNotHeld(system.host.kernel, guest.fds, guest.ids)
   try {
     const { before, sample } = beforeWriting(() => {
       const before = readTimers(guest)
       checkOffsets(before)
-      return { before, sample: host.sample() }
+      return { before, sample: system.sample() }
     })
     const plan = planChecked(state, atInstant(sample), options)
-    const others = host.timers.others.of(guest)
+    const others = timerMemoryOf(system).others.of(guest)
     const skipped = putTimers(others, saved, before, plan.guestTimebase)
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)
@@ -256,17 +257,17 @@ function load(
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   // Not only for the check: both are to be open before either is read.
   const both = guestOf([from, to])
-  const { host } = both
-  checkNotHeld(host.kernel, both.fds, both.ids)
+  const { system } = both
+  checkNotHeld(system.host.kernel, both.fds, both.ids)
   try {
     const { offset, before, sample } = beforeWriting(() => {
       const offset = offsetOf(readTimers(guestOf([from])), 0)
       const before = readTimers(guestOf([to]))
       offsetOf(before, 0)
-      return { offset, before, sample: host.sample() }
+      return { offset, before, sample: system.sample() }
     })
     const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-    const others = host.timers.others.of(before.columns.guest)
+    const others = timerMemoryOf(system).others.of(before.columns.guest)
     putTimers(others, [undefined], before, guestTimebase)
     checkStillOpen(before.columns.guest)
     applyTimers(before, offset, others)

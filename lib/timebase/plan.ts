@@ -7,6 +7,7 @@ import {
   outOfRange,
 } from '../checks.ts'
 import { TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
+import type { TimebaseSample } from '../kvm/system.ts'
 
 /**
  * TB_OFFSET reaches the processor through TBU40, which holds the upper 40 bits of the timebase, so
@@ -25,18 +26,6 @@ const HALF_RANGE = 1n << 63n
  * the other, add up: it takes 65,536 of them. From there on no more is remembered.
  */
 const ROUNDING_LIMIT = 1n << 40n
-
-/** A host's two clocks at one instant, from {@link Host.sample}. */
-export interface TimebaseSample {
-  /** The host's timebase, in ticks, u64. */
-  readonly timebase: bigint
-  /** CLOCK_REALTIME, in ns since the epoch, signed 64 bits. */
-  readonly timeOfDayNs: bigint
-  /** Ticks per second, in Hz. */
-  readonly timebaseFrequency: bigint
-  /** How far apart the instants of the two readings can be, in ns. */
-  readonly uncertaintyNs: bigint
-}
 
 /** A guest's timebase at one instant, from {@link saveTimebase}. */
 export interface TimebasePoint {

@@ -2,8 +2,9 @@ import { NO_REGISTER, OneRegBatch } from '../kernel/batch.ts'
 import { KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
 import type { Guest } from './guest.ts'
-import { repeatInterrupted } from '../kvm/one-reg.ts'
+import { callBatch } from '../kvm/one-reg.ts'
 import { registers } from '../registers.ts'
+import type { KvmSystem } from '../kvm/system.ts'
 
 // A guest stands still while this runs, and it may have a thousand vCPUs: registers are kept in
 // columns, whole columns are compared, and what stays the same from call to call is left in place.
@@ -93,7 +94,8 @@ export class TimerColumns {
  * Lets go of a guest after a call. The columns stay for the next one, and would otherwise keep vCPUs from
  * being collected, and closed, that nothing else refers to.
  */
-export function forgetGuest({ host: { timers } }: Guest): void {
+export function forgetGuest({ system }: Guest): void {
+  const timers = timerMemoryOf(system)
   for (const columns of [timers.before, timers.offsets, timers.others]) columns.guest = nobody
 }
 
@@ -102,6 +104,14 @@ export class TimerMemory {
   readonly before = new TimerColumns(TB_OFFSET, timerNames.length)
   readonly offsets = new TimerColumns(TB_OFFSET, DEC_EXPIRY)
   readonly others = new TimerColumns(DEC_EXPIRY, timerNames.length)
+}
+
+const memories = new WeakMap<KvmSystem, TimerMemory>()
+
+export function timerMemoryOf(system: KvmSystem): TimerMemory {
+  let memory = memories.get(system)
+  if (memory === undefined) memories.set(system, (memory = new TimerMemory()))
+  return memory
 }
 
 /** The time registers of a guest as they were read: good until those of its host are read again. */
@@ -137,12 +147,9 @@ export class Timers {
  * @throws KvmError for an error that does not say that a register is absent
  */
 export function readTimers(guest: Guest): Timers {
-  const { kernel, timers } = guest.host
-  const columns = timers.before.of(guest)
-  const failure = kernel.getOneRegs(columns.batch)
-  const areComplete =
-    failure === 0 ||
-    repeatInterrupted(columns.batch, failure, (batch) => kernel.getOneRegs(batch)) === 0
+  const { system } = guest
+  const columns = timerMemoryOf(system).before.of(guest)
+  const areComplete = callBatch(system.kernel, 'KVM_GET_ONE_REG', columns.batch) === 0
   if (!areComplete) {
     columns.batch.results.forEach((result, index) => {
       if (result >= 0 || meansAbsent(result)) return

@@ -8,6 +8,7 @@ import { checkHost, checkRefusal } from '../../lib/cli/kvm-checks.ts'
 import { checkModule, checkProcessor, checkWallClock } from '../../lib/cli/machine-checks.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { commandLine } from '../support/command-line.ts'
 import { errorOf } from '../support/error-of.ts'
 import { addonLacks, itUnless, otherMachineLacks, x86KvmLacks } from '../support/lacking.ts'
@@ -98,8 +99,8 @@ describe('the wall clock', () => {
 })
 
 describe('a kernel', () => {
-  function statuses(options: SoftwareKernelOptions, arrange?: (kernel: SoftwareKernel) => void) {
-    const kernel = new SoftwareKernel(options)
+  function statuses(options: SoftwareKernelOptions, arrange?: (kernel: FailingKernel) => void) {
+    const kernel = new FailingKernel(new SoftwareKernel(options))
     using host = new Host(kernel)
     arrange?.(kernel)
     return Object.fromEntries(

@@ -16,6 +16,7 @@ import { Host, openHost } from '../../lib/kvm/host.ts'
 import type { HostOptions } from '../../lib/kvm/host.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { runChild } from '../support/child.ts'
 import { errorOf } from '../support/error-of.ts'
@@ -252,7 +253,7 @@ describe('the device', () => {
     ['ENXIO', /modprobe kvm.*hypervisor mode/],
     ['EMFILE', /^\/dev\/kvm could not be opened/],
   ] as const)('that gives %s is an error that says what to do', (errno, message) => {
-    const kernel = new SoftwareKernel()
+    const kernel = new FailingKernel(new SoftwareKernel())
     kernel.fail({ errno, operation: 'open' })
     const error = errorOf(() => new Host(kernel))
     expectUnavailable(error, message)
@@ -275,11 +276,11 @@ describe('the device', () => {
 })
 
 describe('a host', () => {
-  let kernel: SoftwareKernel
+  let kernel: FailingKernel
   let host: Host
 
   beforeEach(() => {
-    kernel = new SoftwareKernel()
+    kernel = new FailingKernel(new SoftwareKernel())
     host = new Host(kernel)
   })
 
@@ -604,7 +605,7 @@ describe('closing', () => {
   })
 
   it('goes on where the kernel gives an error for one', () => {
-    const kernel = new SoftwareKernel()
+    const kernel = new FailingKernel(new SoftwareKernel())
     const host = new Host(kernel)
     const vcpu = host.createVm().createVcpu(0)
     const { fd } = vcpu

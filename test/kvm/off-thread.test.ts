@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { OneRegBatch } from '../../lib/kernel/batch.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { AsyncOptions, Vcpu } from '../../lib/kvm/vcpu.ts'
 
 /** A kernel with vCPUs that run: calls off the thread wait until they are let through, one by one. */
@@ -41,8 +42,8 @@ function running(): { kernel: RunningKernel; host: Host; vcpu: Vcpu } {
   return { kernel, host, vcpu: host.createVm().createVcpu(0) }
 }
 
-function stopped(): { kernel: SoftwareKernel; host: Host; vcpu: Vcpu } {
-  const kernel = new SoftwareKernel()
+function stopped(): { kernel: FailingKernel; host: Host; vcpu: Vcpu } {
+  const kernel = new FailingKernel(new SoftwareKernel())
   const host = new Host(kernel)
   return { kernel, host, vcpu: host.createVm().createVcpu(0) }
 }

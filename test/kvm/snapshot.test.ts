@@ -4,13 +4,14 @@ import { registerNames, registers } from '../../lib/registers.ts'
 import type { RegisterName, RegisterValues } from '../../lib/registers.ts'
 import { ticksToDecrementer } from '../../lib/testing/index.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
 import { PERIOD, Side } from '../support/host-pair.ts'
 import { RelativeDecrementerKernel } from '../support/kernels.ts'
 
-function side(kernel: SoftwareKernel = new SoftwareKernel({ time: () => 0n, timebase: 1_000n })) {
-  return new Side(kernel, [0, 1])
+function side(kernel = new SoftwareKernel({ time: () => 0n, timebase: 1_000n })) {
+  return new Side(new FailingKernel(kernel), [0, 1])
 }
 
 function freshVcpu(): Vcpu {

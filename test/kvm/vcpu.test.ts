@@ -4,6 +4,7 @@ import { Host } from '../../lib/kvm/host.ts'
 import { registers } from '../../lib/registers.ts'
 import type { RegisterName } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { errorOf } from '../support/error-of.ts'
 import {
@@ -13,11 +14,11 @@ import {
   registerId,
 } from '../support/wrong-arguments.ts'
 
-let kernel: SoftwareKernel
+let kernel: FailingKernel
 let vcpu: Vcpu
 
 beforeEach(() => {
-  kernel = new SoftwareKernel()
+  kernel = new FailingKernel(new SoftwareKernel())
   vcpu = new Host(kernel).createVm().createVcpu(3)
 })
 

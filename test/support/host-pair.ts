@@ -1,6 +1,6 @@
 import { Host } from '../../lib/kvm/host.ts'
 import type { RegisterName } from '../../lib/registers.ts'
-import type { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import type { Kernel } from '../../lib/kernel/kernel.ts'
 import type { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
 import { hostPair as modelHosts } from '../../lib/testing/host-pair.ts'
@@ -16,11 +16,8 @@ export const PERIOD = 16_777_216n
 export const timerNames = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'PURR', 'SPURR'] as const
 export type TimerName = (typeof timerNames)[number]
 
-/** What calls of can be let fail and counted. */
-type TestKernel = FailingKernel | SoftwareKernel
-
 /** A host with one guest. */
-export class Side<K extends TestKernel = TestKernel> {
+export class Side<K extends Kernel = FailingKernel> {
   readonly kernel: K
   readonly host: Host
   readonly vm: Vm

@@ -3,6 +3,7 @@ import { Host } from '../../lib/kvm/host.ts'
 import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import type { AlignOptions } from '../../lib/timebase/migration.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { nextAligned, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 
 const STEP = TIMEBASE_OFFSET_STEP
@@ -103,7 +104,7 @@ describe('an aligned load', () => {
   })
 
   it('rejects when the kernel refuses, with everything put back', async () => {
-    const kernel = new SoftwareKernel()
+    const kernel = new FailingKernel(new SoftwareKernel())
     const vcpus = createVcpus(new Host(kernel), 2)
     const state = saveTimebase(vcpus)
     kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', skip: 1 })

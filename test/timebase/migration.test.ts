@@ -17,6 +17,7 @@ import {
 } from '../../lib/timebase/migration.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
@@ -148,7 +149,7 @@ describe('a move', () => {
     const time = new HandMovedTime()
     const ring = [0n, 2n * fifth, 4n * fifth].map((timebase) => {
       const clock = { time: time.read, timeOfDayNs: 0n, timebase }
-      return new Side(new SoftwareKernel(clock), [0, 1])
+      return new Side(new FailingKernel(new SoftwareKernel(clock)), [0, 1])
     })
     let worst = 0n
     let state: TimebaseState | undefined
@@ -402,11 +403,10 @@ describe('on kernels 4.16 to 5.16, which keep DEC_EXPIRY relative to the offset,
   function oldPair(): { time: HandMovedTime; source: Side; destination: Side } {
     const time = new HandMovedTime()
     const clock = { time: time.read, timeOfDayNs: 0n }
-    const source = new Side(
-      new RelativeDecrementerKernel({ ...clock, timebase: 10n ** 12n }),
-      [0, 1],
-    )
-    const destination = new Side(new RelativeDecrementerKernel({ ...clock, timebase: 77n }), [0, 1])
+    const [source, destination] = [10n ** 12n, 77n].map((timebase) => {
+      const kernel = new RelativeDecrementerKernel({ ...clock, timebase })
+      return new Side(new FailingKernel(kernel), [0, 1])
+    }) as [Side, Side]
     source.setOffsets(GUEST_OFFSET)
     source.vcpu(0).set('DEC_EXPIRY', 10n ** 13n)
     source.vcpu(1).set('DEC_EXPIRY', 10n ** 13n + 1n)
@@ -459,7 +459,7 @@ describe('a kernel that says it has set a register and has not', () => {
       timebase: 99n,
       timeOfDayNs: 0n,
     })
-    return { ...pair, destination: new Side(kernel, [0, 1, 2, 3]) }
+    return { ...pair, destination: new Side(new FailingKernel(kernel), [0, 1, 2, 3]) }
   }
 
   it.each(['TB_OFFSET', 'DEC_EXPIRY'] as const)('fails a load by reading %s back', (register) => {

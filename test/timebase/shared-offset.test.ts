@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 /** A POWER8 host with 4 vCPUs to a virtual core, and as many vCPUs as asked for. */
 function power8(count: number, timebase = 0n) {
-  const kernel = new SoftwareKernel({ threadsPerCore: 4, timebase })
+  const kernel = new FailingKernel(new SoftwareKernel({ threadsPerCore: 4, timebase }))
   const vm = new Host(kernel).createVm()
   const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))
   return { kernel, vm, vcpus }

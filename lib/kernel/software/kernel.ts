@@ -19,8 +19,6 @@ import type { RegisterName } from '../../registers.ts'
 import { capabilitiesOf } from './capabilities.ts'
 import { SoftwareClock } from './clock.ts'
 import type { SoftwareClockOptions } from './clock.ts'
-import { Faults } from '../../testing/faults.ts'
-import type { Fault, Operation } from '../../testing/faults.ts'
 import { linuxVersions, machines, rulesOf } from './machine.ts'
 import type { MachineRules, ModelledLinux, ModelledMachine } from './machine.ts'
 import { SoftwareVcpu } from './vcpu.ts'
@@ -72,7 +70,6 @@ export class SoftwareKernel implements Kernel {
   readonly machine: ModelledMachine
   /** The host's clocks: two models with different ones are two hosts. */
   readonly clock: SoftwareClock
-  readonly #faults = new Faults()
   readonly #files = new Map<number, File>()
   readonly #rules: MachineRules
   readonly #capabilities: ReadonlyMap<number, number>
@@ -108,21 +105,10 @@ export class SoftwareKernel implements Kernel {
     return this.#calls
   }
 
-  /** Lets calls to come fail. Faults add up; each goes away once it has struck often enough. */
-  fail(fault: Fault): void {
-    this.#faults.add(fault)
-  }
-
-  /** Takes back what {@link fail} asked for and has not happened yet. */
-  clearFaults(): void {
-    this.#faults.clear()
-  }
-
   open(path: string): number {
     if (typeof path !== 'string') throw wrongType('path', 'a string', path)
     if (path.includes('\0')) throw outOfRange('path', 'free of null bytes', path)
-    const fault = this.#call('open')
-    if (fault < 0) return fault
+    this.#calls++
     if (path === '/dev/kvm') return this.#newFile({ kind: 'kvm' })
     if (path === '/dev/null') return this.#newFile({ kind: 'other' })
     return -errnos.ENOENT
@@ -130,16 +116,13 @@ export class SoftwareKernel implements Kernel {
 
   close(fd: number): number {
     checkInteger('fd', fd)
-    const fault = this.#call('close')
-    // close(2) gives the number back whatever it returns.
-    if (!this.#files.delete(fd)) return -errnos.EBADF
-    return fault
+    this.#calls++
+    return this.#files.delete(fd) ? 0 : -errnos.EBADF
   }
 
   describe(fd: number): string | number {
     checkInteger('fd', fd)
-    const fault = this.#call('readlink')
-    if (fault < 0) return fault
+    this.#calls++
     const file = this.#files.get(fd)
     switch (file?.kind) {
       case undefined:
@@ -158,7 +141,7 @@ export class SoftwareKernel implements Kernel {
   checkExtension(fd: number, extension: number): number {
     checkInteger('fd', fd)
     checkInteger('extension', extension)
-    const file = this.#ioctl(fd, 'KVM_CHECK_EXTENSION')
+    const file = this.#ioctl(fd)
     if (typeof file === 'number') return file
     if (file.kind === 'vcpu') return -errnos.EINVAL
     return this.#capabilities.get(extension) ?? 0
@@ -167,7 +150,7 @@ export class SoftwareKernel implements Kernel {
   createVm(fd: number, type: number): number {
     checkInteger('fd', fd)
     checkInteger('type', type)
-    const file = this.#ioctl(fd, 'KVM_CREATE_VM')
+    const file = this.#ioctl(fd)
     if (typeof file === 'number') return file
     if (file.kind === 'vm') return -errnos.ENOTTY
     // 0 is the kernel's choice, 1 is HV; PR is not loaded.
@@ -181,7 +164,7 @@ export class SoftwareKernel implements Kernel {
   createVcpu(fd: number, id: number): number {
     checkInteger('fd', fd)
     checkInteger('id', id)
-    const file = this.#ioctl(fd, 'KVM_CREATE_VCPU')
+    const file = this.#ioctl(fd)
     if (typeof file === 'number') return file
     if (file.kind !== 'vm') return -errnos.EINVAL
     const { vm } = file
@@ -221,8 +204,8 @@ export class SoftwareKernel implements Kernel {
   }
 
   timebase(): bigint {
-    const fault = this.#call('mftb')
-    return fault < 0 ? BigInt(fault) : this.clock.timebase()
+    this.#calls++
+    return this.clock.timebase()
   }
 
   timebaseFrequency(): bigint {
@@ -232,15 +215,14 @@ export class SoftwareKernel implements Kernel {
   /** Both clocks are read at once, so the half-width of the bracket is 0. */
   sample(into: BigUint64Array): number {
     checkSampleWords(into)
-    const fault = this.#call('clock_gettime')
-    if (fault < 0) return fault
+    this.#calls++
     const { timebase, timeOfDayNs } = this.clock.sample()
     into.set([timebase, BigInt.asUintN(64, timeOfDayNs), 0n])
     return 0
   }
 
   #getOneReg(fd: number, id: bigint, value: Uint8Array): number {
-    const vcpu = this.#vcpu(fd, 'KVM_GET_ONE_REG', id)
+    const vcpu = this.#vcpu(fd)
     if (typeof vcpu === 'number') return vcpu
     const held = vcpu.get(id)
     if (held < 0n) return Number(held)
@@ -249,33 +231,23 @@ export class SoftwareKernel implements Kernel {
   }
 
   #setOneReg(fd: number, id: bigint, value: Uint8Array): number {
-    const vcpu = this.#vcpu(fd, 'KVM_SET_ONE_REG', id)
+    const vcpu = this.#vcpu(fd)
     return typeof vcpu === 'number' ? vcpu : vcpu.set(id, readBytes(value))
   }
 
-  #vcpu(fd: number, operation: Operation, register: bigint): SoftwareVcpu | number {
-    const file = this.#ioctl(fd, operation, register)
+  #vcpu(fd: number): SoftwareVcpu | number {
+    const file = this.#ioctl(fd)
     if (typeof file === 'number') return file
     if (file.kind === 'vm') return -errnos.ENOTTY
     return file.kind === 'vcpu' ? file.vcpu : -errnos.EINVAL
   }
 
-  /** What every ioctl does first: the file behind the number, or `-errno`. */
-  #ioctl(
-    fd: number,
-    operation: Operation,
-    register?: bigint,
-  ): Exclude<File, { kind: 'other' }> | number {
-    const fault = this.#call(operation, register)
-    if (fault < 0) return fault
+  /** Every ioctl begins with this: the file behind the number, or `-errno`. */
+  #ioctl(fd: number): Exclude<File, { kind: 'other' }> | number {
+    this.#calls++
     const file = this.#files.get(fd)
     if (file === undefined) return -errnos.EBADF
     return file.kind === 'other' ? -errnos.ENOTTY : file
-  }
-
-  #call(operation: Operation, register?: bigint): number {
-    this.#calls++
-    return this.#faults.strike(operation, register)
   }
 
   /** The lowest number that is free, as everywhere in Unix; 0 to 2 are taken. */

@@ -9,6 +9,7 @@ import { Host } from '../../../lib/kvm/host.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
 import type { RegisterName } from '../../../lib/registers.ts'
 import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
+import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'
 import type { SoftwareKernelOptions } from '../../../lib/kernel/software/kernel.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { parseTimebase, serializeTimebase } from '../../../lib/timebase/state.ts'
@@ -287,10 +288,12 @@ describe("a host's timebase", () => {
 
   function clockedGuest() {
     const time = new HandMovedTime()
-    const kernel = new SoftwareKernel({ time: time.read, timebase: 10n ** 12n, timeOfDayNs: 5n })
+    const model = new SoftwareKernel({ time: time.read, timebase: 10n ** 12n, timeOfDayNs: 5n })
+    const { clock } = model
+    const kernel = new FailingKernel(model)
     const side = new Side(kernel, IDS)
     side.setOffsets(3n * PERIOD)
-    return { vcpus: side.vcpus, host: side.host, kernel, time, side }
+    return { vcpus: side.vcpus, host: side.host, kernel, clock, time, side }
   }
 
   it('that stands still between save and load leaves the guest where it was, or ahead', () => {
@@ -304,9 +307,9 @@ describe("a host's timebase", () => {
   it.each([0n, 1n, 10n ** 12n - 1n])(
     'that has gone back to %s does not take the guest back',
     (timebase) => {
-      const { vcpus, kernel, time, side } = clockedGuest()
+      const { vcpus, clock, time, side } = clockedGuest()
       const saved = saveTimebase(vcpus)
-      kernel.clock.setTimebase(timebase)
+      clock.setTimebase(timebase)
       time.pass(SECOND)
       loadTimebase(vcpus, saved)
       for (const guest of side.guestTimebases()) {
@@ -343,26 +346,27 @@ describe("a host's timebase", () => {
     ['stands still', () => undefined],
     [
       'goes back',
-      (kernel: SoftwareKernel) => {
-        kernel.clock.setTimebase(0n)
+      ({ clock }: ReturnType<typeof clockedGuest>) => {
+        clock.setTimebase(0n)
       },
     ],
     [
       'can no longer be read',
-      (kernel: SoftwareKernel) => {
+      ({ kernel }: ReturnType<typeof clockedGuest>) => {
         kernel.fail({ errno: 'EIO', operation: 'mftb', times: 1_000 })
       },
     ],
   ])(
     'that %s while an aligned load waits for it ends the wait, and says what is',
     async (_is, lie) => {
-      const { vcpus, kernel } = clockedGuest()
+      const guest = clockedGuest()
+      const { vcpus } = guest
       const saved = saveTimebase(vcpus)
       let now = performance.now()
       vi.spyOn(performance, 'now').mockImplementation(() => (now += 3_000))
       const loading = loadTimebase(vcpus, saved, { downtime: 'freeze', align: true })
       const offset = vcpus[0]?.get('TB_OFFSET') ?? 0n
-      lie(kernel)
+      lie(guest)
       const error: unknown = await loading.catch((error: unknown) => error)
       expect(error).toBeInstanceOf(OneRegError)
       expect(error).toMatchObject({ code: 'ERR_TIMEBASE_NOT_REACHED' })
