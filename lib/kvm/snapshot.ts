@@ -89,11 +89,11 @@ export function writeSnapshot(
  * Replaces a DEC_EXPIRY that has passed by the present: see {@link expiryToWrite}. Only where the snapshot
  * brings the offset along, since without it the guest's timebase is not known yet.
  */
-function dueTimersFireAtOnce(vcpu: Vcpu, values: Map<RegisterName, AnyRegisterValue>): void {
+function dueTimersFireAtOnce(vcpu: OpenVcpu, values: Map<RegisterName, AnyRegisterValue>): void {
   const offset = values.get('TB_OFFSET')
   const decExpiry = values.get('DEC_EXPIRY')
   if (typeof offset !== 'bigint' || typeof decExpiry !== 'bigint') return
-  const timebase = vcpu.host.kernel.timebase()
+  const timebase = vcpu.system.kernel.timebase()
   // An error, where mftb does not exist: nothing is known of the present then.
   if (timebase < 0n) return
   values.set('DEC_EXPIRY', expiryToWrite(decExpiry, BigInt.asUintN(64, timebase + offset)))
