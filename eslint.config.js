@@ -2,6 +2,43 @@ import js from '@eslint/js'
 import { defineConfig, globalIgnores } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
+/**
+ * The rooms of lib/, and what each may import of the others; anything may import the modules that lie
+ * in lib/ itself.
+ *
+ *     cli → vmstate, testing → timebase → kvm → kernel → the modules in lib/ itself
+ *
+ * vmstate reaches timebase by vmstate/timebase-state.ts alone. lib/index.ts names all, and is imported
+ * by none.
+ */
+const rooms = {
+  kernel: [],
+  kvm: ['kernel'],
+  timebase: ['kernel', 'kvm'],
+  testing: ['kernel', 'kvm', 'timebase'],
+  vmstate: [],
+  cli: ['kernel', 'kvm', 'timebase', 'testing', 'vmstate'],
+}
+
+function noImportsFrom(names, files, ignores = []) {
+  const message = 'An arrow between rooms of lib/ that points up: see rooms in eslint.config.js.'
+  const patterns = [{ regex: `^(\\.\\.?/)+(${names.join('|')})/`, message }]
+  return { files, ignores, rules: { 'no-restricted-imports': ['error', { patterns }] } }
+}
+
+/** One block a room, and one for the modules in lib/ itself. */
+const directions = [
+  noImportsFrom(Object.keys(rooms), ['lib/*.ts'], ['lib/index.ts']),
+  ...Object.entries(rooms).map(([room, below]) =>
+    noImportsFrom(
+      Object.keys(rooms).filter((other) => other !== room && !below.includes(other)),
+      [`lib/${room}/**/*.ts`],
+      ['lib/vmstate/timebase-state.ts'],
+    ),
+  ),
+  noImportsFrom(['cli', 'testing', 'kvm', 'kernel'], ['lib/vmstate/timebase-state.ts']),
+]
+
 export default defineConfig(
   globalIgnores(['build/', 'coverage/', 'dist/']),
   js.configs.recommended,
@@ -18,6 +55,7 @@ export default defineConfig(
       '@typescript-eslint/consistent-type-imports': 'error',
     },
   },
+  ...directions,
   {
     files: ['**/*.mjs', '**/*.js'],
     languageOptions: {
