@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 const isPower = process.arch === 'ppc64'
 
 export default defineConfig({
+  resolve: { tsconfigPaths: true },
   test: {
     include: ['test/**/*.test.ts', 'power-host/test/*.test.ts', 'examples/vmm/*.test.ts'],
     // Tests that are tied to one kind of machine say so in their names. Those of the

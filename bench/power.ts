@@ -1,11 +1,19 @@
 import { Command } from 'commander'
 import { writeFile } from 'node:fs/promises'
-import { runOnHost } from '../power-host/lib/host.ts'
-import { machine, machineNames, type MachineName } from '../power-host/lib/machine.ts'
 import { Option } from 'commander'
-import { cacheHelp, exitStatusHelp, timeoutOption } from '../power-host/lib/options.ts'
-import { runProgram } from '../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../power-host/lib/requirements.ts'
+import {
+  allPrograms,
+  cacheHelp,
+  exitStatusHelp,
+  machine,
+  type MachineName,
+  machineNames,
+  requirePrograms,
+  runOnHost,
+  runProgram,
+  timeoutOption,
+} from 'power-host'
+import { project } from '../test/power/project.ts'
 
 interface Options {
   machine: MachineName
@@ -35,7 +43,7 @@ const program = new Command('npm run bench:power --')
     const { status, result } = await runOnHost({
       machine: machine(name, undefined, true),
       kernel: '6.12',
-      extent: 'bench',
+      ...project('bench'),
       command: ['node', '--import', 'tsx', 'bench/on-power.ts', vcpus],
       timeoutSeconds: timeout,
     })

@@ -11,7 +11,7 @@ import { makeStream } from './make-stream.ts'
 /**
  * How fast a large stream is read, against the same file read into nothing, and in how much memory:
  *
- *     npm run bench:stream [-- MiB [path of QEMU's scripts/analyze-migration.py]]
+ *     npx tsx bench/stream.ts [MiB [path of QEMU's scripts/analyze-migration.py]]
  *
  * 1024 MiB unless told. Each run is a process of its own; the file is in the page cache.
  */

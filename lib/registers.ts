@@ -1,5 +1,5 @@
 // The ids are those of arch/powerpc/include/uapi/asm/kvm.h, checked up to Linux 6.12 by
-// `npm run check:registers -- <header>`. Every id is above 2^53: a number would lose its low bits.
+// `npm run check -- registers <header>`. Every id is above 2^53: a number would lose its low bits.
 
 const KVM_REG_PPC = 0x1000000000000000n
 const KVM_REG_SIZE_SHIFT = 52n

@@ -2,8 +2,8 @@
 // `npm pack` removes them afterwards: here the addon is the one that was built last.
 import { cp, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { prebuildPrograms, requirePrograms } from 'power-host'
 import { addon } from '../test/power/addon.ts'
-import { prebuildPrograms, requirePrograms } from '../power-host/lib/requirements.ts'
 import { libraryAddon, targets } from './cross-build.ts'
 
 const folder = path.resolve(import.meta.dirname, '../prebuilds')

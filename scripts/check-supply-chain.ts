@@ -14,6 +14,7 @@ const REGISTRY = 'https://registry.npmjs.org/'
 interface Locked {
   readonly resolved?: string
   readonly integrity?: string
+  readonly link?: boolean
 }
 
 interface Package {
@@ -45,12 +46,15 @@ function unpinned(): string[] {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
     packages: Record<string, Locked>
   }
-  return Object.entries(packages)
-    .filter(([path]) => path !== '')
-    .filter(([, { integrity = '', resolved = REGISTRY }]) => {
-      return !integrity.startsWith('sha512-') || !resolved.startsWith(REGISTRY)
-    })
-    .map(([path]) => path)
+  return (
+    Object.entries(packages)
+      // The rest are the packages of this repository itself, and links to them.
+      .filter(([path, { link }]) => path.startsWith('node_modules/') && link !== true)
+      .filter(([, { integrity = '', resolved = REGISTRY }]) => {
+        return !integrity.startsWith('sha512-') || !resolved.startsWith(REGISTRY)
+      })
+      .map(([path]) => path)
+  )
 }
 
 /** Which installed packages have another licence than these, or none. */

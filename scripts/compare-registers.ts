@@ -1,4 +1,4 @@
-// Compares lib/registers.ts with a kernel header: npm run check:registers -- <path to asm/kvm.h>
+// Compares lib/registers.ts with a kernel header: npm run check -- registers <path to asm/kvm.h>
 
 import { readFileSync, realpathSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -6,7 +6,7 @@ import { registers } from '../lib/registers.ts'
 import { compareRegisters, parseHeader, widthOf } from './kvm-header.ts'
 import type { HeaderRegisters, RegisterTable } from './kvm-header.ts'
 
-const usage = `Usage: npm run check:registers -- <path to asm/kvm.h>
+const usage = `Usage: npm run check -- registers <path to asm/kvm.h>
 
 Compares the table in lib/registers.ts with the KVM_REG_PPC_ registers of a kernel header,
 for example /usr/powerpc64le-linux-gnu/include/asm/kvm.h

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
-import { withTemporary } from '../power-host/lib/cache.ts'
-import { run } from '../power-host/lib/run.ts'
+import { run, withTemporary } from 'power-host'
 
 /** In Node's words, with the prefix of the compiler's programs. */
 const prefixes = {

@@ -17,7 +17,7 @@ export function manPage(version: string): string {
   const program = createProgram()
   const name = program.name()
   const lines = [
-    `.\\" Made by npm run docs:man from the help in lib/cli. Do not edit.`,
+    `.\\" Made by npm run docs -- man from the help in lib/cli. Do not edit.`,
     `.TH ${name.toUpperCase()} 1 "" "${name} ${version}" "User Commands"`,
     '.SH NAME',
     `${escape(name)} \\- ${escape(program.summary())}`,

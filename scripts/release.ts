@@ -45,7 +45,7 @@ function release(version: string, skipTests: boolean): void {
   }
   writeFileSync(changelogFile, released)
   step('npm', 'version', '--no-git-tag-version', '--allow-same-version', version)
-  step('npm', 'run', 'docs:man')
+  step('npm', 'run', 'docs', '--', 'man')
   step('npm', 'run', 'build:lib')
   step('git', 'commit', '--all', '--message', `Release ${version}`)
   step('git', 'tag', '--annotate', `v${version}`, '--message', `${name} ${version}`)

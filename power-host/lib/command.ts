@@ -1,17 +1,18 @@
 import { chmod, mkdir, writeFile, cp } from 'node:fs/promises'
 import path from 'node:path'
 import type { WriteStream } from 'node:tty'
+import type { Job } from './host.ts'
 import { pack } from './image.ts'
 
 /**
- * Packs /init and what it runs; the token marks what /init says on the console. With a terminal, the
- * console is one of the same size to the command; without, its output is kept apart from its errors.
+ * Packs /init and what it runs; the token marks what /init says on the console. With a keyboard, the
+ * command's console is a terminal of the same size as ours; without, its output is kept apart from its
+ * errors.
  */
 export async function commandArchive(
-  command: readonly string[],
+  { command, directory: workingDirectory, env, keyboard }: Job,
   token: string,
   directory: string,
-  terminal?: Partial<Pick<WriteStream, 'rows' | 'columns'>>,
 ): Promise<string> {
   const staged = path.join(directory, 'command')
   await mkdir(path.join(staged, 'power'), { recursive: true })
@@ -19,11 +20,12 @@ export async function commandArchive(
   await chmod(path.join(staged, 'init'), 0o755)
   await writeFile(path.join(staged, 'power/token'), `${token}\n`)
   await writeFile(path.join(staged, 'power/made'), `${Math.floor(Date.now() / 1000)}\n`)
-  if (terminal !== undefined) {
-    const { rows = 24, columns = 80 } = terminal
+  await writeFile(path.join(staged, 'power/directory'), `${workingDirectory}\n`)
+  if (keyboard !== undefined) {
+    const { rows = 24, columns = 80 } = process.stdout as Partial<WriteStream>
     await writeFile(path.join(staged, 'power/terminal'), `${rows} ${columns}\n`)
   }
-  const script = commandScript(command, passedOn(process.env, process.stdout))
+  const script = commandScript(command, { ...passedOn(process.env, process.stdout), ...env })
   await writeFile(path.join(staged, 'power/command'), script)
   const archive = path.join(directory, 'command.cpio')
   await pack(staged, archive)
@@ -41,14 +43,14 @@ export function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** What of the environment here concerns the command there. */
+/** The variables of the environment here with which the command fits its output to the terminal. */
 export function passedOn(
   env: NodeJS.ProcessEnv,
   output: Pick<WriteStream, 'isTTY' | 'columns' | 'getColorDepth'>,
 ): Record<string, string> {
   const kept = Object.entries(env).filter(
     (entry): entry is [string, string] =>
-      /^(TERM|COLUMNS|NO_COLOR|FORCE_COLOR|KVM_PPC_\w+)$/.test(entry[0]) && entry[1] !== undefined,
+      /^(TERM|COLUMNS|NO_COLOR|FORCE_COLOR)$/.test(entry[0]) && entry[1] !== undefined,
   )
   const passed = Object.fromEntries(kept)
   const chosen = 'NO_COLOR' in passed || 'FORCE_COLOR' in passed

@@ -1,4 +1,4 @@
-/** Exit statuses of `npm run power` that are not the command's own. */
+/** Exit statuses that are not the command's own. */
 export const exitStatus = {
   usage: 2,
   /** As timeout(1) has it. */

@@ -1,5 +1,5 @@
 import { ConsoleReader, type ConsolePiece } from './console.ts'
-import { RunningTests } from '../../test/power/running-tests.ts'
+import { RunningTests } from './running-tests.ts'
 
 export interface Outputs {
   stdout: { write: (bytes: Buffer) => unknown }

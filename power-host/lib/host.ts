@@ -10,18 +10,23 @@ import { qemuArguments, type Machine } from './machine.ts'
 import { beginStage } from './progress.ts'
 import { qemu } from './qemu.ts'
 import type { Origin } from './sources.ts'
-import { projectArchives, type Extent } from '../../test/power/project.ts'
-import { qemuArchive } from '../../test/power/qemu-archive.ts'
 import { userlandArchive } from './userland.ts'
 
 export interface Job {
   machine: Machine
   kernel: KernelName
-  /** How much of the project the host gets, or an archive with what it gets instead. */
-  extent: Extent | { archive: string }
+  /**
+   * Makes the cpio archives with the files that the command needs, in a folder that is gone after the
+   * run; see {@link pack}. The host's kernel unpacks them one after the other, the later over the earlier.
+   */
+  archives: (folder: string) => Promise<readonly string[]>
+  /** Where on the host the command is run: an absolute path. */
+  directory: string
   /** Which Debian suite and which mirror it is made from. */
   origin?: Origin
   command: readonly string[]
+  /** Variables of the command's environment, besides those about the terminal here. */
+  env?: Readonly<Record<string, string>>
   timeoutSeconds: number
   /** Ends it before its time. */
   giveUp?: AbortSignal
@@ -31,7 +36,11 @@ export interface Job {
   keyboard?: Keyboard
 }
 
-/** Makes an emulated host, boots it, and runs a command of the project on it. */
+/**
+ * Makes an emulated host, boots it, runs a command there, and passes on its output as it comes.
+ *
+ * @throws {Failure} if the host could not be prepared, did not boot, or died, or if the time was up.
+ */
 export async function runOnHost(job: Job): Promise<Ended> {
   const emulator = await qemu()
   const userland = await userlandArchive(job.origin)
@@ -42,12 +51,9 @@ export async function runOnHost(job: Job): Promise<Ended> {
     await joinArchives(
       [
         userland,
-        ...(job.extent === 'qemu' ? [await qemuArchive(job.origin)] : []),
         modules,
-        ...(typeof job.extent === 'object'
-          ? [job.extent.archive]
-          : await projectArchives(job.extent, directory)),
-        await commandArchive(job.command, token, directory, job.keyboard && process.stdout),
+        ...(await job.archives(directory)),
+        await commandArchive(job, token, directory),
       ],
       initrd,
     )

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first process of the emulated host: runs /power/command on a machine with KVM.
 #
-# All its output shares one console. What is meant for test/power/boot.ts is a line that begins with
+# All its output shares one console. What is meant for host-console.ts is a line that begins with
 # the byte 0x1e and this run's token; the command's standard output is passed through as it is, each
 # line of its standard error is such a marked line. One write(2) goes to the console unbroken, so
 # the two do not mix.
@@ -57,9 +57,8 @@ fi
 
 # From here on, of the kernel's messages only its last words before a panic.
 dmesg -n 1
-cd /kvm-ppc-onereg || fail 'the project is not in the image'
-printf '#!/bin/sh\nexec node /kvm-ppc-onereg/dist/cli/main.js "$@"\n' >/usr/local/bin/kvm-ppc-onereg
-chmod +x /usr/local/bin/kvm-ppc-onereg
+read -r directory </power/directory
+cd "$directory" || fail "the image has no folder $directory"
 
 # Somebody types: the console is the command's terminal.
 if [ -e /power/terminal ]; then

@@ -31,8 +31,8 @@ describe('passedOn', () => {
   const terminal = { isTTY: true, columns: 120, getColorDepth: () => 8 }
 
   test('only what concerns the command', () => {
-    const kept = { TERM: 'xterm', COLUMNS: '100', NO_COLOR: '1', KVM_PPC_A: '', FORCE_COLOR: '0' }
-    const env = { ...kept, HOME: '/home/x', PATH: '/bin', XKVM_PPC_B: '1', NODE_OPTIONS: '--x' }
+    const kept = { TERM: 'xterm', COLUMNS: '100', NO_COLOR: '1', FORCE_COLOR: '0' }
+    const env = { ...kept, HOME: '/home/x', PATH: '/bin', XTERM: '1', NODE_OPTIONS: '--x' }
     expect(passedOn(env, pipe)).toEqual(kept)
   })
 

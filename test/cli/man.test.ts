@@ -4,7 +4,7 @@ import { manPage } from '../../scripts/man-page.ts'
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
 
-it('the man page is that of the help (npm run docs:man)', () => {
+it('the man page is that of the help (npm run docs -- man)', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string }
   expect(read('man/kvm-ppc-onereg.1')).toBe(manPage(version))
 })

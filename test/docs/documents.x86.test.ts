@@ -72,7 +72,7 @@ function typeProblems(code: string): string[] {
 }
 
 describe('docs/registers.md', () => {
-  it('has the table as the code makes it now (npm run docs:registers)', () => {
+  it('has the table as the code makes it now (npm run docs -- registers)', () => {
     const page = readFileSync(path.join(root, 'docs/registers.md'), 'utf8')
     expect(withRegisterTable(page)).toBe(page)
     expect(withRegisterTable(page.replace('| `DAR` ', '| `RAD` '))).toBe(page)

@@ -17,7 +17,7 @@ function movesBack(trip: typeof ours): number {
   }).length
 }
 
-it('the picture shows the recording (npm run docs:picture)', () => {
+it('the picture shows the recording (npm run docs -- picture)', () => {
   expect(read('move.svg')).toBe(drawMove(recording))
 })
 

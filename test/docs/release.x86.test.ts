@@ -20,6 +20,7 @@ const parts = [
   'CHANGELOG.md',
   'lib',
   'man',
+  'power-host',
   'scripts',
 ]
 

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
-import { run } from '../../power-host/lib/run.ts'
+import { run } from 'power-host'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const tarball = inject('tarball')

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
 import { describe, expect, inject, it } from 'vitest'
-import { run } from '../../power-host/lib/run.ts'
+import { run } from 'power-host'
 import { example, moved, permissions, runProgram } from './newcomer.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')

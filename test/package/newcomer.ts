@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { run } from '../../power-host/lib/run.ts'
+import { promisify } from 'node:util'
+
+/** Not power-host's: this also runs on the emulated host, where that package is not. */
+const run = promisify(execFile)
 
 /** How npm is called: `['npm']`, or Node with the path of npm's program. */
 export type Npm = readonly [program: string, ...args: string[]]

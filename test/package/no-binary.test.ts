@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { run } from '../../power-host/lib/run.ts'
+import { run } from 'power-host'
 import { example, moved, runProgram } from './newcomer.ts'
 
 const readme = path.resolve(import.meta.dirname, '../../README.md')

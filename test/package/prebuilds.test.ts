@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { run } from '../../power-host/lib/run.ts'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
+import { run } from 'power-host'
 import { crossBuild, libraryAddon, targets, type Target } from '../../scripts/cross-build.ts'
 import { describeUnless } from '../support/lacking.ts'
 

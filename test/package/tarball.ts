@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { run } from '../../power-host/lib/run.ts'
+import { run } from 'power-host'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { cached, keyOf, note, stage } from 'power-host'
 import {
   compilerOf,
   crossBuild,
@@ -9,8 +10,6 @@ import {
   type Target,
 } from '../../scripts/cross-build.ts'
 import { COUNTING_FLAGS } from '../instrumented/counting.ts'
-import { cached, keyOf } from '../../power-host/lib/cache.ts'
-import { note, stage } from '../../power-host/lib/progress.ts'
 
 const crossBuildFile = path.resolve(import.meta.dirname, '../../scripts/cross-build.ts')
 

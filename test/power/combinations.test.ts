@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
+import { allMachines, kernelNames } from 'power-host'
 import { allCombinations } from './combinations.ts'
-import { kernelNames } from '../../power-host/lib/kernel.ts'
-import { allMachines } from '../../power-host/lib/machine.ts'
 
 const count = (values: readonly unknown[]): number => new Set(values).size
 

@@ -1,5 +1,4 @@
-import { kernelNames, type KernelName } from '../../power-host/lib/kernel.ts'
-import { allMachines, type Machine } from '../../power-host/lib/machine.ts'
+import { allMachines, type KernelName, kernelNames, type Machine } from 'power-host'
 
 export interface Combination {
   machine: Machine

@@ -2,27 +2,25 @@ import { cp, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { Command } from 'commander'
+import {
+  addHostOptions,
+  allPrograms,
+  cacheHelp,
+  coveragePrograms,
+  exitStatusHelp,
+  Failure,
+  type HostOptions,
+  machine,
+  machinesHelp,
+  requirePrograms,
+  runOnHost,
+  withTemporary,
+} from 'power-host'
+import { project } from './project.ts'
 import { COUNTING_ARGUMENTS, COUNTS_OF_LIB } from '../instrumented/counting.ts'
 import { Recorded, showRecorded, sourcesNow } from '../instrumented/recorded.ts'
 import { countingAddon } from './addon.ts'
-import { withTemporary } from '../../power-host/lib/cache.ts'
-import { Failure } from '../../power-host/lib/failure.ts'
-import { runOnHost } from '../../power-host/lib/host.ts'
 import type { Collected } from './host/collect.ts'
-import { machine } from '../../power-host/lib/machine.ts'
-import {
-  addHostOptions,
-  cacheHelp,
-  exitStatusHelp,
-  machinesHelp,
-  type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import {
-  allPrograms,
-  coveragePrograms,
-  requirePrograms,
-} from '../../power-host/lib/requirements.ts'
 import { vitestCommand } from './suite.ts'
 
 const description =
@@ -31,17 +29,18 @@ const description =
 
 const more = `
 Examples:
-  npm run test:coverage && npm run power:coverage
-  npm run power:coverage -- -- --project tests --project power
+  npm run test:coverage && npm run power -- coverage
+  npm run power -- coverage -- --project tests --project power
 
 What is run:
-  The tests that npm run test:power runs, with an addon that counts. The counts are recorded in
+  The tests that npm run power -- test runs, with an addon that counts. The counts are recorded in
   coverage/ppc64; the tables are of all that is in coverage/, added up.
 ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp("Vitest's: 0 if all tests passed, 1 if one failed or was skipped")}`
 
-const program = addHostOptions(new Command('npm run power:coverage --'), 3600)
+export const coverage = addHostOptions(new Command('coverage'), 3600)
+  .summary('run the tests there and count what they run of lib/ and native/')
   .description(description)
   .argument('[arguments...]', 'names of test files or parts of them, and options of Vitest')
   .addHelpText('after', more)
@@ -53,7 +52,7 @@ const program = addHostOptions(new Command('npm run power:coverage --'), 3600)
     const { status, result } = await runOnHost({
       machine: chosen,
       kernel,
-      extent: 'coverage',
+      ...project('coverage'),
       command: [
         ...['node', '--import', 'tsx', 'test/power/host/collect.ts', COUNTS_OF_LIB],
         ...vitestCommand([...COUNTING_ARGUMENTS, ...args]),
@@ -87,5 +86,3 @@ async function record({ project, lib, native }: Collected, sources: string): Pro
     recorded.recordNative(directory, 'powerpc64le-linux-gnu-gcov')
   })
 }
-
-await runProgram(program)

@@ -1,14 +1,14 @@
 import { cp, mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from '../../power-host/lib/cache.ts'
-import { pack } from '../../power-host/lib/image.ts'
-import { stage } from '../../power-host/lib/progress.ts'
-import { run } from '../../power-host/lib/run.ts'
+import { cached, keyOf, pack, run, stage, withTemporary } from 'power-host'
 
 /** Whether to have what the tests need besides what the library needs. */
 export interface Wanted {
   forTests: boolean
 }
+
+/** The files from which npm knows what to install. */
+const manifests = ['package.json', 'package-lock.json', 'power-host/package.json']
 
 const target = ['--os=linux', '--cpu=ppc64', '--libc=glibc', '--ignore-scripts']
 
@@ -36,15 +36,15 @@ export async function dependenciesArchive(
 ): Promise<string> {
   const key = await keyOf({
     texts: [placeOnHost, String(forTests)],
-    files: [path.join(projectRoot, 'package-lock.json'), import.meta.filename],
+    files: [...manifests.map((name) => path.join(projectRoot, name)), import.meta.filename],
   })
   const entry = await cached(`dependencies-${key}`, async (directory) => {
     const what = forTests ? 'the dependencies and vitest' : 'the dependencies'
     await stage(`installing ${what} for ppc64le`, () =>
       withTemporary(async (staged) => {
         const project = path.join(staged, placeOnHost)
-        await mkdir(project)
-        for (const name of ['package.json', 'package-lock.json']) {
+        for (const name of manifests) {
+          await mkdir(path.dirname(path.join(project, name)), { recursive: true })
           await cp(path.join(projectRoot, name), path.join(project, name))
         }
         const extent = forTests ? [] : ['--omit=dev']

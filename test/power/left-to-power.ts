@@ -7,6 +7,6 @@ export function teardown(): void {
   if (left.length === 0) return
   console.log(
     `Left out: ${left.length} test files (*.power.test.ts), which need a POWER host with KVM;` +
-      ' npm run test:power runs them on an emulated one.\n',
+      ' npm run power -- test runs them on an emulated one.\n',
   )
 }

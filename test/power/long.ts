@@ -1,15 +1,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+  machine,
+  machinesHelp,
+  requirePrograms,
+  runOnHost,
+} from 'power-host'
+import { project } from './project.ts'
 
 /** For booting, for what comes before the first sample, and for a machine that is busy. */
 const BESIDE_SECONDS = 600
@@ -34,7 +35,8 @@ ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('0 if all was well, 1 if not')}`
 
-const program = addHostOptions(new Command('npm run power:long --'), 0)
+export const long = addHostOptions(new Command('long'), 0)
+  .summary('let many things happen to a guest, for as long as is asked for')
   .description(description)
   .addOption(new Option('--minutes <number>', 'how long').argParser(minutes).default(60))
   .addOption(
@@ -49,7 +51,7 @@ const program = addHostOptions(new Command('npm run power:long --'), 0)
     const { status } = await runOnHost({
       machine: chosen,
       kernel: options.kernel,
-      extent: 'suite',
+      ...project('suite'),
       command: [
         ...['node', '--import', 'tsx', '--expose-gc'],
         ...['test/power/long/run.ts', String(options.minutes), String(options.seed)],
@@ -69,5 +71,3 @@ function seed(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
   return Number(text)
 }
-
-await runProgram(program)

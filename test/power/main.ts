@@ -1,25 +1,20 @@
+import { addHostOptions, cacheHelp, exitStatusHelp, machinesHelp, runProgram } from 'power-host'
 import { Command } from 'commander'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { machine } from '../../power-host/lib/machine.ts'
-import {
-  addHostOptions,
-  cacheHelp,
-  exitStatusHelp,
-  machinesHelp,
-  type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { kvmHeader } from '../../power-host/lib/header.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
-
-interface Options extends HostOptions {
-  exec?: true
-  header?: true
-}
+import { coverage } from './coverage.ts'
+import { exec, header, runOurs } from './commands.ts'
+import { long } from './long.ts'
+import { testAll } from './matrix.ts'
+import { migrate } from './migrate.ts'
+import { packageCommand } from './package.ts'
+import { qemu } from './qemu.ts'
+import { recipe } from './walk-through.ts'
+import { shell } from './shell.ts'
+import { testCommand } from './test.ts'
 
 const description =
-  'Runs a command of this project on an emulated POWER host with real KVM: a QEMU machine whose ' +
-  "Linux offers /dev/kvm. The command's output and exit status become those of this program."
+  'Runs this project on an emulated POWER host with real KVM: a QEMU machine whose Linux offers ' +
+  "/dev/kvm. A command that is not listed is one of this project's own command line: demo, info, " +
+  "registers, decode. The command's output and exit status become those of this program."
 
 const more = `
 Examples:
@@ -27,8 +22,9 @@ Examples:
   npm run power -- registers --probe --json
   npm run power -- --cpu POWER10 info
   npm run power -- --machine powernv9 --kernel 7.2-64k info
-  npm run power -- --exec node -e "console.log(process.arch)"
-  npm run power -- --exec busybox sh -c "ls -l /dev/kvm"
+  npm run power -- exec node -e "console.log(process.arch)"
+  npm run power -- test test/kvm/host.test.ts
+  npm run power -- test --help
 With "npm run --silent power", npm prints no lines of its own.
 
 What is run:
@@ -41,34 +37,25 @@ ${cacheHelp}
 ${exitStatusHelp('that of the command')}`
 
 const program = addHostOptions(new Command('npm run power --'), 300)
+  .usage('[options] <command> [arguments...]')
   .description(description)
   .argument('[command...]', "a command of this project's command line, and its arguments")
-  .option('--exec', 'take the command as a program on that host instead')
-  .option('--header', "only print the path of a POWER asm/kvm.h, out of Debian's linux-libc-dev")
   .addHelpText('after', more)
+  .helpCommand(true)
+  .enablePositionalOptions()
   .passThroughOptions()
-  .action(async (command: string[], options: Options) => {
-    if (options.header) {
-      requirePrograms(['dpkg-deb', 'flock'])
-      process.stdout.write(`${await kvmHeader()}\n`)
-    } else if (command.length === 0) {
-      program.error("error: no command is given; try 'npm run power -- --help'")
-    } else {
-      process.exitCode = await power(command, options)
-    }
+  .action(runOurs)
+  .hook('preSubcommand', (program, subcommand) => {
+    const given = Object.keys(program.opts())
+    const early = given.find((name) => program.getOptionValueSource(name) === 'cli')
+    if (early === undefined) return
+    program.error(`error: --${early} has to come after "${subcommand.name()}"`)
   })
 
-async function power(command: string[], options: Options): Promise<number> {
-  const chosen = machine(options.machine, options.cpu, options.icount)
-  requirePrograms(allPrograms)
-  const { status } = await runOnHost({
-    machine: chosen,
-    kernel: options.kernel,
-    extent: 'command',
-    command: options.exec ? command : ['node', 'dist/cli/main.js', ...command],
-    timeoutSeconds: options.timeout,
-  })
-  return status
-}
+const subcommands = [
+  ...[exec, shell, testCommand, testAll, coverage],
+  ...[migrate, long, qemu, packageCommand, recipe, header],
+]
+for (const subcommand of subcommands) program.addCommand(subcommand)
 
 await runProgram(program)

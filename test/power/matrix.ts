@@ -1,20 +1,20 @@
 import { Command } from 'commander'
-import { timeForOneMore } from './budget.ts'
-import { allCombinations, type Combination } from './combinations.ts'
-import { Failure } from '../../power-host/lib/failure.ts'
-import { interrupted } from '../../power-host/lib/interrupt.ts'
-import { kernelNames } from '../../power-host/lib/kernel.ts'
-import { allMachines } from '../../power-host/lib/machine.ts'
 import {
+  allMachines,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
+  Failure,
+  interrupted,
+  kernelNames,
   machinesHelp,
+  note,
+  requirePrograms,
   seconds,
   timeoutOption,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { note } from '../../power-host/lib/progress.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+} from 'power-host'
+import { timeForOneMore } from './budget.ts'
+import { allCombinations, type Combination } from './combinations.ts'
 import { conformance, runSuite, type SuiteEnded, type SuiteRun } from './suite.ts'
 import { outcomeTable, type Outcome } from './table.ts'
 
@@ -30,14 +30,15 @@ const description =
 
 const more = `
 Examples:
-  npm run test:power:all
-  npm run test:power:all -- --conformance --budget 1200
-  npm run test:power:all -- test/kvm/host.test.ts
+  npm run power -- test-all
+  npm run power -- test-all --conformance --budget 1200
+  npm run power -- test-all test/kvm/host.test.ts
 ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('0 if all that ran passed, 1 if anything failed')}`
 
-const program = new Command('npm run test:power:all --')
+export const testAll = new Command('test-all')
+  .summary('run them on every machine with every kernel')
   .description(description)
   .argument('[arguments...]', 'names of test files or parts of them, and options of Vitest')
   .option('--conformance', 'only the tests of what every kernel does')
@@ -104,5 +105,3 @@ function report(all: readonly Combination[], outcomes: Map<Combination, Outcome>
   const list = left.map(({ machine, kernel }) => `  ${machine.title} with Linux ${kernel}\n`)
   return `${table}\nNot run, ${left.length} of ${all.length}:\n${list.join('')}`
 }
-
-await runProgram(program)

@@ -3,19 +3,22 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command } from 'commander'
-import { withTemporary } from '../../power-host/lib/cache.ts'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { machine, wired, type Machine } from '../../power-host/lib/machine.ts'
-import type { Recording } from './move/record.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+  type Machine,
+  machine,
+  machinesHelp,
+  requirePrograms,
+  runOnHost,
+  wired,
+  withTemporary,
+} from 'power-host'
+import { project } from './project.ts'
+import type { Recording } from './move/record.ts'
 
 /** By so much the second host's timebase is behind the first one's. */
 const APART_MS = 3000
@@ -38,11 +41,12 @@ interface Options extends HostOptions {
   json?: string
 }
 
-const program = addHostOptions(new Command('npm run power:migrate --'), 300)
+export const migrate = addHostOptions(new Command('migrate'), 300)
+  .summary('move a guest from one host to another and back, and show what it sees')
   .description(description)
   .option(
     '--json <file>',
-    'move it six times more, also as QEMU would, and write down what it read; npm run docs:picture draws that',
+    'move it six times more, also as QEMU would, and write down what it read; npm run docs -- picture draws that',
   )
   .addHelpText('after', more)
   .action(async ({ machine: name, cpu, icount, kernel, timeout, json }: Options) => {
@@ -55,7 +59,7 @@ const program = addHostOptions(new Command('npm run power:migrate --'), 300)
         runOnHost({
           machine: wired(chosen, socket, end),
           kernel,
-          extent: 'move',
+          ...project('move'),
           command: ['node', ...program],
           timeoutSeconds: timeout,
           giveUp: failed.signal,
@@ -84,5 +88,3 @@ async function writeRecording(file: string, { title }: Machine, result: string):
   const recording = { machine: title, ...(JSON.parse(result) as Recording) }
   await writeFile(file, `${JSON.stringify(recording, null, 2)}\n`)
 }
-
-await runProgram(program)

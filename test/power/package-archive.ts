@@ -1,11 +1,9 @@
 import { cp, mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { pack, run, stage } from 'power-host'
 import { install } from '../package/newcomer.ts'
 import { pack as packTarball } from '../package/tarball.ts'
-import { pack } from '../../power-host/lib/image.ts'
-import { stage } from '../../power-host/lib/progress.ts'
 import { compilePrograms, placeOnHost } from './project.ts'
-import { run } from '../../power-host/lib/run.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

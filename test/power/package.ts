@@ -1,25 +1,23 @@
 import { Command } from 'commander'
-import { withTemporary } from '../../power-host/lib/cache.ts'
-import { Failure } from '../../power-host/lib/failure.ts'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { interrupted } from '../../power-host/lib/interrupt.ts'
-import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
+  Failure,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { packageArchive } from './package-archive.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { note } from '../../power-host/lib/progress.ts'
-import {
-  allPrograms,
+  interrupted,
+  machine,
+  machinesHelp,
+  note,
   prebuildPrograms,
   requirePrograms,
-} from '../../power-host/lib/requirements.ts'
-import { userlandArchive } from '../../power-host/lib/userland.ts'
+  runOnHost,
+  userlandArchive,
+  withTemporary,
+} from 'power-host'
+import { packageArchive } from './package-archive.ts'
+import { ownEnvironment, placeOnHost } from './project.ts'
 
 const description =
   'Packs the package, installs it in an empty project on emulated POWER hosts, with the oldest Node ' +
@@ -38,7 +36,8 @@ ${exitStatusHelp('0 if all of it works, 1 if something does not')}`
 /** Two kinds of Node, each with the suites that have it. */
 const nodes = { 'the oldest Node': ['trixie'], 'the newest Node': ['sid', 'forky'] } as const
 
-const program = addHostOptions(new Command('npm run power:package --'), 300)
+export const packageCommand = addHostOptions(new Command('package'), 300)
+  .summary('install the packed package there, and use it')
   .description(description)
   .addHelpText('after', more)
   .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
@@ -52,7 +51,9 @@ const program = addHostOptions(new Command('npm run power:package --'), 300)
           machine: chosen,
           kernel,
           origin: { suite },
-          extent: { archive },
+          archives: () => Promise.resolve([archive]),
+          directory: `/${placeOnHost}`,
+          env: ownEnvironment(process.env),
           command,
           timeoutSeconds: timeout,
         })
@@ -93,5 +94,3 @@ async function firstWithUserland(
   }
   return undefined
 }
-
-await runProgram(program)

@@ -1,13 +1,11 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { exclusively, pack, run, stage, type Job } from 'power-host'
 import { libraryAddon } from '../../scripts/cross-build.ts'
 import { addon, countingAddon, guestAddon } from './addon.ts'
-import { exclusively } from '../../power-host/lib/cache.ts'
 import { dependenciesArchive } from './dependencies.ts'
-import { pack } from '../../power-host/lib/image.ts'
-import { stage } from '../../power-host/lib/progress.ts'
-import { run } from '../../power-host/lib/run.ts'
+import { qemuArchive } from './qemu-archive.ts'
 
 /**
  * What the command line needs, all that the test suite needs, the same with an addon that counts, or
@@ -17,8 +15,28 @@ export type Extent = 'command' | 'suite' | 'coverage' | 'move' | 'qemu' | 'bench
 
 const root = path.resolve(import.meta.dirname, '../..')
 
-/** Where /init looks for the project on the emulated host. */
+/** Where the project is on the emulated host, below its root. */
 export const placeOnHost = 'kvm-ppc-onereg'
+
+/** The part of a job for an emulated host that gives it this project. */
+export function project(extent: Extent): Pick<Job, 'archives' | 'directory' | 'env'> {
+  return {
+    archives: (folder) => projectArchives(extent, folder),
+    directory: `/${placeOnHost}`,
+    env: ownEnvironment(process.env),
+  }
+}
+
+/** The variables that this project itself reads. */
+export function ownEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = Object.entries(env).flatMap(([name, value]) =>
+    name.startsWith('KVM_PPC_') && value !== undefined ? [[name, value] as const] : [],
+  )
+  return Object.fromEntries(entries)
+}
+
+/** Our command on the host, under its own name. */
+const launcher = `#!/bin/sh\nexec node /${placeOnHost}/dist/cli/main.js "$@"\n`
 
 /** Made from the rest, and here for the processor of this machine. */
 const made = new Set(['build', 'coverage', 'dist', 'node_modules', 'prebuilds'])
@@ -30,36 +48,39 @@ export const baselineOnHost = 'build/bench/baseline'
 const kernelHeader = '/usr/powerpc64le-linux-gnu/include/asm/kvm.h'
 
 /** The archives with this project as it is now, in the order in which to unpack them. */
-export async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
+async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
   const forTests = extent === 'suite' || extent === 'coverage' || extent === 'bench'
   const guest = 'test/power/guest/build/Release'
   const dependencies = await dependenciesArchive(root, placeOnHost, { forTests })
   const staged = path.join(directory, 'project')
-  const project = path.join(staged, placeOnHost)
-  await mkdir(project, { recursive: true })
+  const place = path.join(staged, placeOnHost)
+  await mkdir(place, { recursive: true })
   const library =
     extent === 'coverage' ? path.join(await countingAddon(), libraryAddon.file) : await addon()
-  await copyBuilt(library, path.join(project, 'build/Release'))
+  await copyBuilt(library, path.join(place, 'build/Release'))
   if (forTests) {
-    await copyTree(project)
-    await copyBuilt(await guestAddon(), path.join(project, guest))
+    await copyTree(place)
+    await copyBuilt(await guestAddon(), path.join(place, guest))
     if (existsSync(kernelHeader)) await cp(kernelHeader, path.join(staged, kernelHeader))
   } else {
-    await cp(path.join(root, 'package.json'), path.join(project, 'package.json'))
+    await cp(path.join(root, 'package.json'), path.join(place, 'package.json'))
   }
   if (extent === 'move' || extent === 'qemu') {
-    await copyBuilt(await guestAddon(), path.join(project, guest))
-    await compilePrograms(`test/power/${extent}`, project)
+    await copyBuilt(await guestAddon(), path.join(place, guest))
+    await compilePrograms(`test/power/${extent}`, place)
   }
-  if (extent === 'bench') await compileBaseline(path.join(project, baselineOnHost))
+  if (extent === 'bench') await compileBaseline(path.join(place, baselineOnHost))
   // Two runs at once must not compile into what the other is copying.
   await exclusively('dist', async () => {
     await buildIfOutdated()
-    await cp(path.join(root, 'dist'), path.join(project, 'dist'), { recursive: true })
+    await cp(path.join(root, 'dist'), path.join(place, 'dist'), { recursive: true })
   })
+  const bin = path.join(staged, 'usr/local/bin')
+  await mkdir(bin, { recursive: true })
+  await writeFile(path.join(bin, 'kvm-ppc-onereg'), launcher, { mode: 0o755 })
   const archive = path.join(directory, 'project.cpio')
   await pack(staged, archive)
-  return [dependencies, archive]
+  return [...(extent === 'qemu' ? [await qemuArchive()] : []), dependencies, archive]
 }
 
 /** Node 20 does not run TypeScript: these programs go there as JavaScript, with the library. */

@@ -1,11 +1,16 @@
 import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { cached, keyOf, withTemporary } from '../../power-host/lib/cache.ts'
-import { quote } from '../../power-host/lib/command.ts'
-import { pack } from '../../power-host/lib/image.ts'
-import { stage } from '../../power-host/lib/progress.ts'
-import type { Origin } from '../../power-host/lib/sources.ts'
-import { fetchedProgram, startOf } from '../../power-host/lib/tools.ts'
+import {
+  cached,
+  fetchedProgram,
+  keyOf,
+  type Origin,
+  pack,
+  quote,
+  stage,
+  startOf,
+  withTemporary,
+} from 'power-host'
 
 const recipe = {
   program: 'qemu-system-ppc64',

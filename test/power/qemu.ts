@@ -1,15 +1,16 @@
 import { Command } from 'commander'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+  machine,
+  machinesHelp,
+  requirePrograms,
+  runOnHost,
+} from 'power-host'
+import { project } from './project.ts'
 
 const description =
   'Has a QEMU save a guest that it runs by KVM on an emulated POWER host, loads the timebase in the ' +
@@ -26,7 +27,8 @@ ${cacheHelp}
   QEMU and what it needs is 35 MB more.
 ${exitStatusHelp('0 if each time is what it must be, 1 if one is not')}`
 
-const program = addHostOptions(new Command('npm run power:qemu --'), 300)
+export const qemu = addHostOptions(new Command('qemu'), 300)
+  .summary('load the timebase of a guest that QEMU has saved there')
   .description(description)
   .addHelpText('after', more)
   .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
@@ -35,11 +37,9 @@ const program = addHostOptions(new Command('npm run power:qemu --'), 300)
     const { status } = await runOnHost({
       machine: chosen,
       kernel,
-      extent: 'qemu',
+      ...project('qemu'),
       command: ['node', 'test/power/qemu/load.js'],
       timeoutSeconds: timeout,
     })
     process.exitCode = status
   })
-
-await runProgram(program)

@@ -1,17 +1,18 @@
 import { Command } from 'commander'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import { Keyboard } from '../../power-host/lib/keyboard.ts'
-import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { note } from '../../power-host/lib/progress.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+  Keyboard,
+  machine,
+  machinesHelp,
+  note,
+  requirePrograms,
+  runOnHost,
+} from 'power-host'
+import { project } from './project.ts'
 
 const A_DAY = 86_400
 
@@ -20,9 +21,9 @@ const description =
 
 const more = `
 Examples:
-  npm run power:shell
-  npm run power:shell -- --machine powernv9 --kernel 7.2
-  echo "kvm-ppc-onereg info; dmesg | tail -n 3" | npm run --silent power:shell
+  npm run power -- shell
+  npm run power -- shell --machine powernv9 --kernel 7.2
+  echo "kvm-ppc-onereg info; dmesg | tail -n 3" | npm run --silent power -- shell
 
 What is there:
   Node, busybox, kvm-ppc-onereg, and the whole project with its tests and what they need, as it is in the
@@ -33,7 +34,8 @@ ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('that of the shell')}`
 
-const program = addHostOptions(new Command('npm run power:shell --'), A_DAY)
+export const shell = addHostOptions(new Command('shell'), A_DAY)
+  .summary('open a shell there')
   .description(description)
   .addHelpText('after', more)
   .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
@@ -46,7 +48,7 @@ const program = addHostOptions(new Command('npm run power:shell --'), A_DAY)
     const work = runOnHost({
       machine: chosen,
       kernel,
-      extent: 'suite',
+      ...project('suite'),
       command: ['sh', '-i'],
       timeoutSeconds: timeout,
       giveUp: left.signal,
@@ -59,5 +61,3 @@ const program = addHostOptions(new Command('npm run power:shell --'), A_DAY)
     })
     process.exitCode = ended.status
   })
-
-await runProgram(program)

@@ -1,7 +1,6 @@
+import { type KernelName, type Machine, runOnHost } from 'power-host'
+import { project } from './project.ts'
 import type { Result } from './host/reporter.ts'
-import { runOnHost } from '../../power-host/lib/host.ts'
-import type { KernelName } from '../../power-host/lib/kernel.ts'
-import type { Machine } from '../../power-host/lib/machine.ts'
 
 export interface SuiteRun {
   machine: Machine
@@ -21,7 +20,7 @@ export interface SuiteEnded {
 export async function runSuite(suite: SuiteRun): Promise<SuiteEnded> {
   const { machine, kernel, args, timeoutSeconds } = suite
   const command = vitestCommand(args)
-  const job = { machine, kernel, extent: 'suite', command, timeoutSeconds } as const
+  const job = { machine, kernel, ...project('suite'), command, timeoutSeconds }
   const { status, result } = await runOnHost(job)
   return { status, result: result === undefined ? undefined : (JSON.parse(result) as Result) }
 }

@@ -1,4 +1,4 @@
-import { exitStatus } from '../../power-host/lib/failure.ts'
+import { exitStatus } from 'power-host'
 import type { Result } from './host/reporter.ts'
 
 /** How a run of the suite on one machine with one kernel went; none if there was no time for it. */

@@ -1,14 +1,14 @@
 import { Command } from 'commander'
-import { machine } from '../../power-host/lib/machine.ts'
 import {
   addHostOptions,
+  allPrograms,
   cacheHelp,
   exitStatusHelp,
-  machinesHelp,
   type HostOptions,
-} from '../../power-host/lib/options.ts'
-import { runProgram } from '../../power-host/lib/program.ts'
-import { allPrograms, requirePrograms } from '../../power-host/lib/requirements.ts'
+  machine,
+  machinesHelp,
+  requirePrograms,
+} from 'power-host'
 import { runSuite } from './suite.ts'
 
 const description =
@@ -17,10 +17,10 @@ const description =
 
 const more = `
 Examples:
-  npm run test:power
-  npm run test:power -- --machine powernv9 --kernel 7.2 test/kernel/conformance
-  npm run test:power -- test/kvm/host.test.ts -t "a name"
-  npm run test:power -- -- --bail 1
+  npm run power -- test
+  npm run power -- test --machine powernv9 --kernel 7.2 test/kernel/conformance
+  npm run power -- test test/kvm/host.test.ts -t "a name"
+  npm run power -- test -- --bail 1
 
 What is run:
   The tests as they are in the tree at that moment, without those of files named *.x86.test.ts, which
@@ -31,7 +31,8 @@ ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp("Vitest's: 0 if all tests passed, 1 if one failed or was skipped")}`
 
-const program = addHostOptions(new Command('npm run test:power --'), 900)
+export const testCommand = addHostOptions(new Command('test'), 900)
+  .summary('run this project’s tests there')
   .description(description)
   .argument('[arguments...]', 'names of test files or parts of them, and options of Vitest')
   .addHelpText('after', more)
@@ -42,5 +43,3 @@ const program = addHostOptions(new Command('npm run test:power --'), 900)
     const suite = { machine: chosen, kernel, args, timeoutSeconds: timeout }
     process.exitCode = (await runSuite(suite)).status
   })
-
-await runProgram(program)

@@ -23,7 +23,7 @@ function bytesOf(name: string): Uint8Array {
 }
 
 describe('docs/formats.md', () => {
-  it('has every dump, as the code makes it now (npm run docs:formats)', () => {
+  it('has every dump, as the code makes it now (npm run docs -- formats)', () => {
     for (const name of dumpNames) expect(page).toContain(`<!-- dump: ${name} -->`)
     expect(withDumps(page)).toBe(page)
     expect(withDumps(page.replace('0000  00', '0000  ff'))).toBe(page)

@@ -148,7 +148,7 @@ describe(`the model and Linux on ${kind.machine}, side by side`, () => {
         })
         expect(modelled).toEqual(real)
       }),
-      // KVM_PPC_SEED=… npm run test:power tries other ones.
+      // KVM_PPC_SEED=… npm run power -- test tries other ones.
       { numRuns: RUNS, seed: Number(process.env['KVM_PPC_SEED'] ?? 1) },
     )
   })

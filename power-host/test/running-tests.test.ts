@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RunningTests } from './running-tests.ts'
+import { RunningTests } from '../lib/running-tests.ts'
 
 test('knows the test of each file that is being worked through', () => {
   const tests = new RunningTests()
