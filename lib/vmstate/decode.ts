@@ -1,6 +1,5 @@
 import { checkInteger, checkObject, checkOptionNames, checkUint8Array, shown } from '../checks.ts'
 import { checkDescription } from './description.ts'
-import type { VmstateDescription } from './description.ts'
 import type {
   ArrayKind,
   Count,
@@ -9,6 +8,7 @@ import type {
   FieldKind,
   StructKind,
   StructPointerKind,
+  VmstateDescription,
 } from './kinds.ts'
 import { VmstateReader } from './reader.ts'
 import { checkScalar } from './scalars.ts'

@@ -1,7 +1,7 @@
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
-import type { Count, FieldKind } from './kinds.ts'
+import type { Count, FieldKind, Fields, Subsections, VmstateDescription } from './kinds.ts'
 import type { VmstateReader } from './reader.ts'
-import type { DestinationOfFields, StateOfFields, Typed } from './types.ts'
+import type { DestinationOfFields, StateOfFields } from './types.ts'
 
 /** Versions are an int in QEMU. */
 const MAX_VERSION = 0x7fff_ffff
@@ -15,33 +15,6 @@ const optionNames = [
   ...['name', 'versionId', 'minimumVersionId', 'minimumVersionIdOld', 'fields', 'subsections'],
   ...hooks,
 ]
-
-/** A description's fields by name, in the order in which they stand on the wire. */
-export type Fields = Readonly<Record<string, FieldKind>>
-
-/** A description's subsections by the name that their state has in the description's own. */
-export type Subsections = Readonly<Record<string, VmstateDescription>>
-
-/** A description that {@link vmstate} has checked. */
-export interface VmstateDescription<State = unknown, Destination = unknown> extends Typed<
-  State,
-  Destination
-> {
-  readonly name: string
-  readonly versionId: number
-  readonly minimumVersionId: number
-  readonly fields: Fields
-  readonly subsections: Subsections
-  readonly minimumVersionIdOld: number
-  /** {@inheritDoc VmstateSource.loadStateOld} */
-  loadStateOld?(reader: VmstateReader, versionId: number): State
-  /** {@inheritDoc VmstateSource.preSave} */
-  preSave?(state: State, versionId: number): State
-  /** {@inheritDoc VmstateSource.postLoad} */
-  postLoad?(state: State, versionId: number): State
-  /** {@inheritDoc VmstateSource.needed} */
-  needed?(whole: Readonly<Record<string, unknown>>): boolean
-}
 
 /** Those that were checked. */
 const checked = new WeakSet()

@@ -8,7 +8,6 @@ import {
 } from '../checks.ts'
 import { VmstateError } from '../errors.ts'
 import { checkDescription } from './description.ts'
-import type { VmstateDescription } from './description.ts'
 import { uint32, uint8 } from './fields.ts'
 import type {
   ArrayKind,
@@ -17,6 +16,7 @@ import type {
   FieldKind,
   StructKind,
   StructPointerKind,
+  VmstateDescription,
 } from './kinds.ts'
 import { Path } from './path.ts'
 import { checkScalar } from './scalars.ts'

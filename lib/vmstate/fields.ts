@@ -1,23 +1,21 @@
 import { checkInteger, checkObject, shown, wrongType, wrongValue } from '../checks.ts'
 import { checkDescription } from './description.ts'
-import type { VmstateDescription } from './description.ts'
 import type {
   ArrayKind,
-  BoolKind,
   BufferKind,
   Condition,
   Count,
   ElementKind,
   EqualKind,
   FieldKind,
-  IntegerKind,
-  ScalarKind,
   SinceKind,
   StructKind,
   StructPointerKind,
   UnusedKind,
+  VmstateDescription,
   WhenKind,
 } from './kinds.ts'
+import type { BoolKind, IntegerKind, ScalarKind } from './scalars.ts'
 import type { DestinationOf, EachOf, ObjectOf, StateOf, Typed } from './types.ts'
 
 /**

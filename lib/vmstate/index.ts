@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />
 export { vmstate } from './description.ts'
-export type { Fields, Subsections, VmstateDescription, VmstateSource } from './description.ts'
+export type { VmstateSource } from './description.ts'
 export type { DestinationOf, StateOf } from './types.ts'
 export {
   array,
@@ -22,7 +22,15 @@ export {
   unused,
   when,
 } from './fields.ts'
-export type { Condition, Count, ElementKind, FieldKind } from './kinds.ts'
+export type {
+  Condition,
+  Count,
+  ElementKind,
+  FieldKind,
+  Fields,
+  Subsections,
+  VmstateDescription,
+} from './kinds.ts'
 export { decode } from './decode.ts'
 export type { DecodeOptions } from './decode.ts'
 export { encode } from './encode.ts'

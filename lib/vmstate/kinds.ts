@@ -1,18 +1,8 @@
-import type { VmstateDescription } from './description.ts'
+import type { VmstateReader } from './reader.ts'
+import type { ScalarKind } from './scalars.ts'
+import type { Typed } from './types.ts'
 
 /** The kinds of fields that a description has, as encode and decode see them; fields.ts makes them. */
-
-export interface IntegerKind {
-  readonly kind: 'integer'
-  readonly bits: 8 | 16 | 32 | 64
-  readonly signed: boolean
-}
-
-export interface BoolKind {
-  readonly kind: 'bool'
-}
-
-export type ScalarKind = IntegerKind | BoolKind
 
 export interface EqualKind {
   readonly kind: 'equal'
@@ -73,3 +63,30 @@ export type ElementKind = ScalarKind | BufferKind | ArrayKind | StructKind
 /** Anything that a field can be. */
 export type FieldKind =
   ElementKind | EqualKind | UnusedKind | StructPointerKind | SinceKind | WhenKind
+
+/** A description's fields by name, in the order in which they stand on the wire. */
+export type Fields = Readonly<Record<string, FieldKind>>
+
+/** A description's subsections by the name that their state has in the description's own. */
+export type Subsections = Readonly<Record<string, VmstateDescription>>
+
+/** A description that {@link vmstate} has checked. */
+export interface VmstateDescription<State = unknown, Destination = unknown> extends Typed<
+  State,
+  Destination
+> {
+  readonly name: string
+  readonly versionId: number
+  readonly minimumVersionId: number
+  readonly fields: Fields
+  readonly subsections: Subsections
+  readonly minimumVersionIdOld: number
+  /** {@inheritDoc VmstateSource.loadStateOld} */
+  loadStateOld?(reader: VmstateReader, versionId: number): State
+  /** {@inheritDoc VmstateSource.preSave} */
+  preSave?(state: State, versionId: number): State
+  /** {@inheritDoc VmstateSource.postLoad} */
+  postLoad?(state: State, versionId: number): State
+  /** {@inheritDoc VmstateSource.needed} */
+  needed?(whole: Readonly<Record<string, unknown>>): boolean
+}

@@ -1,6 +1,6 @@
 import { VmstateError } from '../errors.ts'
 import type { VmstateErrorCode } from '../errors.ts'
-import type { IntegerKind } from './kinds.ts'
+import type { IntegerKind } from './scalars.ts'
 import { Path } from './path.ts'
 
 /**

@@ -1,5 +1,16 @@
 import { checkI64, checkInteger, checkU64, outOfRange, wrongType } from '../checks.ts'
-import type { IntegerKind, ScalarKind } from './kinds.ts'
+
+export interface IntegerKind {
+  readonly kind: 'integer'
+  readonly bits: 8 | 16 | 32 | 64
+  readonly signed: boolean
+}
+
+export interface BoolKind {
+  readonly kind: 'bool'
+}
+
+export type ScalarKind = IntegerKind | BoolKind
 
 export type Scalar = number | bigint | boolean
 

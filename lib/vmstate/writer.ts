@@ -1,4 +1,4 @@
-import type { IntegerKind } from './kinds.ts'
+import type { IntegerKind } from './scalars.ts'
 
 /** Puts big-endian values one after another. The values have been checked. */
 export class VmstateWriter {
