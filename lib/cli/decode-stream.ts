@@ -1,11 +1,14 @@
-import type { QemuSection, QemuStream, QemuTimebase } from '../vmstate/index.ts'
+import type { QemuLibvirtImage, QemuSection, QemuStream, QemuTimebase } from '../vmstate/index.ts'
 import { grouped, seconds, table, timeOfDay } from './print.ts'
 import { indent, structLines } from './tree.ts'
 
-/** What a pseries guest's timebase counts a second. */
+/** The frequency of a pseries guest's timebase. */
 const PSERIES_HZ = 512_000_000n
 
-/** A migration stream in words; with `all` every field of every device. */
+/** How many commands the summary names, equal ones in a row taken together. */
+const SHOWN_COMMANDS = 16
+
+/** A migration stream as text; with `all` every field of every device. */
 export function streamText(stream: QemuStream, all: boolean): string {
   return [
     "A migration stream of QEMU's\n",
@@ -19,17 +22,43 @@ export function streamText(stream: QemuStream, all: boolean): string {
 
 function summary(stream: QemuStream): string[][] {
   const { machine, capabilities, uuid, ramBlocks, htabShift, commands, described } = stream
+  const { libvirt, trailingBytes } = stream
   const ram = ramBlocks.reduce((sum, { length }) => sum + length, 0n)
   const [largest] = [...ramBlocks].sort((a, b) => (a.length < b.length ? 1 : -1))
   return [
+    ...(libvirt === undefined ? [] : [['libvirt image', libvirtText(libvirt)]]),
     ['machine', machine ?? 'not named: pseries-2.3 or older, or devices only'],
     ...(capabilities.length > 0 ? [['capabilities', capabilities.join(', ')]] : []),
     ...(uuid === undefined ? [] : [['uuid', uuid]]),
     ...(largest === undefined ? [] : [['RAM', ramText(ram, ramBlocks.length, largest.name)]]),
     ['hash page table', htabShift === undefined ? 'none' : mebibytes(1n << BigInt(htabShift))],
-    ...(commands.length > 0 ? [['commands', commands.map(({ name }) => name).join(', ')]] : []),
+    ...(commands.length > 0 ? [['commands', commandsText(commands)]] : []),
     ['description', described ? 'yes' : 'none: the timebase was searched for'],
+    ...(trailingBytes === undefined
+      ? []
+      : [['behind the stream', `${grouped(trailingBytes)} bytes, which are not part of it`]]),
   ]
+}
+
+function libvirtText({ domain, machine, format, streamOffset }: QemuLibvirtImage): string {
+  const named = domain === undefined ? 'of an unnamed domain' : `of the domain ${domain}`
+  const type = machine === undefined ? '' : `, machine ${machine}`
+  return `${named}${type}; format ${format}; the stream begins at byte ${streamOffset}`
+}
+
+/** The names of the commands; equal ones in a row are counted, and there can be very many. */
+function commandsText(commands: QemuStream['commands']): string {
+  const runs: { name: string; count: number }[] = []
+  for (const { name } of commands) {
+    const last = runs.at(-1)
+    if (last?.name === name) last.count++
+    else runs.push({ name, count: 1 })
+  }
+  const shown = runs
+    .slice(0, SHOWN_COMMANDS)
+    .map(({ name, count }) => (count === 1 ? name : `${name} × ${count}`))
+  const left = runs.slice(SHOWN_COMMANDS).reduce((sum, { count }) => sum + count, 0)
+  return left === 0 ? shown.join(', ') : `${shown.join(', ')} … ${left} more`
 }
 
 function ramText(bytes: bigint, blocks: number, largest: string): string {
@@ -54,7 +83,7 @@ function timebaseText(timebase: QemuTimebase): string {
   return indent(table(rows).split('\n')).join('\n')
 }
 
-/** The sections in order; all parts of one are a row, where the first of them is. */
+/** The sections in order. All parts of a section are one row, in the place of the first. */
 function sectionRows({ sections, partSections }: QemuStream): string[][] {
   const rows = [['type', 'id', 'name', 'instance', 'version', 'at byte', 'bytes']]
   const seen = new Set<number>()
@@ -85,7 +114,7 @@ function deviceText(device: QemuStream['devices'][number]): string {
   return [heading, ...indent(structLines(device))].join('\n')
 }
 
-/** What a load needs or a reader may look for, and QEMU does not write. */
+/** The values that a load needs or a reader may look for, and that QEMU does not write. */
 function missing({ described, timebase }: QemuStream): string[] {
   return [
     'the frequency of the timebase',

@@ -1,6 +1,8 @@
 import { OneRegError } from '../errors.ts'
 import { parseTimebase, STATE_TEXT_LIMIT } from '../timebase/state.ts'
-import { cpu, cpuTimebase, decode, readQemuStream, spapr, timebase } from '../vmstate/index.ts'
+import { cpu, cpuTimebase, decode, spapr, timebase } from '../vmstate/index.ts'
+import { readStream } from '../vmstate/stream/read.ts'
+import { LIBVIRT_MAGIC } from '../vmstate/stream/libvirt.ts'
 import { wrapperHint } from '../vmstate/stream/wrappers.ts'
 import { streamText } from './decode-stream.ts'
 import { openInput, readAll } from './input.ts'
@@ -8,12 +10,12 @@ import type { Input } from './input.ts'
 import { grouped, json, printable, timeOfDay } from './print.ts'
 import { indent, stateLines } from './tree.ts'
 
-/** The largest blob that is read, in bytes. */
+/** The most bytes of one VMState that are read. */
 const BLOB_LIMIT = 64 * 1024 * 1024
 
-/** What `--format` can name, and the versions to try: nothing in the bytes says which it is. */
+/** The descriptions that `--format` can name, and the versions to try: the bytes do not say their own. */
 const formats = {
-  'seed-timebase': { description: cpuTimebase, versions: [1] },
+  'cpu-timebase': { description: cpuTimebase, versions: [1] },
   cpu: { description: cpu, versions: [6, 5] },
   'qemu-timebase': { description: timebase, versions: [1] },
   spapr: { description: spapr, versions: [3, 2, 1] },
@@ -30,7 +32,10 @@ export interface DecodeCommandOptions {
   readonly format?: Format
 }
 
-/** `decode`: what a file holds, which may be a migration stream, the bytes of one VMState, or a saved timebase. */
+/**
+ * `decode`: prints the contents of a file, which may be a migration stream, a save image of libvirt, the
+ * bytes of one VMState, or a saved timebase.
+ */
 export async function decodeFile(file: string, options: DecodeCommandOptions): Promise<number> {
   const input = await openInput(file)
   console.log(printable(await decoded(input, options)))
@@ -41,19 +46,27 @@ async function decoded(input: Input, options: DecodeCommandOptions): Promise<str
   const { format, all = false, search = false } = options
   if (format !== undefined) return decodedBlob(await readAll(input, BLOB_LIMIT), format, options)
   const start = input.start.toString('latin1')
-  if (start.startsWith('QEVM')) {
-    const stream = await readQemuStream(input.chunks, { search })
+  if (start.startsWith('QEVM') || start === LIBVIRT_MAGIC) {
+    const stream = await readStream(input.chunks, search, input.file)
     return options.json
       ? json({ format: 'qemu-stream', ...stream, devices: all ? stream.devices : undefined })
       : streamText(stream, all)
   }
-  if (start.trimStart().startsWith('{')) {
-    return decodedState((await readAll(input, STATE_TEXT_LIMIT)).toString(), options)
+  if (textOf(input.start).trimStart().startsWith('{')) {
+    return decodedState(textOf(await readAll(input, STATE_TEXT_LIMIT)), options)
   }
   throw new OneRegError(
     'ERR_VMSTATE_FORMAT',
-    `This is neither a migration stream of QEMU nor a saved timebase${wrapperHint([...input.start])}; if it is the bytes of one VMState, name it with --format`,
+    `This is neither a migration stream of QEMU nor a saved timebase${wrapperHint(start)}; if it is the bytes of one VMState, name it with --format`,
   )
+}
+
+/** Text in UTF-8, or with a byte order mark in UTF-16; editors and shells of Windows put one in front. */
+function textOf(bytes: Buffer): string {
+  const mark = bytes.toString('latin1', 0, 2)
+  if (mark === '\xff\xfe') return new TextDecoder('utf-16le').decode(bytes)
+  if (mark === '\xfe\xff') return new TextDecoder('utf-16be').decode(bytes)
+  return new TextDecoder().decode(bytes)
 }
 
 function decodedBlob(bytes: Buffer, format: Format, options: DecodeCommandOptions): string {
@@ -62,7 +75,7 @@ function decodedBlob(bytes: Buffer, format: Format, options: DecodeCommandOption
   return [`${format}, version ${versionId}`, ...indent(stateLines(state))].join('\n')
 }
 
-/** By the newest version that the bytes fit; the error is that of the newest. */
+/** Decodes by the newest version that fits the bytes. If none does, the newest version's error is thrown. */
 function decodeNewest(
   bytes: Buffer,
   format: Format,

@@ -1,30 +1,35 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { pipeline, Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
 import { VmstateError } from '../errors.ts'
+import { unpackedChunks } from '../vmstate/stream/source.ts'
 import { withProgress } from './progress.ts'
 
 /** Bytes that are read at a time. */
 const CHUNK_BYTES = 1024 * 1024
 
-/** As many bytes as it takes to tell what something is. */
+/** As many bytes as it takes to recognise a format. */
 const START_BYTES = 16
 
-const GZIP = Buffer.of(0x1f, 0x8b)
+/** The formats of which the contents are looked at, by their first bytes. */
+const packings = [
+  { format: 'gzip', magic: Buffer.of(0x1f, 0x8b) },
+  { format: 'zstd', magic: Buffer.of(0x28, 0xb5, 0x2f, 0xfd) },
+] as const
 
 /** What is to be decoded: its first bytes, and all of them. */
 export interface Input {
   readonly start: Buffer
   readonly chunks: AsyncIterable<Buffer>
+  /** The path, if the bytes are those of a file. */
+  readonly file?: string
 }
 
-/** The bytes of a file, or of standard input for `-`; what gzip has packed is unpacked. */
+/** The bytes of a file, or of standard input for `-`; what gzip or zstd has packed is unpacked. */
 export async function openInput(file: string): Promise<Input> {
   const input = await peek(file === '-' ? process.stdin : await openFile(file))
-  if (!input.start.subarray(0, GZIP.length).equals(GZIP)) return input
-  // Errors reach who reads the unpacked bytes.
-  return peek(pipeline(Readable.from(input.chunks), createGunzip(), () => undefined))
+  const packing = packings.find(({ magic }) => input.start.subarray(0, magic.length).equals(magic))
+  if (packing !== undefined) return peek(unpackedChunks(input.chunks, packing.format))
+  return file === '-' ? input : { ...input, file }
 }
 
 async function openFile(file: string): Promise<AsyncIterable<Buffer>> {

@@ -57,6 +57,8 @@ export type {
   QemuCommand,
   QemuDevice,
   QemuIntegers,
+  QemuLibvirtFormat,
+  QemuLibvirtImage,
   QemuRamBlock,
   QemuSection,
   QemuStream,

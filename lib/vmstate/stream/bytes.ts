@@ -1,7 +1,9 @@
 import { shown } from '../../checks.ts'
-import { malformed, overLimit, truncated } from './errors.ts'
+import { malformed, truncated } from './errors.ts'
+import { Held } from './held.ts'
+import { TURN } from './limits.ts'
 
-/** What a parser is handed when it asks for more. */
+/** The answer to a parser that asked for more bytes. */
 export interface Input {
   /** The next bytes, valid until the parser asks again; undefined after the last. */
   readonly bytes: Uint8Array | undefined
@@ -9,17 +11,47 @@ export interface Input {
   readonly passed: number
 }
 
-/**
- * A parser that stands still where it needs more bytes, so that the same code reads from memory, a
- * file or a pipe. It yields how many of the next bytes may be passed over unread.
- */
-export type Parser<T> = Generator<number, T, Input>
+/** Gives the bytes of a source in order. */
+export interface ByteSource {
+  /** The next bytes, of which `mayPass` may be passed over. They are valid until the next call. */
+  next(mayPass: number): Input | Promise<Input>
+  /** Nothing more is asked of the source. */
+  close(): Promise<void>
+}
 
-/** Runs a parser over bytes that are all there. */
-export function parseAll<T>(parser: Parser<T>, bytes: Uint8Array): T {
+/**
+ * A parser that suspends itself where it needs more bytes, so that the same code reads from memory, a
+ * file or a pipe. It yields one of:
+ *
+ * - a number, to ask for the next bytes: so many of them may be passed over unread;
+ * - `'pause'`, so that a long parse does not block the event loop; the answer is ignored;
+ * - {@link Unpack}, after which it gets bytes that were unpacked; the answer is ignored.
+ */
+export type Parser<T> = Generator<number | 'pause' | Unpack, T, Input>
+
+/** Asks that the rest of the source be unpacked. */
+export interface Unpack {
+  readonly format: 'gzip' | 'zstd'
+  /** Bytes of it that the parser was given already. */
+  readonly first: Buffer
+}
+
+/** The answer where there are no more bytes, or none were asked for. */
+export const AT_END: Input = { bytes: undefined, passed: 0 }
+
+/** Runs a parser over bytes that another parser holds, which passes on its pauses. */
+export function* parseWithin<T>(parser: Parser<T>, bytes: Uint8Array): Parser<T> {
+  let left: Uint8Array | undefined = bytes
   let step = parser.next()
-  if (!step.done) step = parser.next({ bytes, passed: 0 })
-  while (!step.done) step = parser.next({ bytes: undefined, passed: 0 })
+  while (!step.done) {
+    if (typeof step.value !== 'number') {
+      yield step.value
+      step = parser.next(AT_END)
+    } else {
+      step = parser.next({ bytes: left, passed: 0 })
+      left = undefined
+    }
+  }
   return step.value
 }
 
@@ -38,6 +70,8 @@ export class ByteReader {
   #following: Buffer | undefined
   /** Where in the stream the window begins. */
   #base: number
+  /** Records or sections since the last pause. */
+  #parsed = 0
   readonly #end: string
 
   /** @param end what it means if there are no more bytes, as the beginning of an error's message */
@@ -110,23 +144,60 @@ export class ByteReader {
     this.#position = end - this.#base
   }
 
-  /** All bytes up to the end, in memory of their own. */
-  *rest(limit: number, what: string): Parser<Buffer> {
-    const held = new Held(limit, what, this.offset)
-    while (!(yield* this.isAtEnd())) held.add(this.#drain(Infinity))
+  /** All bytes up to the end, or the first `limit` of them, in memory of their own. */
+  *rest(limit: number): Parser<Buffer> {
+    const held = new Held(limit)
+    while (held.length < limit && !(yield* this.isAtEnd())) {
+      held.add(this.#drain(limit - held.length))
+    }
     return held.bytes()
   }
 
-  /** The next `length` bytes, in memory of their own that grows as they come in. */
-  *take(length: number, limit: number, what: string): Parser<Buffer> {
-    const held = new Held(limit, what, this.offset)
-    for (let left = length; left > 0;) {
+  /** The next `length` bytes, in memory of their own that grows as they arrive. */
+  *take(length: number, what: string): Parser<Buffer> {
+    const held = new Held(length)
+    while (held.length < length) {
       if (yield* this.isAtEnd()) throw truncated(`${this.#end} inside ${what}`, this.offset)
-      const bytes = this.#drain(left)
-      held.add(bytes)
-      left -= bytes.length
+      held.add(this.#drain(length - held.length))
     }
     return held.bytes()
+  }
+
+  /**
+   * How many bytes are left. A file says it without being read; of other sources bytes are read until
+   * there are more than `limit`.
+   */
+  *countRest(limit: number): Parser<number> {
+    const start = this.offset
+    this.#position = this.#window.length
+    while (this.offset - start <= limit) {
+      const next = yield* this.#next(Number.MAX_SAFE_INTEGER)
+      if (next === undefined) break
+      this.#window = next
+      this.#position = next.length
+    }
+    return this.offset - start
+  }
+
+  /** Counts records or sections, and says when a parser should pause. */
+  isTurnOver(): boolean {
+    this.#parsed = (this.#parsed + 1) % TURN
+    return this.#parsed === 0
+  }
+
+  /** Counts offsets from here on, where a stream begins that is wrapped in something. */
+  startHere(): void {
+    this.#base = -this.#position
+  }
+
+  /** The same for a stream that is packed: what comes next is unpacked. */
+  *unpackHere(format: Unpack['format']): Parser<void> {
+    const first = Buffer.concat([this.#window.subarray(this.#position), this.#following ?? NOTHING])
+    this.#window = NOTHING
+    this.#following = undefined
+    this.#position = 0
+    this.#base = 0
+    yield { format, first }
   }
 
   peek(): number {
@@ -201,46 +272,11 @@ export class ByteReader {
     this.#following = undefined
     if (following !== undefined && following.length > 0) return following
     for (let left = mayPass; ;) {
-      const { bytes, passed } = yield left
+      const { bytes, passed }: Input = yield left
       this.#base += passed
       left -= passed
       if (bytes === undefined) return undefined
       if (bytes.length > 0) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     }
-  }
-}
-
-/** Bytes that are kept, in memory that doubles as they come in. */
-class Held {
-  #memory: Buffer = NOTHING
-  #length = 0
-  readonly #limit: number
-  readonly #what: string
-  readonly #offset: number
-
-  constructor(limit: number, what: string, offset: number) {
-    this.#limit = limit
-    this.#what = what
-    this.#offset = offset
-  }
-
-  add(bytes: Buffer): void {
-    const length = this.#length + bytes.length
-    if (length > this.#limit) {
-      throw overLimit(`More than ${this.#limit} bytes of ${this.#what}`, this.#offset)
-    }
-    if (length > this.#memory.length) {
-      const memory = Buffer.allocUnsafeSlow(
-        Math.min(this.#limit, Math.max(length, 2 * this.#memory.length)),
-      )
-      this.bytes().copy(memory)
-      this.#memory = memory
-    }
-    bytes.copy(this.#memory, this.#length)
-    this.#length = length
-  }
-
-  bytes(): Buffer {
-    return this.#memory.subarray(0, this.#length)
   }
 }

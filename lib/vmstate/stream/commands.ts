@@ -2,19 +2,27 @@ import type { ByteReader, Parser } from './bytes.ts'
 import { malformed, overLimit, unsupported } from './errors.ts'
 import { HELD_LIMIT } from './limits.ts'
 
-/** Names by code, and how many bytes of data each has, unless any number (QEMU, migration/savevm.c: mig_cmd_args). */
-const commands: Readonly<Record<number, { readonly name: string; readonly length?: number }>> = {
-  1: { name: 'OPEN_RETURN_PATH', length: 0 },
-  2: { name: 'PING', length: 4 },
-  3: { name: 'POSTCOPY_ADVISE' },
-  4: { name: 'POSTCOPY_LISTEN', length: 0 },
-  5: { name: 'POSTCOPY_RUN', length: 0 },
+/** Bytes of data with which POSTCOPY_ADVISE is about RAM, not dirty bitmaps alone: two page sizes. */
+const ADVISE_RAM_BYTES = 16
+
+/**
+ * Names by code, and the numbers of bytes of data that each can have, without which it can have any
+ * (QEMU, migration/savevm.c: mig_cmd_args, loadvm_postcopy_handle_advise).
+ */
+const commands: Readonly<
+  Record<number, { readonly name: string; readonly lengths?: readonly number[] }>
+> = {
+  1: { name: 'OPEN_RETURN_PATH', lengths: [0] },
+  2: { name: 'PING', lengths: [4] },
+  3: { name: 'POSTCOPY_ADVISE', lengths: [0, ADVISE_RAM_BYTES] },
+  4: { name: 'POSTCOPY_LISTEN', lengths: [0] },
+  5: { name: 'POSTCOPY_RUN', lengths: [0] },
   6: { name: 'POSTCOPY_RAM_DISCARD' },
-  7: { name: 'PACKAGED', length: 4 },
-  8: { name: 'ENABLE_COLO', length: 0 },
-  9: { name: 'POSTCOPY_RESUME', length: 0 },
+  7: { name: 'PACKAGED', lengths: [4] },
+  8: { name: 'ENABLE_COLO', lengths: [0] },
+  9: { name: 'POSTCOPY_RESUME', lengths: [0] },
   10: { name: 'RECV_BITMAP' },
-  11: { name: 'SWITCHOVER_START', length: 0 },
+  11: { name: 'SWITCHOVER_START', lengths: [0] },
 }
 
 /** A command from the source to the destination, between two sections. */
@@ -31,30 +39,50 @@ export interface Package {
   readonly bytes: Buffer
 }
 
-/** A command behind its mark, which is at `offset`. */
+/** A command, and what it says about what comes after it. */
+interface ReadCommand {
+  readonly command: QemuCommand
+  readonly contents?: Package
+  /** It prepares for postcopy of RAM. */
+  readonly advisesRam: boolean
+}
+
+/**
+ * A command behind its mark, which is at `offset`.
+ *
+ * @param room how many bytes of packages may still be held
+ */
 export function* readCommand(
   reader: ByteReader,
   offset: number,
-): Parser<{ command: QemuCommand; contents?: Package }> {
+  room: number,
+): Parser<ReadCommand> {
   yield* reader.need(4, 'a command')
   const code = reader.u16()
   const length = reader.u16()
   const known = commands[code]
   if (known === undefined) throw unsupported(`The command ${code} is not known`, offset)
-  const { name } = known
-  if (known.length !== undefined && length !== known.length) {
-    throw malformed(`The command ${name} has ${length} bytes of data, not ${known.length}`, offset)
+  const { name, lengths } = known
+  if (lengths?.includes(length) === false) {
+    throw malformed(
+      `The command ${name} has ${length} bytes of data, not ${lengths.join(' or ')}`,
+      offset,
+    )
   }
   if (name !== 'PACKAGED') {
     yield* reader.skip(length, `the command ${name}`)
-    return { command: { name, offset } }
+    const advisesRam = name === 'POSTCOPY_ADVISE' && length === ADVISE_RAM_BYTES
+    return { command: { name, offset }, advisesRam }
   }
   yield* reader.need(4, 'the length of a package')
   const size = reader.u32()
-  if (size > HELD_LIMIT) {
-    throw overLimit(`A package of ${size} bytes, more than ${HELD_LIMIT}`, offset)
+  if (size > room) {
+    throw overLimit(
+      `A package of ${size} bytes: packages have more than ${HELD_LIMIT} in all`,
+      offset,
+    )
   }
   const start = reader.offset
-  const bytes = yield* reader.take(size, HELD_LIMIT, 'a package')
-  return { command: { name, offset }, contents: { offset: start, bytes } }
+  const bytes = yield* reader.take(size, 'a package')
+  return { command: { name, offset }, contents: { offset: start, bytes }, advisesRam: false }
 }

@@ -33,38 +33,63 @@ export interface DescribedDevice extends DescribedStruct {
   readonly instance: number
 }
 
-/** The description of the devices at the end of a stream (QEMU, migration/savevm.c: vmdesc). */
-export interface Description {
-  /** Where its mark is, counted from the beginning of the bytes that it was found in. */
+/** Where a description is, counted from the beginning of the bytes that it was found in. */
+export interface DescriptionPlace {
+  /** Of its mark. */
   readonly start: number
-  readonly devices: readonly DescribedDevice[]
+  /** Behind its last byte. */
+  readonly end: number
 }
 
 const MARK = 0x06
 const END_MARK = 0x00
 const BRACE = 0x7b
+const CLOSING_BRACE = 0x7d
 /** The mark, and the length of the JSON, u32. */
 const HEADER_BYTES = 5
 
 /**
- * Finds the description at the end of `bytes`, which are at `offset` in the stream.
+ * Where the description is in a stream that ends with one.
  *
  * The JSON has no NUL, so the last one is the end mark in front of it or one of the bytes of its
  * length. Looking for the first brace is not enough: a byte of the length can be one.
  *
- * @returns undefined if there is none
+ * @param offset where in the stream the bytes are
+ * @returns undefined if the bytes do not end like that
+ * @throws VmstateError for a length that is not that of the bytes up to the end
  */
-export function findDescription(bytes: Buffer, offset: number): Description | undefined {
+export function findLastDescription(bytes: Buffer, offset: number): DescriptionPlace | undefined {
   const lastNul = bytes.lastIndexOf(0)
   for (let start = Math.max(1, lastNul - 4); start <= lastNul + 1; start++) {
-    const json = start + HEADER_BYTES
-    const isOne = bytes[start] === MARK && bytes[start - 1] === END_MARK && bytes[json] === BRACE
-    if (!isOne) continue
-    const length = bytes.readUInt32BE(start + 1)
-    checkLength(length, bytes.length - json, offset + start)
-    return { start, devices: parseDescription(bytes.subarray(json), offset + json) }
+    if (!beginsDescription(bytes, start)) continue
+    checkLength(bytes.readUInt32BE(start + 1), bytes.length - start - HEADER_BYTES, offset + start)
+    return { start, end: bytes.length }
   }
   return undefined
+}
+
+/**
+ * Every place that looks like a description with other bytes behind it, at most `limit` of them. What a
+ * device holds can look like one as well.
+ */
+export function findDescriptions(bytes: Buffer, limit: number): DescriptionPlace[] {
+  const found: DescriptionPlace[] = []
+  // A plain loop: its time does not depend on how often the beginning occurs.
+  for (let start = 1; start < bytes.length - HEADER_BYTES && found.length < limit; start++) {
+    if (!beginsDescription(bytes, start)) continue
+    const json = start + HEADER_BYTES
+    const end = json + bytes.readUInt32BE(start + 1)
+    if (end - json > DESCRIPTION_LIMIT || bytes[end - 1] !== CLOSING_BRACE) continue
+    const nul = bytes.indexOf(0, json)
+    if (nul === -1 || nul >= end) found.push({ start, end })
+  }
+  return found
+}
+
+function beginsDescription(bytes: Buffer, start: number): boolean {
+  return (
+    bytes[start] === MARK && bytes[start - 1] === END_MARK && bytes[start + HEADER_BYTES] === BRACE
+  )
 }
 
 function checkLength(length: number, found: number, at: number): void {
@@ -77,6 +102,16 @@ function checkLength(length: number, found: number, at: number): void {
   if (length > DESCRIPTION_LIMIT) {
     throw overLimit(`The description has ${length} bytes, more than ${DESCRIPTION_LIMIT}`, at)
   }
+}
+
+/** The devices of a description that was found in `bytes`, which are at `offset` in the stream. */
+export function readDescription(
+  bytes: Buffer,
+  { start, end }: DescriptionPlace,
+  offset: number,
+): DescribedDevice[] {
+  const json = start + HEADER_BYTES
+  return parseDescription(bytes.subarray(json, end), offset + json)
 }
 
 function parseDescription(bytes: Buffer, offset: number): DescribedDevice[] {

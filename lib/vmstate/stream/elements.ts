@@ -1,13 +1,14 @@
-import { ByteReader, parseAll } from './bytes.ts'
+import { ByteReader, parseWithin } from './bytes.ts'
 import type { Parser } from './bytes.ts'
 import { readCommand } from './commands.ts'
 import type { Package, QemuCommand } from './commands.ts'
 import type { DescribedDevice } from './description.ts'
-import { hex, malformed, unknownVersion, unsupported } from './errors.ts'
+import { readDirtyBitmaps } from './dirty-bitmaps.ts'
+import { hex, malformed, overLimit, unknownVersion, unsupported } from './errors.ts'
 import { DeviceDecoder } from './fields.ts'
 import { HtabReader } from './htab.ts'
-import { LISTED_LIMIT } from './limits.ts'
-import { RamReader } from './ram.ts'
+import { HELD_LIMIT, LISTED_LIMIT, PACKAGE_LIMIT } from './limits.ts'
+import type { RamReader } from './ram.ts'
 import type { QemuDevice, QemuSection } from './types.ts'
 
 /** The first byte of what a stream is made of (QEMU, migration/savevm.h: QEMU_VM_). */
@@ -31,16 +32,47 @@ const misplaced: Readonly<Record<number, string>> = {
   [Mark.FOOTER]: 'A footer',
 }
 
-const RAM = { name: 'ram', version: 4 }
-const HTAB = { name: 'spapr/htab', version: 1 }
+/** How to read a section that is sent in pieces: its first piece, and any other. */
+interface Iterative {
+  readonly version: number
+  readonly start: (elements: Elements, reader: ByteReader) => Parser<void>
+  readonly more: (elements: Elements, reader: ByteReader) => Parser<void>
+}
 
-/** A section that is sent in pieces, and what is known of it. */
+const iterative = new Map<string, Iterative>([
+  [
+    'ram',
+    {
+      version: 4,
+      start: ({ ram }, reader) => ram.start(reader),
+      more: ({ ram }, reader) => ram.records(reader),
+    },
+  ],
+  [
+    'spapr/htab',
+    {
+      version: 1,
+      start: ({ htab }, reader) => htab.start(reader),
+      more: ({ htab }, reader) => htab.chunks(reader),
+    },
+  ],
+  [
+    'dirty-bitmap',
+    {
+      version: 1,
+      start: (_, reader) => readDirtyBitmaps(reader),
+      more: (_, reader) => readDirtyBitmaps(reader),
+    },
+  ],
+])
+
+/** A section that is sent in pieces, of which the first was read. */
 interface Started {
   readonly name: string
   readonly instance: number
   readonly version: number
-  readonly read: (reader: ByteReader) => Parser<void>
-  isEnded: boolean
+  readonly kind: Iterative
+  readonly hasEnded: boolean
 }
 
 /** Where {@link Elements.read} stopped: behind the end mark, or at the first device that it has no description of. */
@@ -48,24 +80,45 @@ export type StoppedAt = 'end' | 'device'
 
 /** The sections and commands of a stream, and what is remembered from one to the next. */
 export class Elements {
-  readonly sections: QemuSection[] = []
-  readonly commands: QemuCommand[] = []
-  readonly devices: QemuDevice[] = []
+  sections: QemuSection[] = []
+  commands: QemuCommand[] = []
+  devices: QemuDevice[] = []
   /** Bytes of packages from their first device on: nothing says how long that is. */
-  readonly packages: Package[] = []
-  readonly ram: RamReader
-  readonly htab = new HtabReader()
+  packages: Package[] = []
+  /** Bytes that packages hold, those before their first device included. */
+  packageBytes = 0
+  ram: RamReader
+  htab = new HtabReader()
   partSections = 0
   /** Whether there are footers: known after the first section. */
   footers: boolean | undefined
 
-  readonly #started = new Map<number, Started>()
-  readonly #deviceIds = new Set<number>()
+  /** Part and end sections so far, of which the first are listed. */
+  #pieces = 0
+  #started = new Map<number, Started>()
+  #deviceIds = new Set<number>()
   #isInPackage = false
   readonly #decoder = new DeviceDecoder()
 
-  constructor(capabilities: readonly string[]) {
-    this.ram = new RamReader(capabilities)
+  constructor(ram: RamReader) {
+    this.ram = ram
+  }
+
+  /** The same elements, to which others can be added without changing these. */
+  fork(): Elements {
+    const fork = new Elements(this.ram.fork())
+    fork.sections = this.sections.slice()
+    fork.commands = this.commands.slice()
+    fork.devices = this.devices.slice()
+    fork.packages = this.packages.slice()
+    fork.packageBytes = this.packageBytes
+    fork.htab = this.htab.fork()
+    fork.partSections = this.partSections
+    fork.footers = this.footers
+    fork.#pieces = this.#pieces
+    fork.#started = new Map(this.#started)
+    fork.#deviceIds = new Set(this.#deviceIds)
+    return fork
   }
 
   /**
@@ -75,6 +128,9 @@ export class Elements {
    */
   *read(reader: ByteReader, described?: Iterator<DescribedDevice, undefined>): Parser<StoppedAt> {
     for (;;) {
+      if (reader.isTurnOver()) yield 'pause'
+      // QEMU needs no end mark in a package: the command RUN ends it.
+      if (this.#isInPackage && (yield* reader.isAtEnd())) return 'end'
       yield* reader.need(1, 'what comes between two sections')
       const offset = reader.offset
       const mark = reader.peek()
@@ -107,10 +163,11 @@ export class Elements {
 
   *#start(reader: ByteReader, offset: number): Parser<void> {
     const { id, name, instance, version } = yield* this.#header(reader, offset)
-    const isRam = name === RAM.name
-    if (!isRam && name !== HTAB.name) {
+    const kind = iterative.get(name)
+    if (kind === undefined) {
+      const known = [...iterative.keys()].join(', ')
       throw unsupported(
-        `Nothing says how long the section ${name} is; this release knows ${RAM.name} and ${HTAB.name}`,
+        `Nothing says how long the section ${name} is; of sections in pieces this release knows ${known}`,
         offset,
       )
     }
@@ -118,45 +175,39 @@ export class Elements {
       if (other.name === name) throw malformed(`The section ${name} is started twice`, offset)
     }
     if (instance !== 0) throw malformed(`The section ${name} has instance ${instance}`, offset)
-    const known = isRam ? RAM.version : HTAB.version
-    if (version !== known) {
+    if (version !== kind.version) {
       throw unknownVersion(
-        `The section ${name} has version ${version}; this release reads version ${known}`,
+        `The section ${name} has version ${version}; this release reads version ${kind.version}`,
         offset,
       )
     }
-    yield* isRam ? this.ram.start(reader) : this.htab.start(reader)
+    yield* kind.start(this, reader)
     yield* this.#footer(reader, id, name)
-    const read = isRam
-      ? (from: ByteReader) => this.ram.records(from)
-      : (from: ByteReader) => this.htab.chunks(from)
-    this.#started.set(id, { name, instance, version, read, isEnded: false })
+    this.#started.set(id, { name, instance, version, kind, hasEnded: false })
     const length = reader.offset - offset
     this.sections.push({ type: 'start', id, name, instance, version, offset, length })
   }
 
+  /**
+   * A part or end section. QEMU from 10.1 on ends every section a second time when it completes a
+   * postcopy migration; nothing else may follow an end.
+   */
   *#continue(reader: ByteReader, offset: number, mark: number): Parser<void> {
     yield* reader.need(4, 'the id of a section')
     const id = reader.u32()
+    const isPart = mark === Mark.PART
     const started = this.#started.get(id)
     if (started === undefined) throw malformed(`The section ${id} was not started`, offset)
-    if (started.isEnded) throw malformed(`The section ${started.name} has ended before`, offset)
-    yield* started.read(reader)
-    yield* this.#footer(reader, id, started.name)
-    const isPart = mark === Mark.PART
-    if (isPart && ++this.partSections > LISTED_LIMIT) return
-    started.isEnded = !isPart
-    const { name, instance, version } = started
+    const { name, instance, version, kind, hasEnded } = started
+    if (hasEnded && isPart) throw malformed(`The section ${name} has ended before`, offset)
+    yield* kind.more(this, reader)
+    yield* this.#footer(reader, id, name)
+    if (isPart) this.partSections++
+    else this.#started.set(id, { ...started, hasEnded: true })
+    if (++this.#pieces > LISTED_LIMIT) return
+    const type = isPart ? 'part' : 'end'
     const length = reader.offset - offset
-    this.sections.push({
-      type: isPart ? 'part' : 'end',
-      id,
-      name,
-      instance,
-      version,
-      offset,
-      length,
-    })
+    this.sections.push({ type, id, name, instance, version, offset, length })
   }
 
   *#device(
@@ -190,19 +241,28 @@ export class Elements {
   }
 
   *#command(reader: ByteReader, offset: number): Parser<void> {
-    const { command, contents } = yield* readCommand(reader, offset)
+    const room = HELD_LIMIT - this.packageBytes
+    const { command, contents, advisesRam } = yield* readCommand(reader, offset, room)
     if (this.commands.length < LISTED_LIMIT) this.commands.push(command)
-    if (contents !== undefined) this.#openPackage(contents)
+    if (advisesRam) this.ram.expectPageSizes()
+    if (contents !== undefined) yield* this.#openPackage(contents)
   }
 
-  /** A package has elements like those outside, but no end mark and no description. */
-  #openPackage({ offset, bytes }: Package): void {
-    if (this.#isInPackage) throw malformed('A package in a package', offset)
+  /** A package has elements like those outside, but no description. */
+  *#openPackage({ offset, bytes }: Package): Parser<void> {
+    if (this.#isInPackage) {
+      throw unsupported('A package in a package, which QEMU does not write', offset)
+    }
     this.#isInPackage = true
     const reader = new ByteReader(offset, 'The package ends')
-    const stoppedAt = parseAll(this.read(reader), bytes)
+    const stoppedAt = yield* parseWithin(this.read(reader), bytes)
     this.#isInPackage = false
-    if (stoppedAt === 'end') throw malformed('An end mark in a package', reader.offset - 1)
+    // QEMU ignores what follows an end mark in a package.
+    if (stoppedAt === 'end') return
+    if (this.packages.length === PACKAGE_LIMIT) {
+      throw overLimit(`More than ${PACKAGE_LIMIT} packages with devices in them`, offset)
+    }
+    this.packageBytes += bytes.length
     this.packages.push({ offset: reader.offset, bytes: bytes.subarray(reader.offset - offset) })
   }
 

@@ -17,6 +17,13 @@ export class HtabReader {
     return this.#shift
   }
 
+  /** A reader in the same state, to try something with. */
+  fork(): HtabReader {
+    const fork = new HtabReader()
+    fork.#shift = this.#shift
+    return fork
+  }
+
   *start(reader: ByteReader): Parser<void> {
     yield* reader.need(4, 'the size of the hash page table')
     const at = reader.offset
@@ -46,6 +53,7 @@ export class HtabReader {
     }
     const entries = 2 ** this.#shift / ENTRY_BYTES
     for (;;) {
+      if (reader.isTurnOver()) yield 'pause'
       yield* reader.need(8, 'the hash page table')
       const start = reader.offset
       const index = reader.u32()

@@ -1,11 +1,14 @@
-import { ByteReader, parseAll } from './bytes.ts'
-import type { Parser } from './bytes.ts'
+import type { VmstateError } from '../../errors.ts'
+import type { ByteReader, Parser } from './bytes.ts'
 import { readConfiguration } from './configuration.ts'
 import type { Configuration } from './configuration.ts'
-import { findDescription } from './description.ts'
+import { readDescribed } from './described.ts'
 import { Elements, Mark } from './elements.ts'
-import { malformed, missing, truncated, unknownVersion } from './errors.ts'
+import { malformed, missing, overLimit, truncated, unknownVersion } from './errors.ts'
+import { LIBVIRT_MAGIC, readLibvirtImage } from './libvirt.ts'
+import type { QemuLibvirtImage } from './libvirt.ts'
 import { HELD_LIMIT } from './limits.ts'
+import { RamReader } from './ram.ts'
 import { searchTimebase } from './search.ts'
 import { describedTimebase } from './timebase.ts'
 import type { QemuStream, QemuTimebase } from './types.ts'
@@ -14,62 +17,79 @@ import { WRAPPER_BYTES, wrapperHint } from './wrappers.ts'
 const MAGIC = Buffer.from('QEVM')
 const VERSION = 3
 
+export interface ParseOptions {
+  readonly search: boolean
+  /** The path of the file, if it has one, for the commands in errors. */
+  readonly file?: string | undefined
+}
+
 /**
  * A whole migration stream, from its first byte to its last.
  *
- * Nothing but the description at the end says how long the devices are, so what comes from the first
+ * Nothing but the description at the end says how long the devices are, so everything from the first
  * device on is held until then; RAM, which comes before, is passed over.
  */
-export function* parseStream(reader: ByteReader, search: boolean): Parser<QemuStream> {
-  yield* readHeader(reader)
-  const configuration = yield* readConfigurationIfAny(reader)
-  const elements = new Elements(configuration?.capabilities ?? [])
-  const stoppedAt = yield* elements.read(reader)
-  const offset = reader.offset
-  const held = yield* reader.rest(HELD_LIMIT, 'devices and description')
-  if (stoppedAt === 'end' && held.length > 0) {
-    throw malformed(`${held.length} bytes follow the end mark`, offset)
-  }
-  const found = findDescription(held, offset)
-  if (found === undefined) {
-    return toStream(configuration, elements, undescribed(elements, held, offset, search))
-  }
-  const bytes = held.subarray(0, found.start)
-  const rest = new ByteReader(offset, 'The description begins')
-  const described = found.devices.values()
-  parseAll(elements.read(rest, described), bytes)
-  if (rest.offset !== offset + found.start) {
-    throw malformed(
-      `The end mark is here, and the description begins only at byte ${offset + found.start}`,
-      rest.offset - 1,
-    )
-  }
-  if (elements.devices.length < found.devices.length) {
-    const missed = found.devices.length - elements.devices.length
-    throw malformed(`Devices in the description that are not in the stream: ${missed}`, rest.offset)
-  }
-  const { devices } = elements
-  const timebase = describedTimebase({
-    machine: configuration?.machine,
-    devices,
-    described: found.devices,
-    bytes,
-    base: offset,
-  })
-  return toStream(configuration, elements, timebase)
+export function* parseStream(
+  reader: ByteReader,
+  { search, file }: ParseOptions,
+): Parser<QemuStream> {
+  const libvirt = yield* readHeader(reader, file)
+  const stream = yield* parseElements(reader, search)
+  return libvirt === undefined ? stream : { ...stream, libvirt }
 }
 
-function* readHeader(reader: ByteReader): Parser<void> {
+function* parseElements(reader: ByteReader, search: boolean): Parser<QemuStream> {
+  const configuration = yield* readConfigurationIfAny(reader)
+  const elements = new Elements(new RamReader(configuration?.capabilities ?? []))
+  const stoppedAt = yield* elements.read(reader)
+  if (stoppedAt === 'end') {
+    const end = reader.offset
+    const trailing = yield* reader.countRest(HELD_LIMIT)
+    if (trailing > 0 && elements.packages.length === 0) {
+      throw malformed(`${trailing} bytes follow the end mark, and no device comes before it`, end)
+    }
+    const timebase = undescribedTimebase(elements, reader.offset, search)
+    return toStream(configuration, elements, timebase, trailing)
+  }
+  const offset = reader.offset
+  const bytes = yield* reader.rest(HELD_LIMIT - elements.packageBytes)
+  const isWhole = yield* reader.isAtEnd()
+  const described = yield* readDescribed(elements, { bytes, offset, isWhole })
+  if ('place' in described) {
+    const { devices, place } = described
+    const trailing = bytes.length - place.end + (yield* reader.countRest(HELD_LIMIT))
+    const timebase = describedTimebase({
+      machine: configuration?.machine,
+      devices: described.elements.devices,
+      described: devices,
+      bytes: bytes.subarray(0, place.start),
+      base: offset,
+    })
+    return toStream(configuration, described.elements, timebase, trailing)
+  }
+  if (!isWhole) throw overLimit(`More than ${HELD_LIMIT} bytes of devices and description`, offset)
+  checkEndMark(bytes, offset)
+  elements.packages.push({ offset, bytes })
+  const timebase = undescribedTimebase(elements, reader.offset, search, described.reason)
+  return toStream(configuration, elements, timebase, 0)
+}
+
+/** Reads up to the configuration; in front of the stream can be the header of a save image. */
+function* readHeader(reader: ByteReader, file?: string): Parser<QemuLibvirtImage | undefined> {
   if (yield* reader.isAtEnd()) throw truncated('The stream is empty', 0)
   yield* reader.need(4, 'the magic number')
-  const magic = reader.bytes(4)
+  let magic = reader.bytes(4)
+  let image: QemuLibvirtImage | undefined
+  let what = 'This'
   if (!magic.equals(MAGIC)) {
-    const start = [...magic]
-    while (start.length < WRAPPER_BYTES && !(yield* reader.isAtEnd())) start.push(reader.u8())
-    throw malformed(
-      `This is no migration stream of QEMU: it does not begin with "QEVM"${wrapperHint(start)}`,
-      0,
-    )
+    const start = yield* readStart(reader, magic)
+    if (start !== LIBVIRT_MAGIC) throw noStream(what, start)
+    image = yield* readLibvirtImage(reader, file)
+    what = `What follows the header of libvirt's ${image.format} image`
+    if (yield* reader.isAtEnd()) throw truncated(`Nothing follows the header of libvirt's image`, 0)
+    yield* reader.need(4, 'the magic number')
+    magic = reader.bytes(4)
+    if (!magic.equals(MAGIC)) throw noStream(what, yield* readStart(reader, magic))
   }
   yield* reader.need(4, 'the version of the stream')
   const at = reader.offset
@@ -80,6 +100,23 @@ function* readHeader(reader: ByteReader): Parser<void> {
       at,
     )
   }
+  return image
+}
+
+/** The first bytes of something that is not a stream, as Latin-1. */
+function* readStart(reader: ByteReader, magic: Buffer): Parser<string> {
+  let start = magic.toString('latin1')
+  while (start.length < WRAPPER_BYTES && !(yield* reader.isAtEnd())) {
+    start += String.fromCharCode(reader.u8())
+  }
+  return start
+}
+
+function noStream(what: string, start: string): VmstateError {
+  return malformed(
+    `${what} is not a migration stream of QEMU: it does not begin with "QEVM"${wrapperHint(start)}`,
+    0,
+  )
 }
 
 function* readConfigurationIfAny(reader: ByteReader): Parser<Configuration | undefined> {
@@ -89,35 +126,36 @@ function* readConfigurationIfAny(reader: ByteReader): Parser<Configuration | und
   return yield* readConfiguration(reader)
 }
 
+function checkEndMark(held: Buffer, offset: number): void {
+  if (held.at(-1) === Mark.END) return
+  throw truncated(
+    'The stream ends neither with an end mark nor with a description: it was cut off or damaged',
+    offset + held.length,
+  )
+}
+
 /** The timebase of a stream without a description, if the caller wants it to be looked for. */
-function undescribed(
+function undescribedTimebase(
   { packages, footers }: Elements,
-  held: Buffer,
-  offset: number,
+  end: number,
   search: boolean,
+  reason?: VmstateError,
 ): QemuTimebase {
-  const end = offset + held.length
-  if (held.length > 0 && held.at(-1) !== Mark.END) {
-    throw truncated(
-      'The stream ends neither with an end mark nor with a description: it was cut off or damaged',
-      end,
-    )
-  }
-  const parts = held.length > 0 ? [...packages, { offset, bytes: held }] : packages
-  if (parts.length === 0) throw missing('There are no devices in the stream', end)
-  if (!search) {
-    throw missing(
-      'The stream has no description at its end: it was cut off, or made without one, in which case the option search looks for its timebase',
-      end,
-    )
-  }
-  return searchTimebase(parts, footers)
+  if (packages.length === 0) throw missing('There are no devices in the stream', end)
+  if (search) return searchTimebase(packages, footers)
+  const looksLikeOne =
+    reason === undefined ? '' : `; something looks like one, but: ${reason.message}`
+  throw missing(
+    `The stream has no description at its end: it was cut off, or made without one, in which case the option search looks for its timebase${looksLikeOne}`,
+    end,
+  )
 }
 
 function toStream(
   configuration: Configuration | undefined,
   elements: Elements,
   timebase: QemuTimebase,
+  trailing: number,
 ): QemuStream {
   const { ram, htab, sections, partSections, commands, devices, footers } = elements
   return {
@@ -132,5 +170,6 @@ function toStream(
     described: !timebase.searched,
     devices,
     timebase,
+    ...(trailing === 0 ? {} : { trailingBytes: trailing }),
   }
 }

@@ -1,12 +1,8 @@
 import type { ByteReader, Parser } from './bytes.ts'
 import { malformed, overLimit, unsupported } from './errors.ts'
 import { RAM_BLOCK_LIMIT } from './limits.ts'
+import { MappedImages } from './mapped-ram.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
-
-const MAPPED_HEADER_BYTES = 28
-const MAPPED_VERSION = 1
-/** The image of a block begins at a multiple of this, so that it can be mapped. */
-const MAPPED_ALIGNMENT = 1024 * 1024
 
 /** A block of the guest's memory, as the stream lists it. */
 export interface QemuRamBlock {
@@ -14,6 +10,11 @@ export interface QemuRamBlock {
   readonly name: string
   /** In bytes, u64. */
   readonly length: bigint
+  /**
+   * Bytes of a page on the source, u64: only for huge pages, and only where postcopy was prepared for,
+   * with the command POSTCOPY_ADVISE.
+   */
+  readonly pageSize?: bigint
   /** Where the guest sees it, u64: only in streams with `x-ignore-shared`. */
   readonly guestAddress?: bigint
 }
@@ -24,10 +25,12 @@ export interface Block extends QemuRamBlock {
   readonly bytes: number
 }
 
-/** What the capabilities of a stream say about its list of blocks. */
+/** What the capabilities and commands of a stream say about its list of blocks. */
 export interface BlockFormat {
   readonly ignoresShared: boolean
   readonly isMapped: boolean
+  /** Blocks of huge pages have their page size in the list. */
+  readonly hasPageSizes: boolean
 }
 
 /** The blocks, until their lengths add up to `total`; the list's record begins at `start`. */
@@ -35,9 +38,10 @@ export function* readBlocks(
   reader: ByteReader,
   total: bigint,
   start: number,
-  { ignoresShared, isMapped }: BlockFormat,
+  { ignoresShared, isMapped, hasPageSizes }: BlockFormat,
 ): Parser<Map<string, Block>> {
   const blocks = new Map<string, Block>()
+  const images = new MappedImages()
   let left = total
   do {
     const at = reader.offset
@@ -51,15 +55,19 @@ export function* readBlocks(
     if (blocks.size === RAM_BLOCK_LIMIT) {
       throw overLimit(`More than ${RAM_BLOCK_LIMIT} RAM blocks`, start)
     }
-    const block = { name, length, bytes: Number(length) }
-    if (ignoresShared) {
-      yield* reader.need(8, `the address of the RAM block ${name}`)
-      blocks.set(name, { ...block, guestAddress: reader.u64() })
-    } else {
-      blocks.set(name, block)
-    }
-    if (isMapped) yield* skipImage(reader, block)
     left -= length
+    const pageSize = hasPageSizes
+      ? yield* pageSizeIfAny(reader, { name, isLast: left === 0n, hasAddress: ignoresShared })
+      : undefined
+    if (ignoresShared) yield* reader.need(8, `the address of the RAM block ${name}`)
+    blocks.set(name, {
+      name,
+      length,
+      bytes: Number(length),
+      ...(pageSize === undefined ? {} : { pageSize }),
+      ...(ignoresShared ? { guestAddress: reader.u64() } : {}),
+    })
+    if (isMapped) yield* images.skip(reader, name, Number(length))
   } while (left > 0n)
   return blocks
 }
@@ -82,31 +90,30 @@ function checkLength(name: string, length: bigint, left: bigint, at: number): vo
   }
 }
 
-/** A block's header and image in a file with mapped-ram (QEMU, migration/ram.c: MappedRamHeader). */
-function* skipImage(reader: ByteReader, { name, bytes }: Block): Parser<void> {
-  const what = `the image of the RAM block ${name}`
-  yield* reader.need(MAPPED_HEADER_BYTES, what)
+/**
+ * The page size of a block whose name and length were read, if the list has it: QEMU writes it for
+ * blocks of huge pages, and nothing says which those are. A page size is a power of two from 4096 on;
+ * what follows a block otherwise is the name of the next one, which does not begin with a NUL, or after
+ * the last one a record, whose lower bits have flags.
+ */
+function* pageSizeIfAny(
+  reader: ByteReader,
+  { name, isLast, hasAddress }: { name: string; isLast: boolean; hasAddress: boolean },
+): Parser<bigint | undefined> {
+  const address = hasAddress ? 8 : 0
+  yield* reader.need(address + 8, `what follows the RAM block ${name}`)
+  const next = reader.position + address
+  const isNext = isLast
+    ? (reader.window.readUInt16BE(next + 6) & (PAGE_SIZE - 1)) !== 0
+    : reader.window[next] !== 0
+  if (isNext) return undefined
   const at = reader.offset
-  const version = reader.u32()
-  const pageSize = reader.u64()
-  const bitmap = reader.u64()
-  const pages = reader.u64()
-  if (version !== MAPPED_VERSION || pageSize !== BigInt(PAGE_SIZE)) {
-    throw unsupported(
-      `The image of the RAM block ${name} has version ${version} and pages of ${pageSize} bytes; this release reads version ${MAPPED_VERSION} and pages of ${PAGE_SIZE}`,
-      at,
-    )
-  }
-  const bitmapEnd = reader.offset + 8 * Math.ceil(bytes / PAGE_SIZE / 64)
-  const expected = MAPPED_ALIGNMENT * Math.ceil(bitmapEnd / MAPPED_ALIGNMENT)
-  if (bitmap !== BigInt(reader.offset) || pages !== BigInt(expected)) {
+  const size = reader.u64()
+  if (size < BigInt(PAGE_SIZE) || (size & (size - 1n)) !== 0n) {
     throw malformed(
-      `The image of the RAM block ${name} has its bitmap at byte ${bitmap} and its pages at ${pages}; they must be at ${reader.offset} and ${expected}`,
+      `The RAM block ${name} has pages of ${size} bytes; that must be a power of two from ${PAGE_SIZE} on`,
       at,
     )
   }
-  const end = expected + bytes
-  if (!Number.isSafeInteger(end))
-    throw unsupported(`The image of the RAM block ${name} ends beyond byte 2^53`, at)
-  yield* reader.skip(end - reader.offset, what)
+  return size
 }

@@ -16,19 +16,37 @@ export class RamReader {
   #blocks = new Map<string, Block>()
   /** The block of the page record before, in whatever section that was. */
   #last: Block | undefined
-  readonly #format: BlockFormat
+  #format: BlockFormat
 
   constructor(capabilities: readonly string[]) {
     this.#format = {
       ignoresShared: capabilities.includes('x-ignore-shared'),
       isMapped: capabilities.includes('mapped-ram'),
+      hasPageSizes: false,
     }
   }
 
   get blocks(): QemuRamBlock[] {
-    return [...this.#blocks.values()].map(({ name, length, guestAddress }) =>
-      guestAddress === undefined ? { name, length } : { name, length, guestAddress },
-    )
+    return [...this.#blocks.values()].map(({ name, length, pageSize, guestAddress }) => ({
+      name,
+      length,
+      ...(pageSize === undefined ? {} : { pageSize }),
+      ...(guestAddress === undefined ? {} : { guestAddress }),
+    }))
+  }
+
+  /** The source has prepared for postcopy of RAM: it lists the page size of blocks of huge pages. */
+  expectPageSizes(): void {
+    this.#format = { ...this.#format, hasPageSizes: true }
+  }
+
+  /** A reader in the same state, to try something with. */
+  fork(): RamReader {
+    const fork = new RamReader([])
+    fork.#blocks = this.#blocks
+    fork.#last = this.#last
+    fork.#format = this.#format
+    return fork
   }
 
   /** The start section: the list of blocks comes first. */
@@ -47,6 +65,7 @@ export class RamReader {
   /** The records of one section, up to the one that ends it. */
   *records(reader: ByteReader): Parser<void> {
     for (;;) {
+      if (reader.isTurnOver()) yield 'pause'
       if (this.#last !== undefined) {
         reader.pass(plainPages(reader.window, reader.position, this.#last.bytes))
       }

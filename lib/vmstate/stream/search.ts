@@ -1,13 +1,18 @@
 import type { Package } from './commands.ts'
 import { Mark } from './elements.ts'
 import { missing } from './errors.ts'
+import { NAMED_PLACES } from './limits.ts'
 import { readTimebase, SPAPR, TB_OFFSETS, TIMEBASE_BYTES } from './timebase.ts'
 import type { QemuTimebase } from './types.ts'
 
-/** A section's mark and id come before its name. */
-const BEFORE_NAME = 5
+/** Where a section's header has the length of its name: behind mark and id. */
+const NAME_AT = 5
 
-const VERSIONS = [2, 3]
+const LETTERS: readonly number[] = [...Buffer.from(SPAPR)]
+const [FIRST_LETTER] = LETTERS
+
+/** Of a section `spapr`: mark, id, name, instance, version. */
+const HEADER_BYTES = NAME_AT + 1 + SPAPR.length + 8
 
 /**
  * Looks for the timebase in device sections whose lengths nothing says: where a full section named
@@ -21,9 +26,8 @@ export function searchTimebase(
   parts: readonly Package[],
   footers: boolean | undefined,
 ): QemuTimebase {
-  const found = parts.flatMap((part) =>
-    VERSIONS.flatMap((version) => searchPart(part, version, footers)),
-  )
+  const found: QemuTimebase[] = []
+  for (const part of parts) searchPart(part, footers, found)
   const [timebase] = found
   if (timebase === undefined) {
     throw missing(
@@ -32,47 +36,52 @@ export function searchTimebase(
     )
   }
   if (found.length > 1) {
-    const places = found.map(({ offset }) => offset).join(', ')
+    const places = found.slice(0, NAMED_PLACES).map(({ offset }) => offset)
+    const more = found.length > NAMED_PLACES ? ', and others' : ''
     throw missing(
-      `The stream has no description, and its timebase can be at any of these bytes: ${places}`,
+      `The stream has no description, and its timebase can be at any of these bytes: ${places.join(', ')}${more}`,
       timebase.offset,
     )
   }
   return timebase
 }
 
+/**
+ * Adds what it finds in one part, until there is one more than an error names. The loop over the bytes
+ * takes the same time whatever they are, which calls of indexOf would not.
+ */
 function searchPart(
   { bytes, offset }: Package,
-  version: number,
   footers: boolean | undefined,
-): QemuTimebase[] {
-  const found: QemuTimebase[] = []
-  const header = sectionHeader(version)
-  let at = bytes.indexOf(header, BEFORE_NAME)
-  for (; at !== -1; at = bytes.indexOf(header, at + 1)) {
-    const tb = at + header.length + (TB_OFFSETS[version] ?? 0)
-    const id = bytes.subarray(at - BEFORE_NAME + 1, at)
-    const isSection =
-      bytes[at - BEFORE_NAME] === Mark.FULL && mayFollow(bytes, tb + TIMEBASE_BYTES, id, footers)
-    if (!isSection) continue
+  found: QemuTimebase[],
+): void {
+  for (let at = 0; at < bytes.length - HEADER_BYTES && found.length <= NAMED_PLACES; at++) {
+    if (bytes[at] !== Mark.FULL || bytes[at + NAME_AT] !== SPAPR.length) continue
+    if (bytes[at + NAME_AT + 1] !== FIRST_LETTER || !isHeader(bytes, at)) continue
+    const start = TB_OFFSETS[bytes.readUInt32BE(at + HEADER_BYTES - 4)]
+    if (start === undefined) continue
+    const tb = at + HEADER_BYTES + start
+    if (!mayFollow(bytes, tb + TIMEBASE_BYTES, bytes.readUInt32BE(at + 1), footers)) continue
     found.push({ ...readTimebase(bytes, tb), offset: offset + tb, searched: true })
   }
-  return found
 }
 
-/** The header of section `spapr`, instance 0, from its name on. */
-function sectionHeader(version: number): Buffer {
-  const numbers = Buffer.alloc(8)
-  numbers.writeUInt32BE(version, 4)
-  return Buffer.concat([Buffer.of(SPAPR.length), Buffer.from(SPAPR), numbers])
+/** Whether the header of section `spapr`, instance 0, is at `at`: mark, id, name, instance, version. */
+function isHeader(bytes: Buffer, at: number): boolean {
+  for (let index = 0; index < LETTERS.length; index++) {
+    if (bytes[at + NAME_AT + 1 + index] !== LETTERS[index]) return false
+  }
+  return bytes.readUInt32BE(at + HEADER_BYTES - 8) === 0
 }
 
 /** Whether a section's end is at `at`, or a subsection of `spapr`. */
-function mayFollow(bytes: Buffer, at: number, id: Buffer, footers: boolean | undefined): boolean {
+function mayFollow(bytes: Buffer, at: number, id: number, footers: boolean | undefined): boolean {
   const mark = bytes[at]
-  if (mark === Mark.FOOTER && footers !== false) return bytes.subarray(at + 1, at + 5).equals(id)
+  if (mark === Mark.FOOTER && footers !== false) {
+    return bytes.length - at >= 5 && bytes.readUInt32BE(at + 1) === id
+  }
   if (mark === Mark.SUBSECTION) {
-    return bytes.subarray(at + 2, at + 2 + SPAPR.length).equals(Buffer.from(SPAPR))
+    return LETTERS.every((code, index) => bytes[at + 2 + index] === code)
   }
   return footers !== true && (mark === Mark.FULL || mark === Mark.END)
 }

@@ -1,17 +1,22 @@
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { types } from 'node:util'
 import { checkUint8Array, wrongType } from '../../checks.ts'
-import { parseAll } from './bytes.ts'
-import type { Parser } from './bytes.ts'
+import { AT_END } from './bytes.ts'
+import type { ByteSource, Parser, Unpack } from './bytes.ts'
 import { READ_SIZE } from './limits.ts'
 import type { QemuStreamSource } from './types.ts'
+import { unpacked } from './unpack.ts'
+
+/** The event loop gets its turn at least this often, in ms, if the source lets it. */
+const TURN_MS = 20
 
 /** Runs a parser over a source, in one pass. */
 export async function parseSource<T>(parser: Parser<T>, source: QemuStreamSource): Promise<T> {
   if (typeof source === 'string') return parseFile(parser, source)
-  if (types.isUint8Array(source)) return parseAll(parser, source)
-  if (isAsyncIterable(source)) return parseChunks(parser, source)
+  if (types.isUint8Array(source)) return run(parser, memorySource(source))
+  if (isAsyncIterable(source)) return run(parser, chunkSource(source))
   throw wrongType('source', 'the path of a file, a Uint8Array or a Readable of bytes', source)
 }
 
@@ -19,46 +24,87 @@ async function parseFile<T>(parser: Parser<T>, path: string): Promise<T> {
   const file = await open(path)
   try {
     const stats = await file.stat()
-    if (!stats.isFile()) return await parseChunks(parser, chunksOf(file))
-    return await parseSeekable(parser, file, stats.size)
+    const source = stats.isFile() ? fileSource(file, stats.size) : chunkSource(chunksOf(file))
+    return await run(parser, source)
   } finally {
     await file.close()
   }
 }
 
-/**
- * A regular file: the next bytes are read while those before are parsed, and those that nobody needs,
- * if they are many, are not read at all.
- */
-async function parseSeekable<T>(parser: Parser<T>, file: FileHandle, size: number): Promise<T> {
-  const memories = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)] as const
-  let turn = 0
-  const read = (position: number) => {
-    turn = 1 - turn
-    return file.read(memories[turn === 0 ? 0 : 1], 0, READ_SIZE, position)
-  }
-  let position = 0
-  let reading = read(position)
+async function run<T>(parser: Parser<T>, first: ByteSource): Promise<T> {
+  let source = first
+  let turned = performance.now()
   try {
     let step = parser.next()
     while (!step.done) {
-      let passed = 0
-      if (step.value > READ_SIZE) {
-        await reading
-        passed = Math.min(step.value, Math.max(size - position, 0))
-        position += passed
-        reading = read(position)
+      const asked = step.value
+      let input = AT_END
+      if (typeof asked === 'number') {
+        const answer = source.next(asked)
+        input = answer instanceof Promise ? await answer : answer
+      } else if (asked !== 'pause') {
+        source = unpacked(source, asked)
       }
-      const { bytesRead, buffer } = await reading
-      position += bytesRead
-      reading = read(position)
-      const bytes = bytesRead === 0 ? undefined : buffer.subarray(0, bytesRead)
-      step = parser.next({ bytes, passed })
+      if (performance.now() - turned > TURN_MS) {
+        await setImmediate()
+        turned = performance.now()
+      }
+      step = parser.next(input)
     }
     return step.value
   } finally {
-    // The file is closed next, and nobody waits for these bytes.
-    await reading.catch(() => undefined)
+    await source.close()
+  }
+}
+
+/** Bytes in memory, in pieces. */
+function memorySource(bytes: Uint8Array): ByteSource {
+  let position = 0
+  return {
+    next(mayPass) {
+      const passed = Math.min(mayPass, bytes.length - position)
+      position += passed
+      const piece = bytes.subarray(position, position + READ_SIZE)
+      position += piece.length
+      return { bytes: piece.length === 0 ? undefined : piece, passed }
+    },
+    close: () => Promise.resolve(),
+  }
+}
+
+/**
+ * A regular file: the next bytes are read while those before are parsed, and bytes that may be passed
+ * over, if they are many, are not read at all.
+ */
+function fileSource(file: FileHandle, size: number): ByteSource {
+  const memories = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)] as const
+  let turn = 0
+  let position = 0
+  let reading: ReturnType<typeof read> | undefined
+  const read = () => {
+    turn = 1 - turn
+    return file.read(memories[turn === 0 ? 0 : 1], 0, READ_SIZE, position)
+  }
+  return {
+    async next(mayPass) {
+      let passed = 0
+      if (mayPass > READ_SIZE) {
+        await reading
+        passed = Math.min(mayPass, Math.max(size - position, 0))
+        position += passed
+        reading = undefined
+      }
+      const { bytesRead, buffer } = await (reading ?? read())
+      position += bytesRead
+      reading = read()
+      // An error is for the call that asks for these bytes, if there is one.
+      reading.catch(() => undefined)
+      return { bytes: bytesRead === 0 ? undefined : buffer.subarray(0, bytesRead), passed }
+    },
+    // The file is closed next, which a read must not outlive.
+    async close() {
+      await reading?.catch(() => undefined)
+    },
   }
 }
 
@@ -72,15 +118,41 @@ async function* chunksOf(file: FileHandle): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function parseChunks<T>(parser: Parser<T>, chunks: AsyncIterable<Uint8Array>): Promise<T> {
-  let step = parser.next()
-  // An error leaves the loop as well, which destroys a Readable.
-  for await (const bytes of chunks) {
-    step = parser.next({ bytes: checkUint8Array('a chunk of source', bytes), passed: 0 })
-    if (step.done) break
+function chunkSource(chunks: AsyncIterable<Uint8Array>): ByteSource {
+  const iterator = chunks[Symbol.asyncIterator]()
+  let isOver = false
+  return {
+    async next() {
+      if (isOver) return AT_END
+      // An iterator that has failed is over as well.
+      isOver = true
+      const result = await iterator.next()
+      if (result.done === true) return AT_END
+      isOver = false
+      return { bytes: checkUint8Array('a chunk of source', result.value), passed: 0 }
+    },
+    // Destroys a Readable.
+    async close() {
+      if (!isOver) await iterator.return?.()
+    },
   }
-  while (!step.done) step = parser.next({ bytes: undefined, passed: 0 })
-  return step.value
+}
+
+/** The bytes that are packed in chunks. */
+export async function* unpackedChunks(
+  chunks: AsyncIterable<Uint8Array>,
+  format: Unpack['format'],
+): AsyncGenerator<Buffer> {
+  const source = unpacked(chunkSource(chunks), { format, first: Buffer.alloc(0) })
+  try {
+    for (;;) {
+      const { bytes } = await source.next(0)
+      if (bytes === undefined) return
+      yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+  } finally {
+    await source.close()
+  }
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array> {

@@ -1,7 +1,8 @@
 import type { QemuCommand } from './commands.ts'
+import type { QemuLibvirtFormat, QemuLibvirtImage } from './libvirt.ts'
 import type { QemuRamBlock } from './ram-blocks.ts'
 
-export type { QemuCommand, QemuRamBlock }
+export type { QemuCommand, QemuLibvirtFormat, QemuLibvirtImage, QemuRamBlock }
 
 /** Where a reader takes a stream from: the path of a file, bytes in memory, or chunks as they come in. */
 export type QemuStreamSource = string | Uint8Array | AsyncIterable<Uint8Array>
@@ -120,7 +121,7 @@ export interface QemuStream {
   readonly ramBlocks: readonly QemuRamBlock[]
   /** The hash page table has 2^shift bytes. Not there if the guest has none, since it uses radix. */
   readonly htabShift?: number
-  /** All sections in order, but for part sections after the first 65,536. */
+  /** All sections in order, without the part and end sections after the first 65,536 of both. */
   readonly sections: readonly QemuSection[]
   /** How many part sections there are. */
   readonly partSections: number
@@ -131,4 +132,11 @@ export interface QemuStream {
   /** Every device, in order. */
   readonly devices: readonly QemuDevice[]
   readonly timebase: QemuTimebase
+  /**
+   * How many bytes are behind the stream and not part of it: the rest of a cluster, or of a block
+   * device. Not there if there are none. From a pipe, bytes beyond 64 MiB of them are not counted.
+   */
+  readonly trailingBytes?: number
+  /** The header in front of the stream, if it was read from a save image of libvirt. */
+  readonly libvirt?: QemuLibvirtImage
 }

@@ -6,12 +6,8 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   { magic: 'BZh', what: 'It is compressed with bzip2: unpack it first, with bunzip2' },
   { magic: '\x89LZO', what: 'It is compressed with lzop: unpack it first, with lzop -d' },
   {
-    magic: 'LibvirtQemudSave',
-    what: "It is a save image of libvirt: QEMU's stream begins at the first QEVM after the XML",
-  },
-  {
     magic: 'LibvirtQemudPart',
-    what: 'It is a save image that libvirt has not finished',
+    what: 'It is a save image that libvirt has not finished: libvirt is still writing it, or the save failed',
   },
   {
     magic: 'QFI\xfb',
@@ -22,9 +18,12 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
 /** As many bytes as any of them has. */
 export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.length))
 
-/** What these first bytes of a file are, if they are known, as a sentence for the end of an error's message. */
-export function wrapperHint(bytes: readonly number[]): string {
-  const text = String.fromCharCode(...bytes)
-  const found = wrappers.find(({ magic }) => text.startsWith(magic))
+/**
+ * A sentence for the end of an error's message that names the format of a file, if it is known.
+ *
+ * @param start the first bytes of the file, as Latin-1
+ */
+export function wrapperHint(start: string): string {
+  const found = wrappers.find(({ magic }) => start.startsWith(magic))
   return found === undefined ? '' : `. ${found.what}`
 }

@@ -1,0 +1,122 @@
+import { VmstateError } from '../../errors.ts'
+import { ByteReader, parseWithin } from './bytes.ts'
+import type { Parser } from './bytes.ts'
+import { findDescriptions, findLastDescription, readDescription } from './description.ts'
+import type { DescribedDevice, DescriptionPlace } from './description.ts'
+import type { Elements } from './elements.ts'
+import { malformed, overLimit } from './errors.ts'
+import { DESCRIPTION_CANDIDATE_LIMIT } from './limits.ts'
+
+/** What is held of a stream: the bytes from its first device on. */
+export interface HeldBytes {
+  readonly bytes: Buffer
+  /** Where in the stream they begin. */
+  readonly offset: number
+  /** False if there were more than may be held. */
+  readonly isWhole: boolean
+}
+
+/** The devices of a stream by its description, which fits them to the byte. */
+export interface Described {
+  /** All elements of the stream. */
+  readonly elements: Elements
+  readonly devices: readonly DescribedDevice[]
+  /** Where the description is in the held bytes. */
+  readonly place: DescriptionPlace
+}
+
+/** No description fits; `reason` is the error of one that does not, if something looks like one. */
+export interface Undescribed {
+  readonly reason?: VmstateError
+}
+
+/**
+ * Reads the devices in the held bytes by the description at the end.
+ *
+ * A stream that was cut out of a qcow2 image, or lies on a block device, has other bytes behind its
+ * description. Then each place that looks like a description is tried; one must fit, and no more than
+ * one, since a device can hold the like: nothing else would keep a guest from choosing for itself.
+ */
+export function* readDescribed(
+  elements: Elements,
+  held: HeldBytes,
+): Parser<Described | Undescribed> {
+  let last: DescriptionPlace | undefined
+  let lastError: VmstateError | undefined
+  if (held.isWhole) {
+    try {
+      last = findLastDescription(held.bytes, held.offset)
+      if (last !== undefined) return yield* readBy(elements, held, last)
+    } catch (error) {
+      if (!(error instanceof VmstateError)) throw error
+      lastError = error
+    }
+  }
+  const others = yield* readByOthers(elements, held, last)
+  if ('place' in others || lastError === undefined) return others
+  throw lastError
+}
+
+function* readByOthers(
+  elements: Elements,
+  held: HeldBytes,
+  last: DescriptionPlace | undefined,
+): Parser<Described | Undescribed> {
+  const { bytes, offset } = held
+  const places = findDescriptions(bytes, DESCRIPTION_CANDIDATE_LIMIT + 1)
+  if (places.length > DESCRIPTION_CANDIDATE_LIMIT) {
+    throw overLimit(
+      `More than ${DESCRIPTION_CANDIDATE_LIMIT} places look like the description of the devices`,
+      offset,
+    )
+  }
+  let found: Described | undefined
+  let reason: VmstateError | undefined
+  for (const place of places) {
+    if (place.start === last?.start) continue
+    yield 'pause'
+    let described: Described
+    try {
+      described = yield* readBy(elements, held, place)
+    } catch (error) {
+      if (!(error instanceof VmstateError)) throw error
+      reason ??= error
+      continue
+    }
+    if (found !== undefined) {
+      throw malformed(
+        `The description at byte ${offset + found.place.start} fits the devices, and so does the one at byte ${offset + place.start}; cut off what is behind the right one`,
+        offset + found.place.start,
+      )
+    }
+    found = described
+  }
+  return found ?? (reason === undefined ? {} : { reason })
+}
+
+/** @throws VmstateError if the description does not fit */
+function* readBy(
+  before: Elements,
+  { bytes, offset }: HeldBytes,
+  place: DescriptionPlace,
+): Parser<Described> {
+  const devices = readDescription(bytes, place, offset)
+  yield 'pause'
+  const elements = before.fork()
+  const reader = new ByteReader(offset, 'The description begins')
+  yield* parseWithin(elements.read(reader, devices.values()), bytes.subarray(0, place.start))
+  if (reader.offset !== offset + place.start) {
+    throw malformed(
+      `The end mark is here, and the description begins only at byte ${offset + place.start}`,
+      reader.offset - 1,
+    )
+  }
+  if (elements.devices.length < devices.length) {
+    const missed = devices.length - elements.devices.length
+    throw malformed(
+      `Devices in the description that are not in the stream: ${missed}`,
+      reader.offset,
+    )
+  }
+  return { elements, devices, place }
+}
