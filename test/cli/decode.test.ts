@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { run } from '../../lib/cli/program.ts'
 import { withProgress } from '../../lib/cli/progress.ts'
@@ -165,6 +165,33 @@ describe('decode', () => {
     })
   })
 
+  it('knows a saved timebase with a byte order mark', async () => {
+    const text = `\ufeff${serializeTimebase(state)}`
+    for (const bytes of [
+      Buffer.from(text),
+      Buffer.from(text, 'utf16le'),
+      Buffer.from(text, 'utf16le').swap16(),
+    ]) {
+      const { status, stdout } = await decode(['-'], bytes)
+      expect(status).toBe(0)
+      expect(stdout).toContain('18,446,744,073,709,551,615 ticks')
+    }
+  })
+
+  it("shows the domain of libvirt's save image, and what is behind the stream", async () => {
+    const cases = new URL('../vmstate/stream/data/cases/', import.meta.url)
+    const image = Buffer.concat([
+      gunzipSync(readFileSync(new URL('libvirt-header.gz', cases))),
+      await readStreamFile(folder, 'good/f-mini-radix.bin.gz'),
+      Buffer.alloc(4096),
+    ])
+    const { stdout } = await decode([await saved('guest.save', image)])
+    expect(stdout).toMatch(
+      /^libvirt image +of the domain guest1, machine pseries-11\.1; format raw;/m,
+    )
+    expect(stdout).toMatch(/^behind the stream +4,096 bytes, which are not part of it$/m)
+  })
+
   it('knows a VMState that is named with --format', async () => {
     const bytes = encode(cpuTimebase, {
       timebase: 5n,
@@ -172,8 +199,8 @@ describe('decode', () => {
       time_of_the_day: 7n,
       tb_freq: 512_000_000,
     })
-    const { stdout } = await decode([await saved('seed', bytes), '--format', 'seed-timebase'])
-    expect(stdout).toMatch(/^seed-timebase, version 1\n {2}timebase +5\n {2}tb_offset +-6\n/)
+    const { stdout } = await decode([await saved('seed', bytes), '--format', 'cpu-timebase'])
+    expect(stdout).toMatch(/^cpu-timebase, version 1\n {2}timebase +5\n {2}tb_offset +-6\n/)
   })
 
   it('finds out the version of a VMState', async () => {

@@ -76,7 +76,7 @@ describe('decode of names that JavaScript knows', () => {
 })
 
 describe('decode of anything', () => {
-  const formats = ['seed-timebase', 'cpu', 'qemu-timebase', 'spapr']
+  const formats = ['cpu-timebase', 'cpu', 'qemu-timebase', 'spapr']
   const options = fc.subarray(['--all', '--json', '--search'])
   const format = fc.option(fc.constantFrom(...formats), { nil: undefined })
   const argumentsOf = (chosen: string[], name: string | undefined): string[] =>
