@@ -40,7 +40,7 @@ const directions = [
 ]
 
 export default defineConfig(
-  globalIgnores(['build/', 'coverage/', 'dist/']),
+  globalIgnores(['build/', 'coverage/', 'dist/', 'power-host/dist/']),
   js.configs.recommended,
   {
     files: ['**/*.ts'],

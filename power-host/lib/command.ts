@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { WriteStream } from 'node:tty'
 import type { Job } from './host.ts'
 import { pack } from './image.ts'
+import { OUT_ON_HOST } from './out.ts'
 
 /**
  * Packs /init and what it runs; the token marks what /init says on the console. With a keyboard, the
@@ -10,7 +11,7 @@ import { pack } from './image.ts'
  * errors.
  */
 export async function commandArchive(
-  { command, directory: workingDirectory, env, keyboard }: Job,
+  { command, directory: workingDirectory, env, keyboard, out }: Job,
   token: string,
   directory: string,
 ): Promise<string> {
@@ -25,7 +26,12 @@ export async function commandArchive(
     const { rows = 24, columns = 80 } = process.stdout as Partial<WriteStream>
     await writeFile(path.join(staged, 'power/terminal'), `${rows} ${columns}\n`)
   }
-  const script = commandScript(command, { ...passedOn(process.env, process.stdout), ...env })
+  if (out !== undefined) await mkdir(path.join(staged, OUT_ON_HOST))
+  const script = commandScript(command, {
+    ...passedOn(process.env, process.stdout),
+    ...(out === undefined ? {} : { OUT: OUT_ON_HOST }),
+    ...env,
+  })
   await writeFile(path.join(staged, 'power/command'), script)
   const archive = path.join(directory, 'command.cpio')
   await pack(staged, archive)

@@ -7,10 +7,14 @@ import { joinArchives } from './image.ts'
 import type { Keyboard } from './keyboard.ts'
 import { kernel, type KernelName } from './kernel.ts'
 import { qemuArguments, type Machine } from './machine.ts'
+import { OutDisk } from './out.ts'
 import { beginStage } from './progress.ts'
 import { qemu } from './qemu.ts'
 import type { Origin } from './sources.ts'
 import { userlandArchive } from './userland.ts'
+
+/** Enough for Node with vitest. */
+export const DEFAULT_MEMORY = '3G'
 
 export interface Job {
   machine: Machine
@@ -28,6 +32,10 @@ export interface Job {
   /** Variables of the command's environment, besides those about the terminal here. */
   env?: Readonly<Record<string, string>>
   timeoutSeconds: number
+  /** How much memory the host has, as QEMU has it: 3G by default. */
+  memory?: string
+  /** The folder here that gets the files which the command leaves in the folder $OUT there. */
+  out?: string
   /** Ends it before its time. */
   giveUp?: AbortSignal
   /** It is booted when this resolves, and prepared in the meantime. */
@@ -60,8 +68,15 @@ export async function runOnHost(job: Job): Promise<Ended> {
     await job.bootAfter
     job.giveUp?.throwIfAborted()
     const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
-    const args = qemuArguments(job.machine, image, initrd)
-    const { timeoutSeconds, giveUp, keyboard } = job
-    return boot({ qemu: emulator, args, token, timeoutSeconds, onBegin, giveUp, keyboard })
+    const { timeoutSeconds, giveUp, keyboard, memory = DEFAULT_MEMORY, out } = job
+    const disk = out === undefined ? undefined : await OutDisk.create(directory)
+    const start = { image, initrd, memory, devices: disk?.devices ?? [] }
+    const args = qemuArguments(job.machine, start)
+    const ended = await boot({
+      ...{ qemu: emulator, args, token, timeoutSeconds },
+      ...{ onBegin, giveUp, keyboard },
+    })
+    if (out !== undefined) await disk?.unpack(out)
+    return ended
   })
 }

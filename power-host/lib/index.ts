@@ -5,15 +5,16 @@
  */
 
 // A host, and what it runs.
-export { runOnHost, type Job } from './host.ts'
+export { DEFAULT_MEMORY, runOnHost, type Job } from './host.ts'
+export { runWired } from './wire.ts'
+export { folderArchives, FOLDER_ON_HOST } from './folder.ts'
 export type { Ended } from './boot.ts'
-export { Keyboard } from './keyboard.ts'
+export { Keyboard, typedOn } from './keyboard.ts'
 export {
   allMachines,
   cpus,
   machine,
   machineNames,
-  wired,
   type Cpu,
   type Machine,
   type MachineName,
@@ -31,6 +32,7 @@ export { userlandArchive } from './userland.ts'
 export {
   allPrograms,
   coveragePrograms,
+  hostPrograms,
   prebuildPrograms,
   requirePrograms,
   type Program,

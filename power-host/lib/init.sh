@@ -34,6 +34,8 @@ busybox mount -t tmpfs tmp /tmp
 busybox ip link set lo up
 busybox stty raw -echo </dev/console
 busybox --install -s /usr/local/bin
+# Scripts begin with this path.
+[ -e /usr/bin/env ] || busybox ln -s busybox /usr/bin/env
 
 # Bare metal has no clock here that knows the date, but the command archive has just been made.
 if [ "$(date +%Y)" = 1970 ]; then
@@ -47,6 +49,25 @@ for module in kvm kvm-hv; do
   insmod "/power/modules/$module.ko" || fail "$module.ko could not be loaded: $(dmesg | tail -n 1)"
 done
 [ -c /dev/kvm ] || fail 'KVM is loaded, but there is no /dev/kvm'
+
+# What is in /out at the end is written onto a disk.
+disk=/dev/vda
+if [ -d /out ]; then
+  say stage loading its modules for a disk
+  for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+    # Some are built into some kernels.
+    [ ! -e "/power/modules/$module.ko" ] || insmod "/power/modules/$module.ko" ||
+      fail "$module.ko could not be loaded: $(dmesg | tail -n 1)"
+  done
+  [ -b "$disk" ] || fail "there is no $disk"
+fi
+
+save() {
+  [ -d /out ] || return 0
+  say stage writing back its files
+  tar -cf "$disk" -C /out . 2>/tmp/tar || fail "the files in /out could not be written: $(tail -n 1 /tmp/tar)"
+  sync
+}
 
 # The wire to another host, if there is one. Held open as raw from now on: two ends that both echo
 # what they get would keep each other busy, and whoever then sets one raw waits for the end of that.
@@ -69,6 +90,7 @@ if [ -e /power/terminal ]; then
   setsid -c sh /power/command </dev/hvc0 >/dev/hvc0 2>&1
   status=$?
   stty raw -echo </dev/hvc0
+  save
   say exit "$status"
   end
 fi
@@ -81,5 +103,6 @@ say begin
 setsid sh /power/command </dev/null >/power/out 2>/power/err 3>&-
 status=$?
 wait
+save
 say exit "$status"
 end

@@ -4,7 +4,7 @@ import { Failure } from './failure.ts'
 const controller = new AbortController()
 
 /** Aborted when this program is told to end. Whoever waits then fails, and cleans up behind it. */
-export const interrupted = controller.signal
+export const interrupted: AbortSignal = controller.signal
 
 export function watchForInterrupts(): void {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

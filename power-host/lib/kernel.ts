@@ -40,12 +40,28 @@ export interface Kernel {
   /** As uname(1) shows it. */
   release: string
   image: string
-  /** The archive with its KVM modules. */
+  /** The archive with its modules for KVM and for a disk. */
   modules: string
 }
 
-/** In the order in which /init loads them. */
-const modules = ['kvm', 'kvm-hv']
+/** Where the modules that /init loads are, in the order in which it does. */
+const modules = ['arch/powerpc/kvm/kvm', 'arch/powerpc/kvm/kvm-hv']
+
+/** Those for a disk, which is how files come back. A kernel may have some of them built in. */
+const diskModules = [
+  'drivers/virtio/virtio',
+  'drivers/virtio/virtio_ring',
+  'drivers/virtio/virtio_pci_legacy_dev',
+  'drivers/virtio/virtio_pci_modern_dev',
+  'drivers/virtio/virtio_pci',
+  'drivers/block/virtio_blk',
+]
+
+/** It is JavaScript where the package is installed. */
+const namesFile = path.join(
+  import.meta.dirname,
+  `kernel-packages${path.extname(import.meta.filename)}`,
+)
 
 /** A suite that is chosen has its say if it is one of those that have this kernel. */
 export async function kernel(name: KernelName, origin: Origin = {}): Promise<Kernel> {
@@ -55,14 +71,14 @@ export async function kernel(name: KernelName, origin: Origin = {}): Promise<Ker
     {
       ...{ name: `kernel-${name}`, what: `Linux ${name}`, architecture: 'ppc64el' },
       ...{ package: metaPackage, version, suites, complete: false },
-      key: { files: [import.meta.filename, path.join(import.meta.dirname, 'kernel-packages.ts')] },
+      key: { files: [import.meta.filename, namesFile] },
     },
     suite !== undefined && suites.includes(suite) ? origin : place,
     (archive, directory) =>
       withTemporary(async (unpacked) => {
         const packages = await kernelPackages(metaPackage, (meta) => archive.dependencies(meta))
         await archive.unpack(packages, unpacked)
-        await stage('packing the KVM modules', () => takeOut(unpacked, directory))
+        await stage('packing the modules', () => takeOut(unpacked, directory))
       }),
   )
   const releases = path.join(entry.directory, 'release')
@@ -84,9 +100,12 @@ async function takeOut(unpacked: string, entry: string): Promise<void> {
   await withTemporary(async (root) => {
     const target = path.join(root, 'power/modules')
     await mkdir(target, { recursive: true })
-    for (const module of modules) {
-      const plain = path.join(all, release, 'kernel/arch/powerpc/kvm', `${module}.ko`)
-      await rename(await unpackedModule(plain), path.join(target, `${module}.ko`))
+    const file = (module: string): string => path.join(all, release, 'kernel', `${module}.ko`)
+    const forDisk = diskModules
+      .map(file)
+      .filter((plain) => existsSync(plain) || existsSync(`${plain}.xz`))
+    for (const plain of [...modules.map(file), ...forDisk]) {
+      await rename(await unpackedModule(plain), path.join(target, path.basename(plain)))
     }
     await pack(root, path.join(directory, 'modules.cpio'))
   })

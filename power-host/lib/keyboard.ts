@@ -1,5 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { ReadStream } from 'node:tty'
+import type { Ended } from './boot.ts'
+import { note } from './progress.ts'
 
 /** Ctrl-], as telnet(1) has it: for us, not for the emulated host. */
 const LEAVE = 0x1d
@@ -46,5 +48,25 @@ export class Keyboard {
 
   readonly #ended = (): void => {
     this.#console?.write(END_OF_INPUT)
+  }
+}
+
+/**
+ * Runs a host whose keyboard is ours, until its command ends or someone types Ctrl-]. Pass the keyboard
+ * and the signal on to {@link runOnHost}.
+ */
+export async function typedOn(
+  runIt: (keyboard: Keyboard, giveUp: AbortSignal) => Promise<Ended>,
+): Promise<Ended> {
+  const left = new AbortController()
+  const keyboard = new Keyboard(process.stdin, () => {
+    left.abort(new Error('left with Ctrl-]'))
+  })
+  try {
+    return await runIt(keyboard, left.signal)
+  } catch (error) {
+    if (!left.signal.aborted) throw error
+    note('left')
+    return { status: 0, result: undefined }
   }
 }

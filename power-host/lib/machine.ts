@@ -69,19 +69,28 @@ export function wired(machine: Machine, socket: string, end: 'listens' | 'calls'
 const asFastAsItGoes = ['-accel', 'tcg,thread=multi', '-smp', '2']
 const counting = ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '1']
 
+export interface Start {
+  image: string
+  initrd: string
+  /** As QEMU has it, such as "3G". */
+  memory: string
+  /** Devices besides the machine's own. */
+  devices: readonly string[]
+}
+
 export function qemuArguments(
   { args, counts, devices = [] }: Machine,
-  image: string,
-  initrd: string,
+  { image, initrd, memory, devices: more }: Start,
 ): string[] {
   return [
     ...args,
     ...(counts === true ? counting : asFastAsItGoes),
-    ...['-m', '3G'],
+    ...['-m', memory],
     ...['-nographic', '-nodefaults', '-no-reboot', '-monitor', 'none', '-serial', 'stdio'],
     // A panic ends in a reboot at once, and that ends QEMU.
     ...['-kernel', image, '-initrd', initrd, '-append', 'console=hvc0 quiet panic=-1'],
     // After the console, so that it is the second line.
     ...devices,
+    ...more,
   ]
 }

@@ -3,11 +3,11 @@ import { exitStatus, Failure } from './failure.ts'
 import { watchForInterrupts } from './interrupt.ts'
 import { endLine } from './progress.ts'
 
-/** Runs one of our programs, and sets the exit status of this process. */
-export async function runProgram(program: Command): Promise<void> {
+/** Runs a program with these arguments, or those of this process, and sets its exit status. */
+export async function runProgram(program: Command, args?: readonly string[]): Promise<void> {
   watchForInterrupts()
   try {
-    await program.exitOverride().parseAsync()
+    await program.exitOverride().parseAsync(args, args && { from: 'user' })
   } catch (error) {
     endLine()
     if (error instanceof CommanderError) {

@@ -31,24 +31,23 @@ export const prebuildPrograms: readonly Program[] = [
 export const coveragePrograms: readonly Program[] = ['powerpc64le-linux-gnu-gcov', 'gcovr']
 
 /** What the emulated host needs. */
+export const hostPrograms: readonly Program[] = ['dpkg-deb', 'flock', 'setpriv']
+
+/** The same, and what cross-builds an addon for it. */
 export const allPrograms: readonly Program[] = [
   'powerpc64le-linux-gnu-g++',
   'make',
   'python3',
-  'dpkg-deb',
-  'flock',
-  'setpriv',
+  ...hostPrograms,
 ]
 
 /** Names everything that is missing at once, with the line that installs it. */
 export function requirePrograms(programs: readonly Program[]): void {
   if (process.platform !== 'linux') {
-    throw new Failure(
-      `the emulated POWER host needs Linux to run on; this is ${process.platform}`,
-      exitStatus.usage,
-    )
+    throw new Failure(`this needs Linux to run on; here is ${process.platform}`, exitStatus.usage)
   }
-  if (!isInstalled('apt-get')) {
+  // Only a host is made from packages, and a cross-build is not.
+  if (programs.includes('dpkg-deb') && !isInstalled('apt-get')) {
     throw new Failure(
       'the emulated POWER host is made from Debian packages and needs apt-get, which is not here;' +
         ' Debian or a container with Debian will do',

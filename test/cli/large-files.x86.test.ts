@@ -5,7 +5,6 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { run } from '../../lib/cli/program.ts'
 import { STATE_TEXT_LIMIT } from '../../lib/timebase/state.ts'
-import { cpuMilliseconds } from '../vmstate/mutations.ts'
 import * as stream from '../vmstate/stream/build.ts'
 import { decode, expectOrderly, streamWith } from './decoding.ts'
 
@@ -56,18 +55,19 @@ describe('decode of a file of', () => {
     expect(outcome.stderr).toContain(`more than ${STATE_TEXT_LIMIT}`)
   })
 
-  it('1 GiB of nothing, packed, is refused at once', { timeout: 60_000 }, async () => {
-    const path = join(scratch, 'bomb.gz')
-    const piece = gzipSync(Buffer.alloc(64 << 20, ' '))
-    await writeFile(
-      path,
-      Buffer.concat([gzipSync('{'), ...Array.from({ length: 16 }, () => piece)]),
-    )
-    const before = cpuMilliseconds()
-    const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
-    expect(await run(['decode', path])).toBe(1)
-    expect(String(error.mock.calls[0]?.[0])).toContain(`more than ${STATE_TEXT_LIMIT} bytes`)
-    vi.restoreAllMocks()
-    expect(cpuMilliseconds() - before).toBeLessThan(5_000)
+  it('a bomb is not unpacked further than to the limit', { timeout: 60_000 }, async () => {
+    const file = join(scratch, 'bomb.gz')
+    // The header of a second part, with flags that gzip does not have: reading on to it would fail.
+    const wrong = Buffer.from([0x1f, 0x8b, 8, 0xff, 0, 0, 0, 0, 0, 0])
+    const complaint = async (spaces: number): Promise<string> => {
+      await writeFile(file, Buffer.concat([gzipSync(`{${' '.repeat(spaces)}`), wrong]))
+      const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+      expect(await run(['decode', file])).toBe(1)
+      const said = String(error.mock.calls[0]?.[0])
+      vi.restoreAllMocks()
+      return said
+    }
+    expect(await complaint(64 << 20)).toContain(`more than ${STATE_TEXT_LIMIT} bytes`)
+    expect(await complaint(10)).not.toContain('more than')
   })
 })

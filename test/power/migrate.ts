@@ -1,7 +1,4 @@
-import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import path from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { Command } from 'commander'
 import {
   addHostOptions,
@@ -9,13 +6,12 @@ import {
   cacheHelp,
   exitStatusHelp,
   type HostOptions,
+  type Job,
   type Machine,
   machine,
   machinesHelp,
   requirePrograms,
-  runOnHost,
-  wired,
-  withTemporary,
+  runWired,
 } from 'power-host'
 import { project } from './project.ts'
 import type { Recording } from './move/record.ts'
@@ -52,37 +48,17 @@ export const migrate = addHostOptions(new Command('migrate'), 300)
   .action(async ({ machine: name, cpu, icount, kernel, timeout, json }: Options) => {
     const chosen = machine(name, cpu, icount)
     requirePrograms(allPrograms)
-    process.exitCode = await withTemporary(async (directory) => {
-      const socket = path.join(directory, 'wire')
-      const failed = new AbortController()
-      const start = (end: 'listens' | 'calls', program: string[], bootAfter?: Promise<unknown>) =>
-        runOnHost({
-          machine: wired(chosen, socket, end),
-          kernel,
-          ...project('move'),
-          command: ['node', ...program],
-          timeoutSeconds: timeout,
-          giveUp: failed.signal,
-          ...(bootAfter === undefined ? {} : { bootAfter }),
-        }).catch((error: unknown) => {
-          // Without the one the other would wait for ever.
-          failed.abort()
-          throw error
-        })
-      const record = json === undefined ? [] : ['--record']
-      const first = start('listens', ['test/power/move/first.js', ...record])
-      const firstRuns = startOf(socket, failed.signal).then(() => wait(APART_MS))
-      const second = start('calls', ['test/power/move/second.js'], firstRuns)
-      const [{ status, result }] = await Promise.all([first, second])
-      if (json !== undefined && result !== undefined) await writeRecording(json, chosen, result)
-      return status
+    const record = json === undefined ? [] : ['--record']
+    const job = (program: string, ...args: string[]): Job => ({
+      ...{ machine: chosen, kernel, timeoutSeconds: timeout },
+      ...project('move'),
+      command: ['node', `test/power/move/${program}`, ...args],
     })
+    const jobs = [job('first.js', ...record), job('second.js')] as const
+    const [{ status, result }] = await runWired(...jobs, APART_MS)
+    if (json !== undefined && result !== undefined) await writeRecording(json, chosen, result)
+    process.exitCode = status
   })
-
-/** QEMU makes the socket as it starts, on whose other end the second host's is to be. */
-async function startOf(socket: string, giveUp: AbortSignal): Promise<void> {
-  while (!existsSync(socket) && !giveUp.aborted) await wait(50)
-}
 
 async function writeRecording(file: string, { title }: Machine, result: string): Promise<void> {
   const recording = { machine: title, ...(JSON.parse(result) as Recording) }

@@ -5,12 +5,11 @@ import {
   cacheHelp,
   exitStatusHelp,
   type HostOptions,
-  Keyboard,
   machine,
   machinesHelp,
-  note,
   requirePrograms,
   runOnHost,
+  typedOn,
 } from 'power-host'
 import { project } from './project.ts'
 
@@ -41,23 +40,13 @@ export const shell = addHostOptions(new Command('shell'), A_DAY)
   .action(async ({ machine: name, cpu, icount, kernel, timeout }: HostOptions) => {
     const chosen = machine(name, cpu, icount)
     requirePrograms(allPrograms)
-    const left = new AbortController()
-    const keyboard = new Keyboard(process.stdin, () => {
-      left.abort(new Error('left with Ctrl-]'))
-    })
-    const work = runOnHost({
-      machine: chosen,
-      kernel,
-      ...project('suite'),
-      command: ['sh', '-i'],
-      timeoutSeconds: timeout,
-      giveUp: left.signal,
-      keyboard,
-    })
-    const ended = await work.catch((error: unknown) => {
-      if (!left.signal.aborted) throw error
-      note('left')
-      return { status: 0 }
-    })
+    const ended = await typedOn((keyboard, giveUp) =>
+      runOnHost({
+        ...{ machine: chosen, kernel, command: ['sh', '-i'], timeoutSeconds: timeout },
+        ...project('suite'),
+        keyboard,
+        giveUp,
+      }),
+    )
     process.exitCode = ended.status
   })
