@@ -2,8 +2,8 @@ import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
 import { callBatch } from '../kvm/one-reg.ts'
-import { timerMemoryOf, timerNames } from './timers.ts'
-import type { TimerColumns, TimerName, Timers } from './timers.ts'
+import { timerMemoryOf, timerNames } from './time-registers.ts'
+import type { TimerColumns, TimerName, Timers } from './time-registers.ts'
 
 /**
  * Writes time registers to every vCPU, or to none: if a step fails, or a register does not hold what
