@@ -91,7 +91,7 @@ export class Vcpu implements OpenVcpu {
    * @internal Whether a value is a vCPU itself. A proxy of one is not: reading its properties would run
    * the caller's code.
    */
-  static isVcpu(this: void, value: unknown): value is Vcpu {
+  static isVcpu(value: unknown): value is Vcpu {
     return typeof value === 'object' && value !== null && #failed in value
   }
 

@@ -2,8 +2,8 @@ import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
 import { callBatch } from '../kvm/one-reg.ts'
-import { timerMemoryOf, timerNames } from './time-registers.ts'
-import type { TimerColumns, TimerName, Timers } from './time-registers.ts'
+import { timeRegisters, timerMemoryOf } from './time-registers.ts'
+import type { TimeRegisters, TimerName } from './time-registers.ts'
 
 /**
  * Writes time registers to every vCPU, or to none: if a step fails, or a register does not hold what
@@ -13,16 +13,11 @@ import type { TimerColumns, TimerName, Timers } from './time-registers.ts'
  * @param others the other registers
  * @throws TimebaseNotAppliedError
  */
-export function applyTimers(before: Timers, offset: bigint, others: TimerColumns): void {
-  const { guest } = before.columns
-  const offsets = timerMemoryOf(guest.system).offsets.of(guest)
+export function applyTimers(before: TimeRegisters, offset: bigint, others: TimeRegisters): void {
+  const { guest } = before
+  const offsets = timerMemoryOf(guest.system).offsets.bindTo(guest)
   for (let vcpu = 0; vcpu < guest.fds.length; vcpu++) offsets.batch.set64(vcpu, offset)
-  const problem =
-    write(offsets) ??
-    verify(offsets) ??
-    write(others) ??
-    // That of DEC_EXPIRY. PURR, SPURR and VTB run, and on POWER8 siblings share a VTB.
-    verify(others)
+  const problem = write(offsets) ?? verify(offsets) ?? write(others) ?? verify(others)
   if (problem === undefined) return
   throw new TimebaseNotAppliedError({ ...problem, written: true, notRestored: putBack(before) })
 }
@@ -34,65 +29,73 @@ interface Problem {
   readonly cause?: KvmError
 }
 
-function write(columns: TimerColumns): Problem | undefined {
-  const { batch, guest } = columns
+function write(written: TimeRegisters): Problem | undefined {
+  const { batch, guest } = written
   if (callBatch(guest.system.kernel, 'KVM_SET_ONE_REG', batch) === 0) return undefined
-  return firstFailure('KVM_SET_ONE_REG', columns)
+  return firstFailure('KVM_SET_ONE_REG', written)
 }
 
-/** Reads the first column back. A set can succeed and do nothing: POWER9 DD1 (Linux 3d3efb68c19e). */
-function verify(columns: TimerColumns): Problem | undefined {
-  const { batch, guest } = columns
-  batch.used = guest.fds.length
-  const wanted = Buffer.from(columns.bytes(1))
+/**
+ * Reads registers back and compares them with what was written, since a set can succeed and do nothing:
+ * POWER9 DD1 (Linux 3d3efb68c19e).
+ */
+function verify(written: TimeRegisters): Problem | undefined {
+  const { batch, guest, readBack } = written
+  // A batch is read from its start, so the columns before the last that matters are read along with it.
+  const columns = (readBack.at(-1) ?? -1) + 1
+  batch.used = columns * guest.fds.length
+  const wanted = Buffer.from(written.columns(0, columns))
   const failure = callBatch(guest.system.kernel, 'KVM_GET_ONE_REG', batch)
-  if (failure === 0 && wanted.equals(columns.bytes(1))) return undefined
-  return firstFailure('KVM_GET_ONE_REG', columns) ?? firstDifference(columns, wanted)
+  if (failure === 0 && wanted.equals(written.columns(0, columns))) return undefined
+  return firstFailure('KVM_GET_ONE_REG', written) ?? firstDifference(written, wanted)
 }
 
-function firstFailure(operation: string, columns: TimerColumns): Problem | undefined {
-  const { results, used } = columns.batch
+function firstFailure(operation: string, called: TimeRegisters): Problem | undefined {
+  const { results, used } = called.batch
   const failed = results
     .subarray(0, used)
-    .findIndex((result, index) => result < 0 && !columns.isLeftOut(index))
+    .findIndex((result, index) => result < 0 && !called.isLeftOut(index))
   if (failed < 0) return undefined
-  const about = columns.owner(failed)
+  const about = called.owner(failed)
   const cause = new KvmError(results[failed] ?? 0, { operation, ...about })
   return { ...about, problem: cause.message, cause }
 }
 
-function firstDifference(columns: TimerColumns, wanted: Buffer): Problem | undefined {
-  const { batch } = columns
+function firstDifference(read: TimeRegisters, wanted: Buffer): Problem | undefined {
+  const { batch, guest, readBack } = read
   const values = wordsOf(wanted)
-  for (let index = 0; index < batch.used; index++) {
-    const held = batch.get64(index)
-    const value = values[index * 2] ?? 0n
-    if (held === value) continue
-    const { vcpu, register } = columns.owner(index)
-    const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
-    return { vcpu, register, problem }
+  for (const column of readBack) {
+    const start = column * guest.fds.length
+    for (let index = start; index < start + guest.fds.length; index++) {
+      const held = batch.get64(index)
+      const value = values[index * 2] ?? 0n
+      if (held === value) continue
+      const { vcpu, register } = read.owner(index)
+      const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
+      return { vcpu, register, problem }
+    }
   }
   return undefined
 }
 
 /**
- * Writes the values from before and sees which registers hold them; where one cannot be read, the
- * kernel's word counts that it was written.
+ * Writes the values from before, and reads them back to see which registers hold them. Where one cannot be
+ * read, it counts as restored if the kernel said that it was written.
  */
-function putBack({ columns, areComplete }: Timers): NotRestored[] {
-  const { batch, guest } = columns
+function putBack(before: TimeRegisters): NotRestored[] {
+  const { batch, guest, areComplete } = before
   const { kernel } = guest.system
   if (!areComplete) {
     batch.results.forEach((result, index) => {
-      if (result < 0) columns.leaveOut(index)
+      if (result < 0) before.leaveOut(index)
     })
   }
-  const values = wordsOf(Buffer.from(columns.bytes(timerNames.length)))
+  const values = wordsOf(Buffer.from(before.columns(0, timeRegisters.length)))
   callBatch(kernel, 'KVM_SET_ONE_REG', batch)
   const written = batch.results.slice()
   callBatch(kernel, 'KVM_GET_ONE_REG', batch)
   return Array.from(written).flatMap((set, index) => {
-    if (columns.isLeftOut(index)) return []
+    if (before.isLeftOut(index)) return []
     const value = values[index * 2] ?? 0n
     const result = batch.results[index] ?? 0
     const held = batch.get64(index)
@@ -101,11 +104,11 @@ function putBack({ columns, areComplete }: Timers): NotRestored[] {
       set < 0 ? `KVM_SET_ONE_REG: ${errnoName(set)}` : `was set to ${value}`,
       result < 0 ? `KVM_GET_ONE_REG: ${errnoName(result)}` : `reads ${held}`,
     ].join(', ')
-    return [{ ...columns.owner(index), problem }]
+    return [{ ...before.owner(index), problem }]
   })
 }
 
-/** The 64-bit words of a copy of values; every second is one of a register. */
+/** The 64-bit words of a copy of values, each of which takes two: the value and an unused word. */
 function wordsOf(copy: Buffer): BigUint64Array {
   return new BigUint64Array(new Uint8Array(copy).buffer)
 }

@@ -1,10 +1,8 @@
 import { checkArray, firstRepeated, wrongType } from '../checks.ts'
-import { closed, OneRegError, TimebaseDivergedError, unavailable } from '../errors.ts'
+import { closed, OneRegError } from '../errors.ts'
 import type { KvmSystem } from '../kvm/system.ts'
 import { STATE_VCPU_LIMIT } from './state.ts'
 import type { CheckedState, CheckedTimers } from './state.ts'
-import { TB_OFFSET } from './time-registers.ts'
-import type { Timers } from './time-registers.ts'
 import type { Descriptor } from '../kvm/descriptor.ts'
 import { Vcpu } from '../kvm/vcpu.ts'
 import type { Vm } from '../kvm/vm.ts'
@@ -76,7 +74,7 @@ function mismatch(problem: string): OneRegError {
 }
 
 /**
- * What was saved of each of these vCPUs; undefined of one that is new.
+ * The saved registers for each vCPU of a guest, in the guest's order; undefined for a vCPU that is new.
  *
  * @throws OneRegError ERR_VCPUS_MISMATCH if one is left out: it would run on with another offset
  */
@@ -97,38 +95,11 @@ export function savedOf(
   return ids.map((id) => saved.get(id))
 }
 
-/** As nearly always. */
+/** Whether the saved vCPUs are those of the guest, in the same order: the usual case. */
 function inTheSameOrder(ids: readonly number[], saved: readonly CheckedTimers[]): boolean {
   if (ids.length !== saved.length) return false
   for (let index = 0; index < ids.length; index++) {
     if (ids[index] !== saved[index]?.id) return false
   }
   return true
-}
-
-/** @throws OneRegError ERR_KVM_UNAVAILABLE */
-export function offsetOf(timers: Timers, vcpu: number): bigint {
-  const offset = timers.get(TB_OFFSET, vcpu)
-  if (offset !== undefined) return offset
-  throw unavailable(
-    `vCPU ${timers.columns.guest.ids[vcpu] ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
-  )
-}
-
-/** @throws TimebaseDivergedError */
-export function commonOffset(timers: Timers): bigint {
-  const first = offsetOf(timers, 0)
-  if (timers.haveOneOffset) return first
-  const offsets = timers.columns.guest.ids.map((id, vcpu) => ({
-    vcpu: id,
-    offset: offsetOf(timers, vcpu),
-  }))
-  if (offsets.every(({ offset }) => offset === first)) return first
-  throw new TimebaseDivergedError(offsets)
-}
-
-/** @throws OneRegError ERR_KVM_UNAVAILABLE */
-export function checkOffsets(timers: Timers): void {
-  if (timers.areComplete) return
-  timers.columns.guest.fds.forEach((_, vcpu) => offsetOf(timers, vcpu))
 }

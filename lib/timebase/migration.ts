@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from '../errors.ts'
 import { applyTimers } from './apply.ts'
-import { checkOffsets, checkStillOpen, commonOffset, guestOf, offsetOf, savedOf } from './guest.ts'
+import { checkStillOpen, guestOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { inheritLoad, lastLoadOf, rememberLoad } from './last-load.ts'
 import type { LastLoad } from './last-load.ts'
@@ -10,17 +10,28 @@ import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
 import type { CheckedPlanOptions, PlanOptions, TimebasePlan } from './plan.ts'
-import { DEC_EXPIRY, forgetGuest, PURR, readTimers, SPURR, timerMemoryOf, VTB } from './time-registers.ts'
-import type { TimerColumns, TimerIndex, TimerName, Timers } from './time-registers.ts'
+import {
+  checkOffsets,
+  commonOffset,
+  DEC_EXPIRY,
+  forgetGuest,
+  offsetOf,
+  PURR,
+  readTimeRegisters,
+  SPURR,
+  timerMemoryOf,
+  VTB,
+} from './time-registers.ts'
+import type { TimeRegisters, TimerIndex, TimerName } from './time-registers.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
 import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
-/** What {@link loadTimebase} did. */
+/** The result of {@link loadTimebase}: the plan that was carried out, and what it left out. */
 export interface LoadOutcome extends TimebasePlan {
-  /** Registers that were left out since this host's kernel lacks them. */
+  /** Saved registers that were not written, because this host's kernel lacks them. */
   readonly skipped: readonly { readonly vcpu: number; readonly register: TimerName }[]
 }
 
@@ -35,7 +46,7 @@ export interface AlignOptions extends PlanOptions {
   readonly align: true
 }
 
-/** What {@link inheritTimebase} did. */
+/** The result of {@link inheritTimebase}. */
 export interface InheritOutcome {
   /** TB_OFFSET, in ticks, u64. */
   readonly offset: bigint
@@ -43,7 +54,7 @@ export interface InheritOutcome {
   readonly guestTimebase: bigint
 }
 
-/** What is published on the diagnostics channel `kvm-ppc-onereg:timebase-adjust` for each load. */
+/** The message on the diagnostics channel `kvm-ppc-onereg:timebase-adjust`, which each load publishes. */
 export interface TimebaseAdjustMessage {
   /** TB_OFFSET on the source, in ticks, u64. */
   readonly oldOffset: bigint
@@ -69,6 +80,8 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
  * remembered is the rounding error of the last load of the same {@link Vcpu} objects, and where it let
  * the guest go on: while an aligned load waits, the state is what the guest will start with.
  *
+ *     const text = serializeTimebase(saveTimebase(vcpus))
+ *
  * @param vcpus all vCPUs of the guest
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel has no TB_OFFSET (Linux 3.13, HV KVM)
@@ -78,7 +91,7 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
   try {
-    const timers = readTimers(guest)
+    const timers = readTimeRegisters(guest)
     // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
     // until the sample is not lost.
     const sample = guest.system.sample()
@@ -127,7 +140,11 @@ function laterOf(one: bigint, other: bigint): bigint {
  *
  * All or nothing: every vCPU's TB_OFFSET is written and read back, then DEC_EXPIRY, VTB, PURR and
  * SPURR; if a step fails, all are put back as they were. A vCPU of which no DEC_EXPIRY was saved gets
- * the guest's timebase of now, since kernels 5.17 to 6.0 can hang a guest without one.
+ * the guest's timebase of now, since kernels 5.17 to 6.0 can hang a guest without one. So does one whose
+ * DEC_EXPIRY has passed, which bare-metal hosts would let fire late: start the guest within 2^31 ticks
+ * (4.2 s at 512 MHz).
+ *
+ *     const { advancedTicks } = loadTimebase(vcpus, parseTimebase(text))
  *
  * @param vcpus all vCPUs of the guest, with the ids that they had when it was saved
  * @returns with `align` a promise, which rejects with the errors below
@@ -162,14 +179,18 @@ export function loadTimebase(
   return align ? loadAligned(vcpus, state, options) : load(checkLoad(vcpus, state, options))
 }
 
-/** What {@link loadTimebase} was given, as it was read. */
-interface Load {
+/** The arguments of {@link loadTimebase}, validated and copied. */
+interface CheckedLoad {
   readonly options: CheckedPlanOptions
   readonly state: CheckedState
   readonly guest: Guest
 }
 
-function checkLoad(vcpus: readonly Vcpu[], state: TimebaseState, options: PlanOptions): Load {
+function checkLoad(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions,
+): CheckedLoad {
   return {
     options: checkPlanOptions(options),
     state: checkTimebaseState(state),
@@ -208,7 +229,7 @@ async function loadAligned(
 }
 
 function load(
-  { options, state, guest }: Load,
+  { options, state, guest }: CheckedLoad,
   atInstant = (sample: TimebaseSample) => sample,
 ): LoadOutcome {
   const { system, vcpus } = guest
@@ -219,12 +240,12 @@ function load(
   checkNotHeld(system.host.kernel, guest.fds, guest.ids)
   try {
     const { before, sample } = beforeWriting(() => {
-      const before = readTimers(guest)
+      const before = readTimeRegisters(guest)
       checkOffsets(before)
       return { before, sample: system.sample() }
     })
     const plan = planChecked(state, atInstant(sample), options)
-    const others = timerMemoryOf(system).others.of(guest)
+    const others = timerMemoryOf(system).others.bindTo(guest)
     const skipped = putTimers(others, saved, before, plan.guestTimebase)
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)
@@ -250,26 +271,28 @@ function load(
  * Gives a vCPU that joins a running guest the timebase of another of its vCPUs: a new one starts with
  * offset 0. Reading the other waits while it runs; the new one must not run yet.
  *
+ *     inheritTimebase(vcpus[0], vm.createVcpu(4))
+ *
  * @throws OneRegError ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED, ERR_VCPU_HELD, ERR_KVM_UNAVAILABLE, as
  *   {@link loadTimebase}
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
  */
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
-  // Not only for the check: both are to be open before either is read.
+  // Both must be open before either is read.
   const both = guestOf([from, to])
   const { system } = both
   checkNotHeld(system.host.kernel, both.fds, both.ids)
   try {
     const { offset, before, sample } = beforeWriting(() => {
-      const offset = offsetOf(readTimers(guestOf([from])), 0)
-      const before = readTimers(guestOf([to]))
+      const offset = offsetOf(readTimeRegisters(guestOf([from])), 0)
+      const before = readTimeRegisters(guestOf([to]))
       offsetOf(before, 0)
       return { offset, before, sample: system.sample() }
     })
     const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-    const others = timerMemoryOf(system).others.of(before.columns.guest)
+    const others = timerMemoryOf(system).others.bindTo(before.guest)
     putTimers(others, [undefined], before, guestTimebase)
-    checkStillOpen(before.columns.guest)
+    checkStillOpen(before.guest)
     applyTimers(before, offset, others)
     inheritLoad(from, to, offset)
     return { offset, guestTimebase }
@@ -278,8 +301,8 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   }
 }
 
-function savedTimers(timers: Timers): VcpuTimers[] {
-  const { ids } = timers.columns.guest
+function savedTimers(timers: TimeRegisters): VcpuTimers[] {
+  const { ids } = timers.guest
   const saved: VcpuTimers[] = []
   for (let vcpu = 0; vcpu < ids.length; vcpu++) {
     const id = ids[vcpu] ?? -1
@@ -303,14 +326,18 @@ function savedTimers(timers: Timers): VcpuTimers[] {
 }
 
 /**
- * What to write to each vCPU besides the offset, which is the whole guest's.
+ * Puts into `others` what a load writes to each vCPU besides the offset.
  *
- * @returns what was saved and a vCPU lacks: it could not be read before
+ * The fields are named one by one here and in {@link savedTimers}, since a loop over names would take V8
+ * several times as long, while the guest stands still.
+ *
+ * @param before the registers of the vCPUs before the load: those that it lacks are left out
+ * @returns the registers that were saved and that a vCPU lacks
  */
 function putTimers(
-  others: TimerColumns,
+  others: TimeRegisters,
   saved: readonly (CheckedTimers | undefined)[],
-  before: Timers,
+  before: TimeRegisters,
   guestTimebase: bigint,
 ): LoadOutcome['skipped'] {
   const skipped: { vcpu: number; register: TimerName }[] = []
@@ -335,7 +362,7 @@ function putTimers(
   return skipped
 }
 
-/** A call that fails while nothing is written yet fails the load in the same way as a later one. */
+/** Makes a failed call an error of the load, as it is once registers have been written. */
 function beforeWriting<T>(step: () => T): T {
   try {
     return step()

@@ -17,7 +17,7 @@ export const TIMEBASE_OFFSET_STEP = 1n << 24n
 
 const NS_PER_SECOND = 1_000_000_000n
 
-/** A step of so many ticks and one of as many back are the same to a guest, modulo 2^64. */
+/** Modulo 2^64 a guest cannot tell an advance of this many ticks from a step back by as many. */
 const HALF_RANGE = 1n << 63n
 
 /**
@@ -86,8 +86,10 @@ export interface TimebasePlan {
  *     offset = saved guest timebase - host timebase + max(host time - saved time, 0) · frequency
  *
  * rounded to a multiple of 2^24 such that the guest's timebase does not go back. All of it is
- * modulo 2^64. The rule is that of the QEMU patch "spapr: support time base offset migration"
- * (A. Kardashevskiy, 2013), with ns for its µs.
+ * modulo 2^64. The rule comes from the QEMU patch "spapr: support time base offset migration"
+ * (A. Kardashevskiy, 2013), which counts in µs where this counts in ns.
+ *
+ *     const { offset } = planTimebase(state, host.sample(), { downtime: 'freeze' })
  *
  * @throws TypeError, RangeError for a value of the wrong type or range
  * @throws TimebaseFrequencyError if the two frequencies differ
@@ -105,7 +107,7 @@ export function planTimebase(
   return planChecked(point, now, checkPlanOptions(options))
 }
 
-/** {@link planTimebase} of what is checked. */
+/** {@link planTimebase} for arguments that are checked already. */
 export function planChecked(
   point: CheckedPoint,
   now: TimebaseSample,
@@ -144,8 +146,8 @@ export function planChecked(
 }
 
 /**
- * Of the advances `least`, `least` + 2^24, `least` + 2 · 2^24 and so on, the one to take. None is
- * below 0, since the guest must not go back.
+ * Chooses one of the advances `least`, `least` + 2^24, `least` + 2 · 2^24 and so on. None is below 0, since
+ * the guest must not go back.
  */
 function chooseAdvance(wanted: bigint, least: bigint, rounding: 'nearest' | 'up'): bigint {
   if (wanted <= least) return least
@@ -167,7 +169,7 @@ function atMost(limit: bigint, value: bigint): bigint {
   return value > limit ? limit : value
 }
 
-/** The remainder that is never below 0. */
+/** The remainder of a division that rounds down: from 0 to `divisor - 1`, also for a negative value. */
 function modulo(value: bigint, divisor: bigint): bigint {
   return ((value % divisor) + divisor) % divisor
 }
@@ -176,7 +178,7 @@ function u64(value: bigint): bigint {
   return BigInt.asUintN(64, value)
 }
 
-/** A {@link TimebasePoint} that a caller handed in, as it was read. */
+/** A copy of a {@link TimebasePoint} that a caller handed in, checked. */
 export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks'> {
   readonly roundingTicks: bigint | undefined
 }

@@ -46,7 +46,9 @@ export const STATE_TEXT_LIMIT = 4 * 1024 * 1024
 export const STATE_DEPTH_LIMIT = 16
 
 const FORMAT = 'kvm-ppc-onereg/timebase'
+/** The version that is written, and those that are read. */
 const VERSION = 1
+const READABLE_VERSIONS: ReadonlySet<unknown> = new Set([VERSION])
 
 const pointFields = [
   'guestTimebase',
@@ -58,13 +60,13 @@ const pointFields = [
 const optionalFields = ['roundingTicks'] as const
 const timerFields = ['decExpiry', 'vtb', 'purr', 'spurr'] as const
 
-/** A state that a caller handed in, as it was read: with all fields of each vCPU, undefined or not. */
+/** A copy of a state that a caller handed in, checked. */
 export interface CheckedState extends CheckedPoint {
   readonly offset: bigint
   readonly vcpus: readonly CheckedTimers[]
 }
 
-/** {@link VcpuTimers} that were not saved are there and undefined: the objects are all of one shape. */
+/** {@link VcpuTimers} in which a field that was not saved is undefined, so that all have one shape in V8. */
 export type CheckedTimers = { readonly [F in keyof Required<VcpuTimers>]: VcpuTimers[F] }
 
 /**
@@ -82,14 +84,14 @@ export function checkTimebaseState(value: unknown): CheckedState {
   const ids: number[] = []
   for (let index = 0; index < given.length; index++) {
     const vcpu = given[index]
-    const timers = rightTimers(vcpu) ?? checkTimers(`state.vcpus[${index}]`, vcpu)
+    const timers = timersIfValid(vcpu) ?? checkTimers(`state.vcpus[${index}]`, vcpu)
     vcpus.push(timers)
     ids.push(timers.id)
   }
   const index = firstRepeated(ids)
   const repeated = vcpus[index]
   if (repeated !== undefined) throw outOfRange(`state.vcpus[${index}].id`, 'unique', repeated.id)
-  // One by one: V8 takes longer for a spread than for the checks.
+  // The fields are named one by one: V8 takes longer for a spread than for the checks.
   return {
     guestTimebase,
     timeOfDayNs,
@@ -101,21 +103,21 @@ export function checkTimebaseState(value: unknown): CheckedState {
   }
 }
 
-/** Looked at without a name in hand, which would have to be made for each of a thousand vCPUs. */
-function rightTimers(vcpu: unknown): CheckedTimers | undefined {
+/** Fast path: undefined if a field is wrong. Building the field's name would cost more than the check. */
+function timersIfValid(vcpu: unknown): CheckedTimers | undefined {
   if (typeof vcpu !== 'object' || vcpu === null) return undefined
   const { id, decExpiry, vtb, purr, spurr } = vcpu as Partial<VcpuTimers>
-  const areRight =
+  const areValid =
     typeof id === 'number' &&
     (id & 0x7fff_ffff) === id &&
     (decExpiry === undefined || isU64(decExpiry)) &&
     (vtb === undefined || isU64(vtb)) &&
     (purr === undefined || isU64(purr)) &&
     (spurr === undefined || isU64(spurr))
-  return areRight ? { id, decExpiry, vtb, purr, spurr } : undefined
+  return areValid ? { id, decExpiry, vtb, purr, spurr } : undefined
 }
 
-/** Says what is wrong with it. */
+/** Slow path: throws the error that names the field. */
 function checkTimers(name: string, vcpu: unknown): CheckedTimers {
   const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
   const ticks = (field: (typeof timerFields)[number]) => {
@@ -145,7 +147,9 @@ export function serializeTimebase(state: TimebaseState): string {
 }
 
 /**
- * The state that {@link serializeTimebase} wrote. The text may be anybody's.
+ * Reads a state that {@link serializeTimebase} wrote. The text need not be trusted.
+ *
+ *     const state = parseTimebase(await readFile('timebase.json', 'utf8'))
  *
  * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a newer version, a
  *   field that is missing, unknown, out of range or there twice; for more than 4 Mi characters, 16,384
@@ -155,11 +159,11 @@ export function parseTimebase(text: string): TimebaseState {
   if (typeof text !== 'string') throw wrongType('text', 'a string', text)
   const json = jsonObject(text)
   if (json['format'] !== FORMAT) {
-    throw stateFormat(`This is no saved timebase: "format" must be "${FORMAT}"`)
+    throw stateFormat(`This is not a saved timebase: "format" must be "${FORMAT}"`)
   }
-  if (json['version'] !== VERSION) {
+  if (!READABLE_VERSIONS.has(json['version'])) {
     throw stateFormat(
-      `This saved timebase has version ${shown(json['version'])}; this release reads version ${VERSION}`,
+      `This saved timebase has version ${shown(json['version'])}; this release reads version ${[...READABLE_VERSIONS].join(', ')}`,
     )
   }
   refuseUnknown(json, ['format', 'version', ...pointFields, ...optionalFields, 'vcpus'], '')
@@ -199,7 +203,9 @@ function jsonObject(text: string): Record<string, unknown> {
   }
   if (!isObject(json)) throw stateFormat('A saved timebase is a JSON object')
   if (countKeys(json) !== keys) {
-    throw stateFormat('This saved timebase has a field twice, of which nobody can say which counts')
+    throw stateFormat(
+      'This saved timebase has a field twice, so that it is not clear which value counts',
+    )
   }
   return json
 }
@@ -239,7 +245,7 @@ function bigints(
         return []
       }
       const held = json[field]
-      // At most as many digits as 2^64 has, so that nobody's text costs time.
+      // At most as many digits as 2^64 has: a long number would take BigInt a long time.
       if (typeof held !== 'string' || !/^-?\d{1,20}$/.test(held)) {
         throw stateFormat(`The field "${path}${field}" must be a whole number in a string`)
       }

@@ -1,72 +1,109 @@
-import { NO_REGISTER, OneRegBatch } from '../kernel/batch.ts'
-import { KvmError } from '../errors.ts'
+import { KvmError, TimebaseDivergedError, unavailable } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
-import type { Guest } from './guest.ts'
+import { NO_REGISTER, OneRegBatch } from '../kernel/batch.ts'
 import { callBatch } from '../kvm/one-reg.ts'
-import { registers } from '../registers.ts'
 import type { KvmSystem } from '../kvm/system.ts'
+import { registers } from '../registers.ts'
+import type { Guest } from './guest.ts'
 
-// A guest stands still while this runs, and it may have a thousand vCPUs: registers are kept in
-// columns, whole columns are compared, and what stays the same from call to call is left in place.
+// The guest does not run while this code does, and it may have a thousand vCPUs. So the registers are kept
+// in columns, whole columns are compared, and memory is used again by the next call.
 
-/** A vCPU's time registers. The offset comes first: kernels before 5.17 keep DEC_EXPIRY relative to it. */
-export const timerNames = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'PURR', 'SPURR'] as const
+/**
+ * A vCPU's time registers, in the order in which they are written: the offset comes first, because kernels
+ * before 5.17 keep DEC_EXPIRY relative to it.
+ *
+ * A register that counts cannot be read back, since it holds another value by then. Nor can VTB, which the
+ * siblings of a POWER8 core share.
+ */
+export const timeRegisters = [
+  { name: 'TB_OFFSET', isReadBack: true },
+  { name: 'DEC_EXPIRY', isReadBack: true },
+  { name: 'VTB', isReadBack: false },
+  { name: 'PURR', isReadBack: false },
+  { name: 'SPURR', isReadBack: false },
+] as const
 
-export type TimerName = (typeof timerNames)[number]
+export type TimerName = (typeof timeRegisters)[number]['name']
 
-/** Which of {@link timerNames}. */
+/** An index into {@link timeRegisters}. */
 export type TimerIndex = number
 
-export const TB_OFFSET = timerNames.indexOf('TB_OFFSET')
-export const DEC_EXPIRY = timerNames.indexOf('DEC_EXPIRY')
-export const VTB = timerNames.indexOf('VTB')
-export const PURR = timerNames.indexOf('PURR')
-export const SPURR = timerNames.indexOf('SPURR')
+const indexOf = (wanted: TimerName): TimerIndex =>
+  timeRegisters.findIndex(({ name }) => name === wanted)
 
-const nobody: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
+export const TB_OFFSET = indexOf('TB_OFFSET')
+export const DEC_EXPIRY = indexOf('DEC_EXPIRY')
+export const VTB = indexOf('VTB')
+export const PURR = indexOf('PURR')
+export const SPURR = indexOf('SPURR')
 
-/** Some of the time registers of all vCPUs of a guest, in ticks, u64: register by register. */
-export class TimerColumns {
-  /** Whose they are: the last that {@link of} was asked for. */
-  guest = nobody
+/** In a batch a value takes 16 bytes. */
+const VALUE_SIZE = 16
+
+const noGuest: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
+
+/**
+ * Some of the time registers of all vCPUs of a guest, in ticks, u64. They are kept in the memory of one
+ * batch, register by register: first the first register of every vCPU, then the second of every vCPU.
+ */
+export class TimeRegisters {
+  guest = noGuest
   batch = new OneRegBatch(0)
+  /** After {@link readTimeRegisters}: whether every vCPU has every one of the registers. */
+  areComplete = false
+  /** The columns whose registers are read back after they were written. */
+  readonly readBack: readonly number[]
   readonly #first: TimerIndex
-  readonly #names: readonly TimerName[]
+  readonly #rows: readonly (typeof timeRegisters)[number][]
   #left = 0
 
-  /** The registers from `first` on, to before `end`. */
+  /** @param end the index after the last register's */
   constructor(first: TimerIndex, end: TimerIndex) {
     this.#first = first
-    this.#names = timerNames.slice(first, end)
+    this.#rows = timeRegisters.slice(first, end)
+    this.readBack = this.#rows.flatMap(({ isReadBack }, column) => (isReadBack ? column : []))
   }
 
-  /** Makes them those of a guest. What is in them is anyone's. */
-  of(guest: Guest): this {
+  /** Points ids and descriptors at this guest's vCPUs. The values are left over from the last guest. */
+  bindTo(guest: Guest): this {
     const { length } = guest.fds
-    const count = this.#names.length * length
+    const count = this.#rows.length * length
     this.guest = guest
     if (this.batch.count !== count) this.batch = new OneRegBatch(count)
     else if (this.#left === 0) return this.#withFds(guest.fds)
     this.#left = 0
-    this.#names.forEach((name, column) => {
+    this.#rows.forEach(({ name }, column) => {
       this.batch.ids.fill(registers[name].id, column * length, (column + 1) * length)
     })
     return this.#withFds(guest.fds)
   }
 
-  /** Where the entry of a register of a vCPU, both by their indices, is in the batch. */
+  /** Lets go of the guest, whose vCPUs could otherwise not be garbage-collected and closed. */
+  release(): void {
+    this.guest = noGuest
+  }
+
+  /** The index in the batch of a register on a vCPU, both given by their indices. */
   index(register: TimerIndex, vcpu: number): number {
     return (register - this.#first) * this.guest.fds.length + vcpu
   }
 
-  /** Whose entry that is. */
+  /** The vCPU's id and the register's name for an index in the batch. */
   owner(index: number): { vcpu: number; register: TimerName } {
     const { ids } = this.guest
-    const register = this.#names[Math.floor(index / ids.length)] ?? 'TB_OFFSET'
+    const register = this.#rows[Math.floor(index / ids.length)]?.name ?? 'TB_OFFSET'
     return { vcpu: ids[index % ids.length] ?? -1, register }
   }
 
-  /** Leaves an entry out: the kernel is not asked for it. */
+  /** What a vCPU holds, both given by their indices; undefined if the vCPU lacks the register. */
+  get(register: TimerIndex, vcpu: number): bigint | undefined {
+    const index = this.index(register, vcpu)
+    if (!this.areComplete && (this.batch.results[index] ?? -1) < 0) return undefined
+    return this.batch.get64(index)
+  }
+
+  /** Excludes an entry from the batch: the kernel is not asked for it. */
   leaveOut(index: number): void {
     this.batch.ids[index] = NO_REGISTER
     this.#left++
@@ -76,10 +113,17 @@ export class TimerColumns {
     return this.#left > 0 && this.batch.ids[index] === NO_REGISTER
   }
 
-  /** The values of the first `count` registers, as bytes: not a copy. */
-  bytes(count: number): Buffer {
+  /** The bytes of a number of columns from `column` on; not a copy. */
+  columns(column: number, count: number): Buffer {
     const { buffer, byteOffset } = this.batch.values
-    return Buffer.from(buffer, byteOffset, count * 16 * this.guest.fds.length)
+    const size = VALUE_SIZE * this.guest.fds.length
+    return Buffer.from(buffer, byteOffset + column * size, count * size)
+  }
+
+  /** Compares the column of TB_OFFSET with itself shifted by one entry. */
+  get offsetsAreEqual(): boolean {
+    const offsets = this.columns(TB_OFFSET - this.#first, 1)
+    return this.areComplete && offsets.subarray(VALUE_SIZE).equals(offsets.subarray(0, -VALUE_SIZE))
   }
 
   #withFds(fds: Int32Array): this {
@@ -90,71 +134,90 @@ export class TimerColumns {
   }
 }
 
-/**
- * Lets go of a guest after a call. The columns stay for the next one, and would otherwise keep vCPUs from
- * being collected, and closed, that nothing else refers to.
- */
-export function forgetGuest({ system }: Guest): void {
-  const timers = timerMemoryOf(system)
-  for (const columns of [timers.before, timers.offsets, timers.others]) columns.guest = nobody
-}
-
-/** The memory for moving a guest, kept for the next of the same size. */
-export class TimerMemory {
-  readonly before = new TimerColumns(TB_OFFSET, timerNames.length)
-  readonly offsets = new TimerColumns(TB_OFFSET, DEC_EXPIRY)
-  readonly others = new TimerColumns(DEC_EXPIRY, timerNames.length)
+/** The memory for moving a guest. It is used again by the next call for a guest of the same host. */
+interface TimerMemory {
+  /** All registers, as they were before a load. */
+  readonly before: TimeRegisters
+  /** TB_OFFSET, which is written and read back first. */
+  readonly offsets: TimeRegisters
+  readonly others: TimeRegisters
 }
 
 const memories = new WeakMap<KvmSystem, TimerMemory>()
 
 export function timerMemoryOf(system: KvmSystem): TimerMemory {
   let memory = memories.get(system)
-  if (memory === undefined) memories.set(system, (memory = new TimerMemory()))
+  if (memory === undefined) {
+    memory = {
+      before: new TimeRegisters(TB_OFFSET, timeRegisters.length),
+      offsets: new TimeRegisters(TB_OFFSET, DEC_EXPIRY),
+      others: new TimeRegisters(DEC_EXPIRY, timeRegisters.length),
+    }
+    memories.set(system, memory)
+  }
   return memory
 }
 
-/** The time registers of a guest as they were read: good until those of its host are read again. */
-export class Timers {
-  readonly columns: TimerColumns
-  /** Whether all vCPUs have all of them. */
-  readonly areComplete: boolean
-
-  constructor(columns: TimerColumns, areComplete: boolean) {
-    this.columns = columns
-    this.areComplete = areComplete
-  }
-
-  /** What register and vCPU, by their indices, hold; undefined if the vCPU lacks the register. */
-  get(register: TimerIndex, vcpu: number): bigint | undefined {
-    const { batch } = this.columns
-    const index = this.columns.index(register, vcpu)
-    if (!this.areComplete && (batch.results[index] ?? -1) < 0) return undefined
-    return batch.get64(index)
-  }
-
-  /** Whether all vCPUs have the same offset, seen at a glance. */
-  get haveOneOffset(): boolean {
-    const offsets = this.columns.bytes(1)
-    // Each like the one after it.
-    return this.areComplete && offsets.subarray(16).equals(offsets.subarray(0, -16))
-  }
+/** To be called at the end of every call that reads or writes the time registers of a guest. */
+export function forgetGuest({ system }: Guest): void {
+  const { before, offsets, others } = timerMemoryOf(system)
+  before.release()
+  offsets.release()
+  others.release()
 }
 
 /**
- * The time registers of every vCPU, in one crossing.
+ * Reads the time registers of every vCPU in one crossing into the kernel.
  *
+ * @returns memory that the next call for a guest of the same host uses again
  * @throws KvmError for an error that does not say that a register is absent
  */
-export function readTimers(guest: Guest): Timers {
+export function readTimeRegisters(guest: Guest): TimeRegisters {
   const { system } = guest
-  const columns = timerMemoryOf(system).before.of(guest)
-  const areComplete = callBatch(system.kernel, 'KVM_GET_ONE_REG', columns.batch) === 0
-  if (!areComplete) {
-    columns.batch.results.forEach((result, index) => {
+  const read = timerMemoryOf(system).before.bindTo(guest)
+  read.areComplete = callBatch(system.kernel, 'KVM_GET_ONE_REG', read.batch) === 0
+  if (!read.areComplete) {
+    read.batch.results.forEach((result, index) => {
       if (result >= 0 || meansAbsent(result)) return
-      throw new KvmError(result, { operation: 'KVM_GET_ONE_REG', ...columns.owner(index) })
+      throw new KvmError(result, { operation: 'KVM_GET_ONE_REG', ...read.owner(index) })
     })
   }
-  return new Timers(columns, areComplete)
+  return read
+}
+
+/**
+ * The offset of a vCPU, given by its index.
+ *
+ * @throws OneRegError ERR_KVM_UNAVAILABLE
+ */
+export function offsetOf(read: TimeRegisters, vcpu: number): bigint {
+  const offset = read.get(TB_OFFSET, vcpu)
+  if (offset !== undefined) return offset
+  throw unavailable(
+    `vCPU ${read.guest.ids[vcpu] ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
+  )
+}
+
+/**
+ * The offset that all vCPUs have.
+ *
+ * @throws TimebaseDivergedError if they have different ones
+ * @throws OneRegError ERR_KVM_UNAVAILABLE
+ */
+export function commonOffset(read: TimeRegisters): bigint {
+  const first = offsetOf(read, 0)
+  if (read.offsetsAreEqual) return first
+  const offsets = read.guest.ids.map((vcpu, index) => ({ vcpu, offset: offsetOf(read, index) }))
+  if (offsets.every(({ offset }) => offset === first)) return first
+  throw new TimebaseDivergedError(offsets)
+}
+
+/**
+ * Checks that every vCPU has an offset.
+ *
+ * @throws OneRegError ERR_KVM_UNAVAILABLE
+ */
+export function checkOffsets(read: TimeRegisters): void {
+  if (read.areComplete) return
+  read.guest.fds.forEach((_, vcpu) => offsetOf(read, vcpu))
 }

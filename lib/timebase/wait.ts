@@ -2,16 +2,16 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { OneRegError } from '../errors.ts'
 import type { Host } from '../kvm/host.ts'
 
-/** Timers are late by a millisecond or two, so the rest is waited for by asking the clock. */
+/** Timers are late by a millisecond or two: for the last stretch the clock is asked again and again. */
 const TIMER_MARGIN_MS = 4
 
-/** After so long the clock is asked again at least, as it may have been set back. */
+/** The longest sleep: then the clock is asked again, as it may have been set back. */
 const LONGEST_TIMER_MS = 1_000
 
-/** The last stretch, for which nothing else is done. */
+/** How long before the instant the event loop is blocked. */
 const SPIN_MS = 1
 
-/** By how much longer than it should take the timebase is waited for, on a machine that is busy. */
+/** How late the timebase may reach the value, on a busy machine, before that is an error. */
 const PATIENCE_MS = 10_000
 
 /**

@@ -148,10 +148,10 @@ if (!emulated) {
     it('answers what it did not take, and why', async () => {
       const { port, ended } = await receiver()
       const socket = connect({ port, host: '127.0.0.1' }).end('{}')
-      expect(await text(socket)).toMatch(/^This is no saved timebase/)
+      expect(await text(socket)).toMatch(/^This is not a saved timebase/)
       expect(await ended).toMatchObject({
         status: 1,
-        stderr: expect.stringMatching(/^This is no saved timebase/) as unknown,
+        stderr: expect.stringMatching(/^This is not a saved timebase/) as unknown,
       })
     })
   })
@@ -161,7 +161,12 @@ if (!emulated) {
       ['save-and-load.mjs', [], 2, /^Usage: node examples\/save-and-load\.mjs/],
       ['save-and-load.mjs', ['delete', 'guest.json'], 2, /^Usage: /],
       ['save-and-load.mjs', ['load', '/none'], 1, /^ENOENT.*\nUsage: /],
-      ['save-and-load.mjs', ['load', 'package.json'], 1, /^This is no saved timebase.*\nUsage: /],
+      [
+        'save-and-load.mjs',
+        ['load', 'package.json'],
+        1,
+        /^This is not a saved timebase.*\nUsage: /,
+      ],
       ['live-move.mjs', ['send'], 2, /^Usage: node examples\/live-move\.mjs/],
       ['live-move.mjs', ['receive', '99999'], 1, /65536/],
       ['live-move.mjs', ['send', '1'], 1, /^connect ECONNREFUSED/],
