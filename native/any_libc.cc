@@ -1,13 +1,14 @@
-// Functions of newer versions of glibc that the compiler's own libraries use. With them the package's
-// binaries load with an older glibc, and with musl. They are hidden: the process keeps its own.
+// Functions of newer versions of glibc that the compiler's own libraries use. With them the
+// package's binaries load with an older glibc, and with musl. They are hidden: the process keeps
+// its own.
 
 #include <dlfcn.h>
 #include <link.h>
 
 #include <cstdint>
 
-// glibc 2.32. C++'s shared pointers count without atomics while it is true, and Node's process always
-// has threads.
+// glibc 2.32. C++'s shared pointers count without atomics while it is true, and Node's process
+// always has threads.
 __attribute__((visibility("hidden"))) char __libc_single_threaded = false;
 
 #if KVM_PPC_ANY_LIBC && defined(DLFO_STRUCT_HAS_EH_DBASE)
@@ -36,12 +37,12 @@ int FindObject(dl_phdr_info* object, size_t, void* data) {
 
 }  // namespace
 
-// glibc 2.35. GCC's unwinder finds the table of the function at an address by it, and reads that one
-// field: on processors where it reads more (dlfo_eh_dbase), this file does not compile.
+// glibc 2.35. GCC's unwinder finds the table of the function at an address by it, and reads that
+// one field: on processors where it reads more (dlfo_eh_dbase), this file does not compile.
 static_assert(DLFO_STRUCT_HAS_EH_DBASE == 0);
 
-extern "C" __attribute__((visibility("hidden"))) int _dl_find_object(void* address,
-                                                                     dl_find_object* found) noexcept {
+extern "C" __attribute__((visibility("hidden"))) int _dl_find_object(
+    void* address, dl_find_object* found) noexcept {
   Search search{reinterpret_cast<uintptr_t>(address), found};
   return dl_iterate_phdr(FindObject, &search) == 1 ? 0 : -1;
 }

@@ -42,8 +42,8 @@ Napi::Error OutOfRange(Napi::Env env, const std::string& message) {
 }
 
 void CheckCall(const Napi::CallbackInfo& info, size_t count) {
-  // `new fn()` discards the result: a descriptor would leak. For a plain call Node gives no new.target,
-  // and Deno gives undefined (denoland/deno #13633).
+  // `new fn()` discards the result: a descriptor would leak. For a plain call Node gives no
+  // new.target, and Deno gives undefined (denoland/deno #13633).
   const Napi::Value target = info.NewTarget();
   if (!target.IsEmpty() && !target.IsUndefined()) {
     throw WrongType(info.Env(), "this function is not a constructor");
@@ -124,6 +124,11 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   const int fd = Integer(info, 0, "fd");
   SharedOf(info).files->Forget(fd);
   return Napi::Number::New(info.Env(), kvm_ppc::Close(fd));
+}
+
+Napi::Value FileId(const Napi::CallbackInfo& info) {
+  CheckCall(info, 1);
+  return Napi::Number::New(info.Env(), SharedOf(info).files->IdOf(Integer(info, 0, "fd")));
 }
 
 // The calls that take a file descriptor and a number.
@@ -263,12 +268,12 @@ Napi::Value BindCalls(const Napi::CallbackInfo& info) {
   return calls;
 }
 
-template <kvm_ppc::OneRegCall call>
+template <kvm_ppc::OneRegCall call, kvm_ppc::Brings brings>
 Napi::Value OffThread(const Napi::CallbackInfo& info) {
   CheckCall(info, 1);
   const Batch batch = BatchIn(info, 0);
   return kvm_ppc::InBackground(SharedOf(info).background, info[0].As<Napi::TypedArray>(), batch,
-                               kvm_ppc::CallForEach<call>);
+                               kvm_ppc::CallForEach<call>, brings);
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -280,6 +285,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   };
   add("open", Open);
   add("close", Close);
+  add("fileId", FileId);
   add("checkExtension", CheckExtension);
   add("createVm", Create<kvm_ppc::CreateVm>);
   add("createVcpu", Create<kvm_ppc::CreateVcpu>);
@@ -288,8 +294,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("clockState", ClockState);
   add("bindBatch", BindBatch);
   add("bindCalls", BindCalls);
-  add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg>);
-  add("setOneRegsAsync", OffThread<kvm_ppc::SetOneReg>);
+  add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg, kvm_ppc::Brings::kValuesAndResults>);
+  add("setOneRegsAsync", OffThread<kvm_ppc::SetOneReg, kvm_ppc::Brings::kResults>);
   return exports;
 }
 

@@ -16,8 +16,9 @@ namespace kvm_ppc {
 namespace {
 
 struct Job {
-  Job(Napi::TypedArray typed_array, const Batch& original)
-      : memory(Napi::Persistent(typed_array.As<Napi::Object>())),
+  Job(Napi::TypedArray typed_array, const Batch& original, Brings brought)
+      : brings(brought),
+        memory(Napi::Persistent(typed_array.As<Napi::Object>())),
         target(original),
         copy(new (std::nothrow) uint8_t[BatchSize(original.count)]) {
     if (copy) std::memcpy(copy.get(), original.data, BatchSize(original.count));
@@ -42,11 +43,12 @@ struct Job {
   void Finish(napi_env env) {
     const size_t values = target.count * kMaxRegisterSize;
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
-    std::memcpy(target.data, copy.get(), values);
+    if (brings == Brings::kValuesAndResults) std::memcpy(target.data, copy.get(), values);
     std::memcpy(target.data + results, copy.get() + results, target.count * sizeof(int32_t));
     Resolve(env, 0);
   }
 
+  Brings brings;
   napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
@@ -145,8 +147,8 @@ std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFi
 }
 
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
-                         const Batch& batch, int (*call)(const Batch&)) {
-  auto job = std::make_unique<Job>(memory, batch);
+                         const Batch& batch, int (*call)(const Batch&), Brings brings) {
+  auto job = std::make_unique<Job>(memory, batch, brings);
   const Napi::Value promise = job->Promise(memory.Env());
   background->Start(memory.Env(), std::move(job), call);
   return promise;

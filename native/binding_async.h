@@ -17,10 +17,14 @@ class Background;
 // the environment's files open until then.
 std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files);
 
-// Makes the batch's calls on another thread, on a copy of its memory, and brings results and values
-// back to `memory`, which is the batch's. Resolves to 0, or to -errno if no thread or no memory can
-// be had.
+// Which parts of the copy are written back to the batch when its calls have ended. A call that
+// writes registers brings no values: the caller may have put the next ones into the batch
+// meanwhile.
+enum class Brings { kResults, kValuesAndResults };
+
+// Makes the batch's calls on another thread, on a copy of its memory, and then writes back to
+// `memory`, which is the batch's. Resolves to 0, or to -errno if no thread or no memory can be had.
 Napi::Value InBackground(const std::shared_ptr<Background>& background, Napi::TypedArray memory,
-                         const Batch& batch, int (*call)(const Batch&));
+                         const Batch& batch, int (*call)(const Batch&), Brings brings);
 
 }  // namespace kvm_ppc

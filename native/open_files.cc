@@ -1,20 +1,77 @@
 #include "open_files.h"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <mutex>
+
 #include "kvm.h"
 
 namespace kvm_ppc {
 
+namespace {
+
+// Signals are numbered from 1 to 64, and F_SETSIG takes each.
+constexpr uint32_t kMarks = 64;
+
+// The files of all environments, by number: a worker's file may have got the number of another's.
+struct Table {
+  std::mutex mutex;
+  uint32_t last_id = 0;
+  std::unordered_map<int, uint32_t> ids;
+};
+
+// Never destroyed: workers may still run while the process exits.
+Table& TheTable() {
+  static auto* table = new Table;
+  return *table;
+}
+
+long Mark(uint32_t id) {
+  return 1 + id % kMarks;
+}
+
+// Not glibc's fcntl, which is a symbol of glibc 2.28 for programs with 64-bit file offsets. The
+// macros belong to Linux's own header, since libc shows them for _GNU_SOURCE only.
+constexpr int kSetSignal = 10;  // F_SETSIG
+constexpr int kGetSignal = 11;  // F_GETSIG
+
+}  // namespace
+
 OpenFiles::~OpenFiles() {
-  for (const int fd : fds_) Close(fd);
+  for (const auto& [fd, id] : ids_) {
+    if (IdOf(fd) == id) Close(fd);
+  }
 }
 
 int OpenFiles::Opened(int result) {
-  if (result >= 0) fds_.insert(result);
+  if (result < 0) return result;
+  Table& table = TheTable();
+  const std::lock_guard<std::mutex> lock(table.mutex);
+  if (++table.last_id == 0) table.last_id = 1;
+  ids_[result] = table.ids[result] = table.last_id;
+  syscall(SYS_fcntl, result, kSetSignal, Mark(table.last_id));
   return result;
 }
 
 void OpenFiles::Forget(int fd) {
-  fds_.erase(fd);
+  if (ids_.erase(fd) == 0) return;
+  Table& table = TheTable();
+  const std::lock_guard<std::mutex> lock(table.mutex);
+  table.ids.erase(fd);
+}
+
+uint32_t OpenFiles::IdOf(int fd) const {
+  const auto mine = ids_.find(fd);
+  if (mine == ids_.end()) return 0;
+  {
+    Table& table = TheTable();
+    const std::lock_guard<std::mutex> lock(table.mutex);
+    const auto latest = table.ids.find(fd);
+    if (latest == table.ids.end() || latest->second != mine->second) return 0;
+  }
+  return syscall(SYS_fcntl, fd, kGetSignal, 0L) == Mark(mine->second) ? mine->second : 0;
 }
 
 }  // namespace kvm_ppc

@@ -9,9 +9,6 @@ namespace kvm_ppc {
 
 namespace {
 
-// Enough for one to go by without an interrupt, and after the first the vDSO is in the cache.
-constexpr int kTries = 8;
-
 #ifdef __powerpc__
 // mftb may run ahead of the loads before it and behind those after it; isync keeps it in its place.
 uint64_t Counter() {
@@ -41,19 +38,13 @@ int Timebase(uint64_t* ticks) {
 }
 
 int TakeSample(Sample* sample) {
-  uint64_t narrowest = UINT64_MAX;
-  for (int i = 0; i < kTries; i++) {
+  const auto clock = [](int64_t* ns) {
     timespec now;
-    const uint64_t before = Counter();
     if (clock_gettime(CLOCK_REALTIME, &now) < 0) return -errno;
-    const uint64_t width = Counter() - before;
-    if (width >= narrowest) continue;
-    narrowest = width;
-    sample->timebase = before + width / 2;
-    sample->time_of_day_ns = static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
-    sample->half_width = width - width / 2;
-  }
-  return 0;
+    *ns = static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
+    return 0;
+  };
+  return TakeBracket(Counter, clock, sample);
 }
 
 int ClockState(int64_t* max_error_us) {

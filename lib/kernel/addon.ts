@@ -22,6 +22,7 @@ export interface BoundCalls {
 export interface Addon {
   open(path: string): number
   close(fd: number): number
+  fileId(fd: number): number
   checkExtension(fd: number, extension: number): number
   createVm(fd: number, type: number): number
   createVcpu(fd: number, id: number): number

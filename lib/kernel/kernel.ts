@@ -21,6 +21,12 @@ export interface Kernel {
   close(fd: number): number
   /** What /proc/self/fd names the file: `anon_inode:kvm-vcpu:0` for a vCPU. Or `-errno`: EACCES if that cannot be seen. */
   describe(fd: number): string | number
+  /**
+   * A number above 0 that identifies the open file behind a descriptor, while it is one that this kernel
+   * opened; 0 if it is closed, or its number has become another file's. By it a garbage-collected object
+   * closes its own file only. Where a kernel does not have this method, such a file stays open.
+   */
+  fileId?(fd: number): number
 
   /** KVM_CHECK_EXTENSION on /dev/kvm or a VM: 0 if the kernel lacks it. */
   checkExtension(fd: number, extension: number): number

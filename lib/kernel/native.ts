@@ -42,6 +42,10 @@ export class NativeKernel implements Kernel {
     }
   }
 
+  fileId(fd: number): number {
+    return this.#addon.fileId(fd)
+  }
+
   checkExtension(fd: number, extension: number): number {
     return this.#addon.checkExtension(fd, extension)
   }

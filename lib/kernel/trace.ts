@@ -59,6 +59,10 @@ class TracingKernel implements Kernel {
     return this.#kernel.describe(fd)
   }
 
+  fileId(fd: number): number {
+    return this.#kernel.fileId?.(fd) ?? 0
+  }
+
   checkExtension(fd: number, extension: number): number {
     return this.#call(
       () => this.#kernel.checkExtension(fd, extension),

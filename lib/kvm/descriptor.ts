@@ -4,8 +4,6 @@ import type { Kernel } from '../kernel/kernel.ts'
 /** A file that this library opened. */
 export interface Opened {
   readonly kernel: Kernel
-  /** What {@link Kernel.describe} calls it, or how that begins; undefined if that could not be seen. */
-  readonly file: string | undefined
   /** The descriptor whose closing closes this one too. */
   readonly parent?: Descriptor
 }
@@ -23,6 +21,8 @@ export class Descriptor {
   /** The calls off the JavaScript thread. The file stays open until they have ended. */
   readonly calls = new CallQueue()
   readonly #opened: Opened | undefined
+  /** As {@link Kernel.fileId} had it when the file was opened. */
+  readonly #fileId: number
   readonly #children = new Set<Descriptor>()
   #fd: number | undefined
 
@@ -36,6 +36,7 @@ export class Descriptor {
     this.name = name
     this.#fd = fd
     this.#opened = opened
+    this.#fileId = opened?.kernel.fileId?.(fd) ?? 0
     if (opened === undefined) return
     if (opened.parent) opened.parent.#children.add(this)
     owners.register(owner, this, this)
@@ -53,15 +54,15 @@ export class Descriptor {
 
   /**
    * Closes the file after its owner was garbage-collected, if the number still belongs to that file. The
-   * user may have closed the number directly, and then it may belong to another file.
+   * user may have closed the number directly, and then it may belong to another file, of this library or not.
    */
   closeIfStillOurs(): void {
-    this.#close((fd, { kernel, file }) => {
-      if (file !== undefined && String(kernel.describe(fd)).startsWith(file)) kernel.close(fd)
+    this.#close((fd, { kernel }, fileId) => {
+      if (fileId > 0 && kernel.fileId?.(fd) === fileId) kernel.close(fd)
     })
   }
 
-  #close(closeFile: (fd: number, opened: Opened) => void): void {
+  #close(closeFile: (fd: number, opened: Opened, fileId: number) => void): void {
     const fd = this.#fd
     if (fd === undefined) return
     for (const child of this.#children) child.#close(closeFile)
@@ -72,7 +73,7 @@ export class Descriptor {
     if (opened.parent) opened.parent.#children.delete(this)
     owners.unregister(this)
     this.calls.whenIdle(() => {
-      closeFile(fd, opened)
+      closeFile(fd, opened, this.#fileId)
     })
   }
 }

@@ -59,11 +59,7 @@ export class KvmSystem {
   constructor(host: Faces['host'], kernel: Kernel, fd: number) {
     this.host = host
     this.kernel = kernel
-    const file = kernel.describe(fd)
-    this.descriptor = new Descriptor(host, 'the host', fd, {
-      kernel,
-      file: typeof file === 'string' ? file : undefined,
-    })
+    this.descriptor = new Descriptor(host, 'the host', fd, { kernel })
   }
 
   /**

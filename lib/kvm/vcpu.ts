@@ -69,7 +69,7 @@ export class Vcpu implements OpenVcpu {
       this,
       `vCPU ${id}`,
       fd,
-      owner && { kernel: system.kernel, file: 'anon_inode:kvm-vcpu', parent: owner.parent },
+      owner && { kernel: system.kernel, parent: owner.parent },
     )
   }
 
@@ -160,8 +160,8 @@ export class Vcpu implements OpenVcpu {
    * @throws KvmError
    */
   getRaw(id: bigint): Uint8Array {
-    const fd = this.fd
     const value = new Uint8Array(registerSize(checkU64('id', id)))
+    const fd = this.fd
     const { kernel } = this.system
     const result = uninterrupted(() => kernel.getOneReg(fd, id, value))
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', hexadecimal(id))
@@ -176,8 +176,8 @@ export class Vcpu implements OpenVcpu {
    * @throws KvmError
    */
   setRaw(id: bigint, bytes: Uint8Array): void {
-    const fd = this.fd
     checkBytes('bytes', bytes, registerSize(checkU64('id', id)))
+    const fd = this.fd
     const { kernel } = this.system
     const result = uninterrupted(() => kernel.setOneReg(fd, id, bytes))
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', hexadecimal(id))

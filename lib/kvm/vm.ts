@@ -21,11 +21,7 @@ export class Vm {
   constructor(system: KvmSystem, fd: number) {
     this.#system = system
     const { kernel, descriptor: parent } = system
-    this.#descriptor = new Descriptor(this, 'a VM', fd, {
-      kernel,
-      file: 'anon_inode:kvm-vm',
-      parent,
-    })
+    this.#descriptor = new Descriptor(this, 'a VM', fd, { kernel, parent })
   }
 
   /** The {@link Host} that made it. */

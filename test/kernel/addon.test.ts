@@ -92,6 +92,7 @@ describeUnless(addonLacks, 'the addon', () => {
       'close',
       'createVcpu',
       'createVm',
+      'fileId',
       'getOneReg',
       'getOneRegsAsync',
       'open',

@@ -1,4 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { OneRegBatch } from '../../lib/kernel/batch.ts'
+import { Host } from '../../lib/kvm/host.ts'
 import { KvmError, OneRegError, RestoreIncompleteError } from '../../lib/errors.ts'
 import { registerNames, registers } from '../../lib/registers.ts'
 import type { RegisterName, RegisterValues } from '../../lib/registers.ts'
@@ -107,7 +109,7 @@ describe('a snapshot', () => {
 })
 
 describe('which registers there are', () => {
-  it('is asked only once per host', () => {
+  it('is asked only once per VM', () => {
     const { kernel, host, vcpus } = side()
     const counts = [...vcpus, host.createVm().createVcpu(0), ...vcpus].map((vcpu) => {
       const { calls } = kernel
@@ -115,7 +117,30 @@ describe('which registers there are', () => {
       return kernel.calls - calls
     })
     // Later ones ask for the 168 that there are and the two whose device is missing.
-    expect(counts).toEqual([310, 170, 170, 170, 170])
+    expect(counts).toEqual([310, 170, 310, 170, 170])
+  })
+
+  it('is asked of an HV guest too after one of PR, on the same host', () => {
+    const inPr = new Set([registers.TB_OFFSET.id, registers.LPCR_64.id, registers.PURR.id])
+    class BothKinds extends SoftwareKernel {
+      readonly pr = new Set<number>()
+      override getOneRegs(batch: OneRegBatch): number {
+        let failure = super.getOneRegs(batch)
+        for (let index = 0; index < batch.used; index++) {
+          if (!this.pr.has(batch.fds[index] ?? -1) || !inPr.has(batch.ids[index] ?? 0n)) continue
+          batch.results[index] = -22
+          failure ||= -22
+        }
+        return failure
+      }
+    }
+    const kernel = new BothKinds()
+    const host = new Host(kernel)
+    const [pr, hv] = [host.createVm().createVcpu(0), host.createVm().createVcpu(0)]
+    kernel.pr.add(pr.fd)
+    const [borrowedPr, borrowedHv] = [host.vcpu(pr.fd, 0), host.vcpu(hv.fd, 0)]
+    for (const vcpu of [pr, borrowedPr]) expect(vcpu.snapshot()).not.toHaveProperty('TB_OFFSET')
+    for (const vcpu of [hv, borrowedHv]) expect(Object.keys(vcpu.snapshot())).toHaveLength(168)
   })
 
   it('is asked again on another host', () => {

@@ -48,7 +48,7 @@ function described(line: string): string {
     .replace(/^anon_inode:(kvm-\w+).*/, '$1')
     .replace(/\/\d+$/, '/N')
     .replace(/^\/(proc\/device-tree|sys\/firmware\/devicetree)\b.*/, '/proc/device-tree')
-  const which = name === 'ioctl' ? ` ${request}` : ''
+  const which = name === 'ioctl' || name === 'fcntl' ? ` ${request}` : ''
   const flags =
     name === 'openat' && what === '/dev/kvm' ? ` ${/O_[\w|]+/.exec(line)?.[0] ?? ''}` : ''
   return `${name} ${what}${which}${flags}`
@@ -79,11 +79,16 @@ describeUnless(straceLacks, 'the system calls', () => {
 
   it('of opening a host and making its VMs and vCPUs are these', () => {
     expect(callsBetween(trace, 'open', 'move')).toEqual([
+      'fcntl /dev/kvm F_GETSIG',
+      'fcntl /dev/kvm F_SETSIG',
+      'fcntl kvm-vcpu F_GETSIG',
+      'fcntl kvm-vcpu F_SETSIG',
+      'fcntl kvm-vm F_GETSIG',
+      'fcntl kvm-vm F_SETSIG',
       'ioctl /dev/kvm KVM_CHECK_EXTENSION',
       'ioctl /dev/kvm KVM_CREATE_VM',
       'ioctl kvm-vm KVM_CREATE_VCPU',
       'openat /dev/kvm O_RDWR|O_CLOEXEC',
-      'readlink /proc/self/fd/N',
     ])
   })
 

@@ -174,16 +174,36 @@ for (const [name, makeKernel, lacking] of kernels) {
     })
 
     it('is not what cannot be seen to be ours still', async () => {
-      const hidden = new FailingKernel(kernel)
-      hidden.fail({ errno: 'EACCES', operation: 'readlink', times: 100 })
+      class Unknowing extends FailingKernel {
+        override fileId(): number {
+          return 0
+        }
+      }
       const fds = (() => {
-        const host = new Host(hidden)
+        const host = new Host(new Unknowing(kernel))
         return [host.fd, host.createVm().fd]
       })()
       await collectGarbage()
       expect(open(fds)).toEqual([true, true])
       expect(warnings).toHaveLength(1)
       for (const fd of fds) kernel.close(fd)
+    })
+
+    it('is not a vCPU of another VM that has the number and the id by now', async () => {
+      using host = new Host(kernel)
+      using vm = host.createVm()
+      using other = host.createVm()
+      const fd = (() => {
+        const dropped = vm.createVcpu(0)
+        // Past the library, as a monitor's own code may do.
+        kernel.close(dropped.fd)
+        return dropped.fd
+      })()
+      const vcpu = other.createVcpu(0)
+      expect(vcpu.fd).toBe(fd)
+      await collectGarbage()
+      expect(open([fd])).toEqual([true])
+      expect(vcpu.has('MAS0')).toBe(false)
     })
 
     it('is not what was borrowed', async () => {

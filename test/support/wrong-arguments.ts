@@ -141,6 +141,7 @@ export const clockWords: Kind = {
 export const signatures = {
   open: [path],
   close: [integer],
+  fileId: [integer],
   checkExtension: [integer, integer],
   createVm: [integer, integer],
   createVcpu: [integer, integer],

@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { actualBackend } from '../../lib/kernel/backend.ts'
 import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
-import { assertGuestGoesOn, hostPair } from '../../lib/testing/index.ts'
+import { assertGuestGoesOn, FailingKernel, hostPair } from '../../lib/testing/index.ts'
 import type { HostPair, HostPairOptions } from '../../lib/testing/index.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
@@ -119,6 +119,18 @@ describe.each(backends)('hostPair on %s', (backend) => {
 })
 
 describe('hostPair', () => {
+  it('has hosts with the same kernel where its calls are printed', () => {
+    const print = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    vi.stubEnv('KVM_PPC_TRACE', '1')
+    using pair = hostPair({ backend: 'software' })
+    const { kernel } = pair.source
+    expect(kernel).toBeInstanceOf(FailingKernel)
+    kernel.fail({ errno: 'EIO', operation: 'KVM_CREATE_VM' })
+    expect(() => pair.source.createVm()).toThrow('EIO')
+    expect(print.mock.calls.map(String).join('')).toMatch(/KVM_CREATE_VM.*-1 EIO/)
+    print.mockRestore()
+  })
+
   it('takes the backend of KVM_PPC_BACKEND where it is told none', () => {
     vi.stubEnv('KVM_PPC_BACKEND', 'software')
     using pair = hostPair()

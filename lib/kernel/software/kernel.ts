@@ -71,6 +71,8 @@ export class SoftwareKernel implements Kernel {
   /** The host's clocks: two models with different ones are two hosts. */
   readonly clock: SoftwareClock
   readonly #files = new Map<number, File>()
+  readonly #fileIds = new WeakMap<object, number>()
+  #opened = 0
   readonly #rules: MachineRules
   readonly #capabilities: ReadonlyMap<number, number>
   readonly #threadsPerCore: number
@@ -138,6 +140,10 @@ export class SoftwareKernel implements Kernel {
     }
   }
 
+  fileId(fd: number): number {
+    return this.#fileIds.get(this.#files.get(checkInteger('fd', fd)) ?? {}) ?? 0
+  }
+
   checkExtension(fd: number, extension: number): number {
     checkInteger('fd', fd)
     checkInteger('extension', extension)
@@ -196,11 +202,14 @@ export class SoftwareKernel implements Kernel {
   }
 
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
-    return offThread(batch, (copy) => this.getOneRegs(copy))
+    const copy = await offThread(batch, (copy) => this.getOneRegs(copy))
+    batch.values.set(copy.values)
+    return 0
   }
 
   async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
-    return offThread(batch, (copy) => this.setOneRegs(copy))
+    await offThread(batch, (copy) => this.setOneRegs(copy))
+    return 0
   }
 
   timebase(): bigint {
@@ -255,6 +264,7 @@ export class SoftwareKernel implements Kernel {
     let fd = 3
     while (this.#files.has(fd)) fd++
     this.#files.set(fd, file)
+    this.#fileIds.set(file, ++this.#opened)
     return fd
   }
 }
@@ -284,15 +294,22 @@ function forEachEntry(
   return failure
 }
 
-/** On a copy, as another thread would: what the caller writes in the meantime makes no difference. */
-async function offThread(batch: OneRegBatch, call: (copy: OneRegBatch) => number): Promise<number> {
+/**
+ * Makes a batch's calls on a copy, as another thread would, and brings their results back. What the
+ * caller writes into the batch meanwhile is not lost.
+ *
+ * @returns the copy
+ */
+async function offThread(
+  batch: OneRegBatch,
+  call: (copy: OneRegBatch) => number,
+): Promise<OneRegBatch> {
   const copy = new OneRegBatch(checkBatch(batch).count)
   copy.memory.set(batch.memory)
   await setImmediate()
   call(copy)
-  batch.values.set(copy.values)
   batch.results.set(copy.results)
-  return 0
+  return copy
 }
 
 /** Unsigned, in the byte order of the host, as the kernel copies it. */

@@ -41,6 +41,7 @@ function right(is: boolean): Verdict {
 export const parameters: Readonly<Record<keyof Addon, readonly Rule[]>> = {
   open: [path],
   close: [integer],
+  fileId: [integer],
   checkExtension: [integer, integer],
   createVm: [integer, integer],
   createVcpu: [integer, integer],
