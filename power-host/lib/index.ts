@@ -27,7 +27,14 @@ export { cached, exclusively, keyOf, withTemporary } from './cache.ts'
 export { fetchedProgram, startOf, type ProgramRecipe, type Tool } from './tools.ts'
 export { kvmHeader } from './header.ts'
 export { aptFolder } from './packages.ts'
-export { type Fetched, type Ingredient, type Origin } from './sources.ts'
+export {
+  chosenOrigin,
+  suiteName,
+  type Fetched,
+  type Ingredient,
+  type Origin,
+} from './sources.ts'
+export { prepare } from './prepare.ts'
 export { userlandArchive } from './userland.ts'
 export {
   allPrograms,

@@ -7,7 +7,7 @@ import { pack } from './image.ts'
 import { kernelPackages } from './kernel-packages.ts'
 import { stage } from './progress.ts'
 import { run } from './run.ts'
-import { fetched, type Ingredient, type Origin } from './sources.ts'
+import { chosenOrigin, fetched, type Ingredient, type Origin } from './sources.ts'
 import { tool } from './tools.ts'
 
 /** Where a kernel is to be had from. */
@@ -64,7 +64,7 @@ const namesFile = path.join(
 )
 
 /** A suite that is chosen has its say if it is one of those that have this kernel. */
-export async function kernel(name: KernelName, origin: Origin = {}): Promise<Kernel> {
+export async function kernel(name: KernelName, origin: Origin = chosenOrigin()): Promise<Kernel> {
   const { version, suites, metaPackage }: KernelSource = kernels[name]
   const { suite, ...place } = origin
   const entry = await fetched(

@@ -1,8 +1,9 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { cacheRoot } from './cache.ts'
-import { exitStatus } from './failure.ts'
+import { exitStatus, Failure } from './failure.ts'
 import { kernelNames, type KernelName } from './kernel.ts'
 import { cpus, machineNames, type Cpu, type MachineName } from './machine.ts'
+import { mirrorAddress, mirrorVariable, suiteName, suiteVariable } from './sources.ts'
 
 /** What every program that boots an emulated host can be told. */
 export interface HostOptions {
@@ -23,6 +24,32 @@ export function addHostOptions(program: Command, timeoutSeconds: number): Comman
     .addOption(kernel.choices(kernelNames).default('6.12'))
     .option('--icount', 'one processor, whose clock counts its instructions: 1 ns each')
     .addOption(timeoutOption(timeoutSeconds))
+    .addOption(suiteOption())
+    .addOption(mirrorOption())
+}
+
+/**
+ * These two hold for all that a program fetches. They are passed on in the environment, where
+ * sources.ts looks for them.
+ */
+export function suiteOption(): Option {
+  return new Option('--suite <name>', 'the Debian suite that the host is made from')
+    .env(suiteVariable)
+    .argParser((text) => (process.env[suiteVariable] = checked(suiteName, text)))
+}
+
+export function mirrorOption(): Option {
+  return new Option('--mirror <address>', 'where Debian is fetched from')
+    .env(mirrorVariable)
+    .argParser((text) => (process.env[mirrorVariable] = checked(mirrorAddress, text)))
+}
+
+function checked(check: (text: string) => string, text: string): string {
+  try {
+    return check(text)
+  } catch (error) {
+    throw error instanceof Failure ? new InvalidArgumentError(error.message) : error
+  }
 }
 
 export function timeoutOption(timeoutSeconds: number): Option {
@@ -42,16 +69,25 @@ export const machinesHelp = `
 Machines and kernels:
   QEMU emulates them without any help of this machine's processor. pseries is an LPAR, in which QEMU
   plays the hypervisor below KVM; powernv8, powernv9 and powernv10 are bare metal with a processor
-  of that name. The kernels are Debian's for ppc64el: 6.1 of bookworm, 6.12 of trixie, and 7.2 of
-  sid with pages of 4 KiB or 64 KiB. sid moves on: these two names stand for what it has when they
-  are first fetched, and the version that boots is shown. Node and busybox are always trixie's.`
+  of that name. The kernels are Debian's for ppc64el: 6.1, 6.12, and 7.2 with pages of 4 KiB or
+  64 KiB. These two names stand for 7.2 or whatever later version Debian has when they are first
+  fetched; the version that boots is shown.
+
+Where they come from:
+  Each part of the host has a list of Debian suites. The first is taken whose list of packages is whole
+  on the mirror and which has the part in a fitting version; a line says which, and why not those
+  before it. --suite takes Node and the host's other programs from that suite only, and the kernel
+  too if it is one of those that have it. The mirror is that of this system's own apt. Where that has
+  none, as on Ubuntu, name one by --mirror, and install the package debian-archive-keyring. What was
+  fetched from one suite or chosen mirror is not used for another.`
 
 export const cacheHelp = `
 What is cached:
   Everything but this project's own files lies under ${cacheRoot()}.
-  The first run downloads about 120 MB of Debian packages, by the system's own apt and from its
-  mirror, but into that folder: no package is installed; each other kernel is 50 to 90 MB more.
-  Later runs need no network. To fetch newer packages, or to be rid of it all, remove the folder.`
+  The first run downloads about 120 MB of Debian packages, by the system's own apt, but into that
+  folder: no package is installed; each other kernel is 50 to 90 MB more. If this machine has no
+  QEMU for POWER, one is fetched too, 35 MB. Later runs need no network. To fetch newer packages,
+  or to be rid of it all, remove the folder.`
 
 /** With what the program itself ends with. */
 export function exitStatusHelp(own: string): string {

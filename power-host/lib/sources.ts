@@ -8,12 +8,22 @@ import { note } from './progress.ts'
 
 /** The choices that a user has about where packages come from. */
 export interface Origin {
-  /** A suite of Debian, such as "trixie". Only this one is tried then. */
+  /** A suite of Debian, such as "trixie". Only this one is tried then. See also {@link chosenOrigin}. */
   suite?: string | undefined
   /** The address of a Debian mirror. By default, POWER_HOST_MIRROR, or that of this system's apt. */
   mirror?: string | undefined
   /** The file with the keys that the mirror's lists are signed with. By default, Debian's. */
   keyring?: string | undefined
+}
+
+/** How the environment names a mirror for all that is fetched, and a suite for what the host is made from. */
+export const mirrorVariable = 'POWER_HOST_MIRROR'
+export const suiteVariable = 'POWER_HOST_SUITE'
+
+/** Where the host's own parts come from if the caller does not say it: not the QEMU that runs it. */
+export function chosenOrigin(): Origin {
+  const suite = process.env[suiteVariable]
+  return suite ? { suite } : {}
 }
 
 /** Something that is made from Debian packages. */
@@ -88,7 +98,7 @@ async function entryOf(
   suite: string,
 ): Promise<{ name: string; place: Place }> {
   const { name, architecture, package: decisive, version, complete, key } = ingredient
-  const mirror = origin.mirror ?? process.env['POWER_HOST_MIRROR']
+  const mirror = origin.mirror ?? process.env[mirrorVariable]
   const place = {
     suite,
     architecture,

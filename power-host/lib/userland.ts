@@ -3,7 +3,7 @@ import path from 'node:path'
 import { withTemporary } from './cache.ts'
 import { pack } from './image.ts'
 import { stage } from './progress.ts'
-import { fetched, type Origin } from './sources.ts'
+import { chosenOrigin, fetched, type Origin } from './sources.ts'
 
 const packages = ['nodejs', 'busybox-static', 'libstdc++6', 'strace']
 
@@ -23,7 +23,7 @@ const unused = [
 const suites = ['trixie', 'forky', 'sid']
 
 /** The archive with a Debian suite's Node, busybox and strace; the same for every kernel. */
-export async function userlandArchive(origin: Origin = {}): Promise<string> {
+export async function userlandArchive(origin: Origin = chosenOrigin()): Promise<string> {
   const entry = await fetched(
     {
       ...{ name: 'userland', what: 'the userland', architecture: 'ppc64el' },

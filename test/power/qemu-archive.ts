@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import {
   cached,
+  chosenOrigin,
   fetchedProgram,
   keyOf,
   type Origin,
@@ -26,7 +27,7 @@ const recipe = {
 const place = 'opt/qemu'
 
 /** The archive with a QEMU for the emulated host itself, which the userland can do without. */
-export async function qemuArchive(origin: Origin = {}): Promise<string> {
+export async function qemuArchive(origin: Origin = chosenOrigin()): Promise<string> {
   const { directory } = await fetchedProgram(recipe, origin)
   const key = await keyOf({ texts: [path.basename(directory)], files: [import.meta.filename] })
   const entry = await cached(`qemu-on-host-${key}`, async (archive) => {

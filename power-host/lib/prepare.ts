@@ -1,0 +1,33 @@
+import { Failure } from './failure.ts'
+import { interrupted } from './interrupt.ts'
+import { kernel, kernelNames, type KernelName } from './kernel.ts'
+import { qemu } from './qemu.ts'
+import { chosenOrigin, type Origin } from './sources.ts'
+import { tool } from './tools.ts'
+import { userlandArchive } from './userland.ts'
+
+/**
+ * Fetches all that hosts with these kernels need, so that they can be booted later without a network.
+ * One part that cannot be had does not keep the others from being fetched; it fails afterwards.
+ */
+export async function prepare(
+  kernels: readonly KernelName[] = kernelNames,
+  origin: Origin = chosenOrigin(),
+): Promise<void> {
+  const parts: (() => Promise<unknown>)[] = [
+    qemu,
+    () => tool('cpio'),
+    () => tool('lz4'),
+    () => userlandArchive(origin),
+    ...kernels.map((name) => () => kernel(name, origin)),
+  ]
+  const failures: string[] = []
+  for (const part of parts) {
+    await part().catch((error: unknown) => {
+      interrupted.throwIfAborted()
+      if (!(error instanceof Failure)) throw error
+      failures.push(error.message)
+    })
+  }
+  if (failures.length > 0) throw new Failure(failures.join('\n'))
+}
