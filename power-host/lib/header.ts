@@ -12,7 +12,7 @@ export async function kvmHeader(origin: Origin = {}): Promise<string> {
   const entry = await fetched(
     {
       ...{ name: 'header', what: 'the kernel header', architecture: 'ppc64el', package: name },
-      ...{ suites, complete: false, key: { files: [import.meta.filename] } },
+      ...{ suites, complete: false, recipe: { version: 1 } },
     },
     origin,
     (archive, directory) =>

@@ -24,16 +24,10 @@ export { kernelNames, type KernelName } from './kernel.ts'
 // What a host is made from.
 export { pack } from './image.ts'
 export { cached, exclusively, keyOf, withTemporary } from './cache.ts'
-export { fetchedProgram, startOf, type ProgramRecipe, type Tool } from './tools.ts'
+export { fetchedProgram, startOf, tool, type ProgramRecipe, type Tool } from './tools.ts'
+export { fetchedQemu, qemu, type FetchedQemu, type Qemu } from './qemu.ts'
 export { kvmHeader } from './header.ts'
-export { aptFolder } from './packages.ts'
-export {
-  chosenOrigin,
-  suiteName,
-  type Fetched,
-  type Ingredient,
-  type Origin,
-} from './sources.ts'
+export { chosenOrigin, suiteName, type Fetched, type Ingredient, type Origin } from './sources.ts'
 export { prepare } from './prepare.ts'
 export { userlandArchive } from './userland.ts'
 export {

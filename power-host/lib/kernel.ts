@@ -57,12 +57,6 @@ const diskModules = [
   'drivers/block/virtio_blk',
 ]
 
-/** It is JavaScript where the package is installed. */
-const namesFile = path.join(
-  import.meta.dirname,
-  `kernel-packages${path.extname(import.meta.filename)}`,
-)
-
 /** A suite that is chosen has its say if it is one of those that have this kernel. */
 export async function kernel(name: KernelName, origin: Origin = chosenOrigin()): Promise<Kernel> {
   const { version, suites, metaPackage }: KernelSource = kernels[name]
@@ -71,7 +65,7 @@ export async function kernel(name: KernelName, origin: Origin = chosenOrigin()):
     {
       ...{ name: `kernel-${name}`, what: `Linux ${name}`, architecture: 'ppc64el' },
       ...{ package: metaPackage, version, suites, complete: false },
-      key: { files: [import.meta.filename, namesFile] },
+      recipe: { version: 1, modules, diskModules },
     },
     suite !== undefined && suites.includes(suite) ? origin : place,
     (archive, directory) =>

@@ -13,6 +13,9 @@ export type { Place } from './apt.ts'
 /** Why a suite cannot be used at the moment. Another suite may do. */
 export class Unavailable extends Failure {}
 
+/** That apt refuses the mirror's list of packages. The list of an earlier run may be there. */
+export class ListRefused extends Unavailable {}
+
 /** The directories whose list of packages this process has updated, and why apt refused to, if it did. */
 const updates = new Map<string, Unavailable | 'whole'>()
 
@@ -57,7 +60,7 @@ export class Archive {
       await stage(what, () => this.#apt('apt-get', ['update']))
       return 'whole'
     } catch (error) {
-      return unavailable("apt refuses the mirror's list of packages", error)
+      return new ListRefused(`apt refuses the mirror's list of packages: ${complaint(error)}`)
     }
   }
 
@@ -101,7 +104,7 @@ export class Archive {
     try {
       await stage(`downloading ${what} (${size})`, () => this.#apt('apt-get', command, archives))
     } catch (error) {
-      throw unavailable(`apt cannot download ${what}`, error)
+      throw new Unavailable(`apt cannot download ${what}: ${complaint(error)}`)
     }
     await stage(`unpacking ${what}`, async () => {
       for (const { file } of downloads) {
@@ -132,12 +135,12 @@ export class Archive {
 }
 
 /** What apt complains of, in a line. An end that the user wished for, or a mistake of ours, is thrown. */
-function unavailable(what: string, error: unknown): Unavailable {
+function complaint(error: unknown): string {
   interrupted.throwIfAborted()
   if (!(error instanceof Failure)) throw error
-  const complaint = /^ *E: (.*)/m.exec(error.message)?.[1]
-  const reason = complaint?.replace(/^Failed to fetch \S+ +/, '').replace(/ +\[IP: .*\]$/, '')
-  return new Unavailable(`${what}: ${reason ?? error.message}`)
+  const line = /^ *E: (.*)/m.exec(error.message)?.[1] ?? error.message
+  const file = (_: string, address: string) => `${path.posix.basename(address)}: `
+  return line.replace(/^Failed to fetch (\S+) +/, file).replace(/ +\[IP: .*\]$/, '')
 }
 
 /** apt-cache fails if it has no such package. */
@@ -150,7 +153,7 @@ function missing(name: string) {
 }
 
 /** Where apt works for this place, with its lists of packages, and archives on their way. */
-export async function aptFolder(place: Place): Promise<string> {
+async function aptFolder(place: Place): Promise<string> {
   const key = await keyOf({ texts: [JSON.stringify(place)] })
   return path.join(cacheRoot(), 'apt', `apt-${place.suite}-${place.architecture}-${key}`)
 }

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { cached, cacheRoot, keyOf } from './cache.ts'
 import { exitStatus, Failure } from './failure.ts'
-import { Archive, Unavailable, type Place } from './packages.ts'
+import { Archive, ListRefused, Unavailable, type Place } from './packages.ts'
 import { note } from './progress.ts'
 
 /** The choices that a user has about where packages come from. */
@@ -41,8 +41,8 @@ export interface Ingredient {
   suites: readonly string[]
   /** Whether packages are fetched with all that they depend on. */
   complete: boolean
-  /** Everything else that its entry is made from. */
-  key: { texts?: string[]; files?: string[] }
+  /** Everything else that its entry depends on. The version changes with the code that builds it. */
+  recipe: { version: number; [part: string]: unknown }
 }
 
 /** An entry of the cache, and where it was fetched from. */
@@ -68,8 +68,10 @@ export async function fetched(
   const there = entries.find(({ name }) => existsSync(path.join(cacheRoot(), name)))
   if (there !== undefined) return read(path.join(cacheRoot(), there.name))
   const refusals: string[] = []
+  const refused = new Set<string>()
   for (const lists of ['whole', 'earlier'] as const) {
     for (const { name, place } of entries) {
+      if (lists === 'earlier' && !refused.has(name)) continue
       try {
         const work = (directory: string): Promise<void> =>
           Archive.use(place, lists, async (archive) => {
@@ -81,6 +83,7 @@ export async function fetched(
         return await read(await cached(name, work))
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error
+        if (error instanceof ListRefused) refused.add(name)
         const refusal = `${place.suite}: ${error.message}`
         if (!refusals.includes(refusal)) refusals.push(refusal)
       }
@@ -97,7 +100,7 @@ async function entryOf(
   origin: Origin,
   suite: string,
 ): Promise<{ name: string; place: Place }> {
-  const { name, architecture, package: decisive, version, complete, key } = ingredient
+  const { name, architecture, package: decisive, version, complete, recipe } = ingredient
   const mirror = origin.mirror ?? process.env[mirrorVariable]
   const place = {
     suite,
@@ -106,8 +109,7 @@ async function entryOf(
     ...(mirror ? { mirror: mirrorAddress(mirror) } : {}),
     ...(origin.keyring === undefined ? {} : { keyring: origin.keyring }),
   }
-  const texts = [JSON.stringify({ place, decisive, version }), ...(key.texts ?? [])]
-  const hash = await keyOf({ ...key, texts })
+  const hash = await keyOf({ texts: [JSON.stringify({ place, decisive, version, recipe })] })
   return { name: `${name}-${suite}-${hash}`, place }
 }
 

@@ -45,7 +45,7 @@ export async function fetchedProgram(recipe: ProgramRecipe, origin: Origin): Pro
   const ingredient = {
     ...{ name: `${program}-${architecture}`, what: program, package: name },
     ...{ architecture, suites, complete: true },
-    key: { texts: [program, data?.source ?? ''], files: [import.meta.filename] },
+    recipe: { version: 1, program, data: data?.source },
   }
   return fetched(ingredient, origin, (archive, directory) =>
     withTemporary(async (root) => {

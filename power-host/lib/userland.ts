@@ -28,7 +28,7 @@ export async function userlandArchive(origin: Origin = chosenOrigin()): Promise<
     {
       ...{ name: 'userland', what: 'the userland', architecture: 'ppc64el' },
       ...{ package: 'nodejs', version: { least: '20.19' }, suites, complete: true },
-      key: { files: [import.meta.filename] },
+      recipe: { version: 1, packages, unused },
     },
     origin,
     (archive, directory) =>

@@ -40,7 +40,7 @@ afterEach(() => {
 
 const sample: Ingredient = {
   ...{ name: 'sample', what: 'the sample', architecture: 'ppc64el', package: 'sample' },
-  ...{ suites: ['trixie', 'forky'], complete: false, key: {} },
+  ...{ suites: ['trixie', 'forky'], complete: false, recipe: { version: 1 } },
 }
 
 /** As another run of the program does it: a process updates each list once. */
@@ -62,7 +62,7 @@ const publish = (trixie: State, forky: State, versions: [string, string] = ['1.0
 
 const refusal = "apt refuses the mirror's list of packages: "
 const reasons = {
-  damaged: `${refusal}File has unexpected size (`,
+  damaged: `${refusal}Packages: File has unexpected size (`,
   absent: /The repository '\S+ trixie Release' does not have a Release file/,
 }
 
@@ -128,7 +128,7 @@ describe('a list of an earlier run', () => {
     publish('whole', 'absent')
     await fetchSample()
     publish('damaged', 'absent', ['1.1-1', '2.0-1'])
-    const changed = { ...sample, key: { texts: ['changed'] } }
+    const changed = { ...sample, recipe: { version: 2 } }
     await expect(fetchSample(changed)).resolves.toMatchObject({ suite: 'trixie', content: '1.0-1' })
     expect(said).toContain('(sample 1.0-1), by the list of an earlier run, because of trixie: ')
   })
@@ -137,7 +137,7 @@ describe('a list of an earlier run', () => {
     publish('whole', 'absent')
     await fetchSample()
     publish('damaged', 'whole', ['1.1-1', '2.0-1'])
-    const changed = { ...sample, key: { texts: ['changed'] } }
+    const changed = { ...sample, recipe: { version: 2 } }
     await expect(fetchSample(changed)).resolves.toMatchObject({ suite: 'forky' })
   })
 })

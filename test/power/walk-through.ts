@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { aptFolder } from 'power-host'
+import { qemu, quote, suiteName, tool } from 'power-host'
 import { Command } from 'commander'
 import { readDocument } from '../support/markdown.ts'
 
@@ -12,16 +12,14 @@ const elsewhere = {
   'npm ci --os': 'npm run power -- test, on this project',
 }
 
-/** As the emulated host of this project does it while a mirror is being brought up to date. */
-const update = 'apt-get -q update'
-const updateOrEarlierLists = `${update} || cp "$EARLIER_LISTS"/*_* apt/lists`
-
 export const recipe = new Command('recipe')
   .summary('follow docs/power-host.md from top to bottom, in an empty folder')
   .description('Follows docs/power-host.md from top to bottom, in an empty folder.')
+  .argument('[suites...]', 'suites to try, instead of those that the document tries')
   .action(followRecipe)
 
-async function followRecipe(): Promise<void> {
+async function followRecipe(names: string[]): Promise<void> {
+  const suites = names.map(suiteName).join(' ')
   const { blocks } = readDocument('docs/power-host.md')
   const isElsewhere = (code: string): boolean =>
     Object.keys(elsewhere).some((beginning) => code.startsWith(beginning))
@@ -29,14 +27,15 @@ async function followRecipe(): Promise<void> {
   const script = commands.map(({ code }) => code).join('\n')
   const outputs = blocks.filter(({ language }) => language === 'text')
 
-  const place = { suite: 'trixie', architecture: 'ppc64el', complete: true }
+  const loop = /for suite in [^;]+;/
+  const input = suites === '' ? script : script.replace(loop, `for suite in ${suites};`)
   const folder = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-'))
   try {
     const { status, stdout } = spawnSync('timeout', ['900', 'bash', '-euxo', 'pipefail'], {
       cwd: folder,
       encoding: 'utf8',
-      env: { ...process.env, EARLIER_LISTS: path.join(await aptFolder(place), 'lists') },
-      input: script.replace(update, updateOrEarlierLists),
+      env: { ...process.env, PATH: `${await programs(folder)}:${process.env['PATH'] ?? ''}` },
+      input,
       stdio: ['pipe', 'pipe', 'inherit'],
       maxBuffer: 1 << 26,
     })
@@ -49,4 +48,21 @@ async function followRecipe(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** The folder with what the document has installed as root, from the cache where this machine lacks it. */
+async function programs(parent: string): Promise<string> {
+  const bin = path.join(parent, 'bin')
+  mkdirSync(bin)
+  const started = {
+    'qemu-system-ppc64': await qemu(),
+    cpio: await tool('cpio'),
+    xz: await tool('xz'),
+  }
+  for (const [name, { command, args }] of Object.entries(started)) {
+    if (command === name) continue
+    const line = [command, ...args].map(quote).join(' ')
+    writeFileSync(path.join(bin, name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 })
+  }
+  return bin
 }
