@@ -236,5 +236,5 @@ describe('a stream that never ends', () => {
       message: expect.stringContaining(`${HELD_LIMIT} bytes`) as string,
     })
     expect(process.resourceUsage().maxRSS / 1024).toBeLessThan(500)
-  })
+  }, 60_000)
 })
