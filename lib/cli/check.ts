@@ -2,8 +2,8 @@ import { table } from './print.ts'
 import { styled } from './terminal.ts'
 
 /**
- * What was looked at, what was found, and what to do about it. `failed` keeps the library from its
- * work; a `warning` does not, but somebody should know; a `note` is neither good nor bad.
+ * One line of `info`: the thing that was checked, what was found, and what to do about it. If a check
+ * `failed`, no timebase can be moved; a `warning` is a lesser problem; a `note` is information.
  */
 export interface Check {
   readonly name: string
@@ -23,7 +23,7 @@ function styledMark(format: 'green' | 'yellow' | 'red' | 'dim', text: string): (
   return () => styled(format, text)
 }
 
-/** A line for each, and below it what to do. */
+/** A line for each check; the remedy is on a line below it. */
 export function checkLines(checks: readonly Check[]): string {
   return table(
     checks.flatMap(({ name, status, found, remedy }) => [

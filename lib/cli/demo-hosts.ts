@@ -11,7 +11,7 @@ const DESTINATION_DAYS = 3n
 export interface DemoHosts {
   readonly source: Host
   readonly destination: Host
-  /** What stands for them, in a sentence or two. */
+  /** Explains to the reader of the demo what the two hosts are. */
   readonly explanation: string
 }
 
@@ -26,7 +26,7 @@ function realHosts(): DemoHosts {
     destination,
     explanation:
       'The vCPUs of both hosts are real ones, of the KVM of this machine. It has one timebase only, ' +
-      `so the source plays a host that was started ${SOURCE_DAYS} days earlier: that much is added to what it reads.`,
+      `so the source pretends to be a host that was started ${SOURCE_DAYS} days earlier: that much is added to the timebase that it reads.`,
   }
 }
 
@@ -35,12 +35,12 @@ function modelHosts(): DemoHosts {
     source: new Host(new SoftwareKernel({ timebase: SOURCE_DAYS * TICKS_PER_DAY })),
     destination: new Host(new SoftwareKernel({ timebase: DESTINATION_DAYS * TICKS_PER_DAY })),
     explanation:
-      `This is no POWER host, so two software models of KVM stand in: one up for ${SOURCE_DAYS} days, one for ${DESTINATION_DAYS}. ` +
-      'For real KVM on this machine, in an emulated POWER host: npm run power -- demo',
+      `This is not a POWER host, so the hosts are two software models of KVM: one that has been up for ${SOURCE_DAYS} days, and one for ${DESTINATION_DAYS}. ` +
+      'To run this on real KVM in an emulated POWER host, in a clone of the project: npm run power -- demo',
   }
 }
 
-/** The real kernel, seen from a host whose timebase is ahead by so many ticks. */
+/** The real kernel, but with a timebase that is ahead by a number of ticks. */
 class DisplacedKernel extends NativeKernel {
   readonly #ticks: bigint
 

@@ -13,10 +13,10 @@ const VCPUS = 4
 const RUN_MS = 250
 const WIRE_MS = 100
 
-/** By how much a wall clock that is being synchronised may be off after so short a pause, in ns. */
+/** The error, in ns, that synchronising a wall clock can add to the pause that the demo makes. */
 const SLEW_NS = 1_000_000n
 
-/** `demo`: a guest's timebase moves from one host to another, step by step. 1 if the guest would have seen it. */
+/** The command `demo` moves a guest's timebase from one host to another. Returns 1 if the guest would have noticed. */
 export async function demo(options: { json?: boolean }): Promise<number> {
   const hosts = demoHosts()
   using source = hosts.source
@@ -32,7 +32,7 @@ async function moveGuest(source: Host, destination: Host) {
   const frequency = source.timebaseFrequency
   using sourceVm = source.createVm()
   const before = createVcpus(sourceVm)
-  // A monitor starts its guest's timebase at 0; the kernel rounds the offset up.
+  // A monitor starts its guest's timebase at 0. The kernel rounds this offset up to a step.
   const origin = BigInt.asUintN(64, -source.timebase())
   for (const vcpu of before) vcpu.set('TB_OFFSET', origin)
   const started = reading(source, before)
@@ -55,13 +55,14 @@ async function moveGuest(source: Host, destination: Host) {
   const loadNs = process.hrtime.bigint() - loading
   const loaded = reading(destination, after)
 
-  // Perfect time is what the guest would read had it stayed: between two readings of the source.
+  // In perfect time the guest reads what it would have read on the source, which is taken between two
+  // readings of the source's timebase.
   const earlier = guestTimebase(source, before[0])
   const now = guestTimebase(destination, after[0])
   const later = guestTimebase(source, before[0])
   const halfApart = BigInt.asUintN(64, later - earlier) / 2n
   const errorTicks = BigInt.asIntN(64, now - (earlier + halfApart))
-  // As good as the clocks were read: a busy machine may do something else between two readings.
+  // A busy machine may run something else between two readings, so the error is only known to this.
   const errorUncertaintyTicks =
     halfApart + ((outcome.uncertaintyNs + SLEW_NS) * frequency) / 1_000_000_000n
   const verdict = {
@@ -112,9 +113,9 @@ function inWords({ explanation }: DemoHosts, move: Move): string {
   return `${heading("A guest's timebase moves from one host to another")}
 
 ${paragraph(
-  `Every POWER processor counts a timebase, ${grouped(frequency)} ticks a second, from a start of its own. ` +
-    'A guest keeps its clock by it and reads: host timebase + TB_OFFSET, modulo 2^64. ' +
-    `When it moves, the offset must be chosen anew, or its clock jumps. ${explanation}`,
+  `Every POWER processor counts a timebase, ${grouped(frequency)} ticks a second, from its own start. ` +
+    'A guest keeps its clock by it. The value that the guest reads is host timebase + TB_OFFSET, modulo 2^64. ' +
+    `When the guest moves, the offset must be chosen anew, or its clock jumps. ${explanation}`,
 )}
 
 ${heading(`1. A guest of ${VCPUS} vCPUs starts on the source host`)}
@@ -142,7 +143,7 @@ ${indented([
   [
     'of that is rounding',
     ms(outcome.roundingTicks),
-    'TB_OFFSET is a multiple of 2^24 ticks, 32.768 ms at 512 MHz',
+    'TB_OFFSET is a multiple of a step, 2^24 ticks: 32.768 ms at 512 MHz',
   ],
   ['loadTimebase took', microseconds(move.loadNs), ''],
 ])}
@@ -159,7 +160,7 @@ ${indented([
     yes(verdict.vcpusAgree),
     `${VCPUS} times TB_OFFSET ${grouped(BigInt.asIntN(64, outcome.offset))}`,
   ],
-  ['decrementers kept', yes(verdict.decrementersMoved), 'they fire at the same guest time'],
+  ['decrementers kept', yes(verdict.decrementersMoved), 'they fire at the same guest timebase'],
   [
     'right to half a step',
     yes(verdict.withinHalfAStep),

@@ -1,4 +1,4 @@
-/** What the help says besides the options, for the terminal and the man page alike. */
+/** The texts of the help, for the terminal and for the man page; commander adds the options. */
 
 export interface Row {
   readonly term: string
@@ -12,21 +12,24 @@ export interface CommandDetails {
 }
 
 export const overview: readonly string[] = [
-  "KVM keeps the registers of a POWER guest behind the ioctls KVM_GET_ONE_REG and KVM_SET_ONE_REG. This program shows them, says whether this host can move a guest's timebase to another host and why not, and reads the files in which QEMU and this library save one.",
-  'On little-endian POWER Linux the commands use the real kernel, through /dev/kvm, on vCPUs of their own: no running guest is touched. Elsewhere a software model of KVM stands in.',
+  "KVM keeps the registers of a POWER guest behind the ioctls KVM_GET_ONE_REG and KVM_SET_ONE_REG. This program shows them, checks whether this host can move a guest's timebase to another host, and reads the files in which QEMU and this library save timebases.",
+  'On little-endian POWER Linux the commands use the real kernel, through /dev/kvm, on vCPUs of their own: no running guest is touched. Elsewhere they use a software model of KVM.',
 ]
 
 export const firstSteps: readonly Row[] = [
-  { term: 'kvm-ppc-onereg info', text: 'is this host fit for a move, and if not, what to do' },
+  {
+    term: 'kvm-ppc-onereg info',
+    text: 'check whether this host can move guests, and what to do if not',
+  },
   { term: 'kvm-ppc-onereg demo', text: 'watch a guest move' },
-  { term: 'kvm-ppc-onereg registers --probe', text: 'which registers this kernel has' },
-  { term: 'kvm-ppc-onereg decode guest.stream', text: 'what a file of QEMU holds' },
+  { term: 'kvm-ppc-onereg registers --probe', text: 'see which registers this kernel has' },
+  { term: 'kvm-ppc-onereg decode guest.stream', text: 'show the content of a file from QEMU' },
 ]
 
 export const commandDetails: Readonly<Record<string, CommandDetails>> = {
   info: {
     text: [
-      'Each line is a check: "ok"; "warn", which somebody should know and no move needs; "FAIL", without which no timebase can be moved; or "-", which is neither good nor bad. Below a line that is not well stands what to do.',
+      'Each line is a check. "ok" is good; "warn" is a problem that does not prevent moves; "FAIL" means that no timebase can be moved; "-" is only information. The line below a problem says what to do.',
       'TB_OFFSET is tried on a new vCPU: it is written and read back.',
       'The exit status is 1 if a check failed.',
     ],
@@ -34,7 +37,7 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
       { term: 'kvm-ppc-onereg info', text: 'the report' },
       {
         term: 'kvm-ppc-onereg info --json | jq \'.checks[] | select(.status != "ok")\'',
-        text: 'what is not well',
+        text: 'only the checks that are not ok',
       },
     ],
   },
@@ -44,23 +47,29 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
     ],
     examples: [
       { term: 'kvm-ppc-onereg registers', text: 'the table' },
-      { term: 'kvm-ppc-onereg registers --probe | grep TB_OFFSET', text: 'one of them, as it is' },
+      {
+        term: 'kvm-ppc-onereg registers --probe | grep TB_OFFSET',
+        text: 'one register with its value',
+      },
     ],
   },
   demo: {
     text: [
-      'A guest of four vCPUs is moved from one host to another. On POWER both are this one, with real vCPUs; the source claims to have been started 90 days earlier. Elsewhere they are two models.',
-      'The exit status is 1 if the guest would have noticed.',
+      'A guest of four vCPUs is moved from one host to another. On POWER both are this one, with real vCPUs; the source pretends to have been started 90 days earlier. Elsewhere both are software models.',
+      'The exit status is 1 if the guest would have noticed the move.',
     ],
-    examples: [{ term: 'kvm-ppc-onereg demo', text: 'in words, step by step' }],
+    examples: [{ term: 'kvm-ppc-onereg demo', text: 'the move, explained step by step' }],
   },
   decode: {
     text: [
-      'The file is a migration stream of QEMU, a timebase that serializeTimebase() saved, or with --format the bytes of one VMState, in which nothing says what they are. What gzip packed is unpacked.',
+      'The file is a migration stream of QEMU, a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, which do not say themselves what they are. A file packed by gzip is unpacked.',
     ],
     examples: [
       { term: 'kvm-ppc-onereg decode guest.stream', text: "sections, and the guest's timebase" },
-      { term: 'kvm-ppc-onereg decode --all --json guest.stream', text: 'every field of it' },
+      {
+        term: 'kvm-ppc-onereg decode --all --json guest.stream',
+        text: 'every field of every device',
+      },
       { term: 'xz -dc guest.stream.xz | kvm-ppc-onereg decode -', text: 'from standard input' },
       { term: 'kvm-ppc-onereg decode --format spapr blob', text: 'the bytes of one VMState' },
     ],
@@ -70,7 +79,7 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
 export const environment: readonly Row[] = [
   {
     term: 'KVM_PPC_BACKEND',
-    text: '"kvm", "software" or "auto", the default: the real kernel, the model, or whichever fits this machine',
+    text: '"kvm", "software" or "auto", the default: the real kernel, the model, or the one that fits this machine',
   },
   {
     term: 'KVM_PPC_TRACE',
@@ -78,20 +87,20 @@ export const environment: readonly Row[] = [
   },
   {
     term: 'KVM_PPC_ADDON',
-    text: '"built" takes the native addon that was built on this machine, not the one in the package',
+    text: '"built" takes the native addon that was built on this machine instead of the one in the package',
   },
   {
     term: 'NO_COLOR, FORCE_COLOR',
-    text: 'no colours, and colours even where there is no terminal, as everywhere in Node',
+    text: 'no colours; colours also if the output is not a terminal. Both work as in Node',
   },
-  { term: 'COLUMNS', text: 'the width of the output where it goes to no terminal' },
+  { term: 'COLUMNS', text: 'the width of the output if it is not a terminal' },
 ]
 
 export const exitStatus: readonly Row[] = [
-  { term: '0', text: 'done, and all is well' },
-  { term: '1', text: 'it failed, or a check did' },
+  { term: '0', text: 'success, and all checks are good' },
+  { term: '1', text: 'the command or a check failed' },
   { term: '2', text: 'wrong usage' },
 ]
 
 export const jsonNote =
-  'With --json a command prints one JSON document, described by docs/cli.schema.json in the package. Values of 64 bits are decimal strings, since a JSON number would lose their low bits; bytes are hexadecimal.'
+  'With --json a command prints one JSON document, which docs/cli.schema.json in the package describes. Values of 64 bits are decimal strings, since a JSON number would lose their low bits; bytes are hexadecimal.'

@@ -5,25 +5,25 @@ import { loadAddon } from '../kernel/addon.ts'
 import type { Addon } from '../kernel/addon.ts'
 import type { Check } from './check.ts'
 
-/** What of this machine can be told without KVM. */
+/** The checks of this machine that need no KVM. */
 
 const OLDEST_POWER = 7
 
 /** TIME_ERROR of include/uapi/linux/timex.h: the clock is not synchronised. */
 const TIME_ERROR = 5
 
-const FREEZE = "downtime: 'freeze' does not need the clocks"
+const FREEZE = "downtime: 'freeze' does not use the clocks"
 
-/** @param root where the machine's file systems begin */
+/** @param root the folder that contains `proc` and `sys`; tests use another than `/` */
 export function checkProcessor(root = '/', arch: string = process.arch): Check {
   const name = 'processor'
   if (arch !== 'ppc64') {
     return {
       name,
       status: 'failed',
-      found: `${arch}, which has no timebase; guests on POWER have`,
+      found: `${arch}, which has no timebase; only POWER has one`,
       remedy:
-        "use a POWER host; without one, npm run power in the project's tree emulates one, and KVM_PPC_BACKEND=software takes the model",
+        'use a POWER host; without one, npm run power emulates one in a clone of the project, and KVM_PPC_BACKEND=software uses the model',
     }
   }
   const cpu = /^cpu\s*:\s*(.+)$/m.exec(readText(root, 'proc/cpuinfo'))?.[1]
@@ -43,7 +43,7 @@ export function checkProcessor(root = '/', arch: string = process.arch): Check {
   return { name, status: 'ok', found: cpu }
 }
 
-/** Which KVM there is for POWER guests: only HV has TB_OFFSET. */
+/** Checks which KVM module is loaded: only HV KVM has TB_OFFSET. */
 export function checkModule(root = '/'): Check {
   const name = 'kernel module'
   const loaded = (module: string) => existsSync(path.join(root, 'sys/module', module))
@@ -62,7 +62,7 @@ export function checkModule(root = '/'): Check {
     : { name, status: 'failed', found: 'kvm_hv is not loaded', remedy }
 }
 
-/** Whether the wall clock is right, which `downtime: 'advance'` goes by. */
+/** Checks whether the wall clock is synchronised, since `downtime: 'advance'` compares wall clocks. */
 export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon): Check {
   const name = 'wall clock'
   let clock: ReturnType<Addon['clockState']>
@@ -81,7 +81,8 @@ export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon
     return {
       name,
       status: 'warning',
-      found: "not synchronised (adjtimex): downtime: 'advance' would move guests by its error",
+      found:
+        "not synchronised (adjtimex): with downtime: 'advance' its error becomes an error of the guest's clock",
       remedy: `run chronyd, ntpd or systemd-timesyncd; ${FREEZE}`,
     }
   }

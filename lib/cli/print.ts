@@ -1,7 +1,7 @@
 import { VmstateError } from '../errors.ts'
 import { outputWidth, pad, visibleLength, wrap } from './terminal.ts'
 
-/** How the command line writes numbers and tables. */
+/** The formats of numbers and tables in the command line's output. */
 
 const GAP = '  '
 
@@ -12,7 +12,7 @@ export function grouped(value: bigint | number): string {
   return thousands.format(value)
 }
 
-/** The same, with a plus sign where it is above 0. */
+/** As {@link grouped}, with a plus sign if it is above 0. */
 export function signed(value: bigint): string {
   return value > 0n ? `+${grouped(value)}` : grouped(value)
 }
@@ -29,24 +29,24 @@ export function milliseconds(ticks: bigint, frequency: bigint): string {
 
 /** ns since the epoch as ISO 8601, to the nanosecond. */
 export function timeOfDay(ns: bigint): string {
-  // Rounded down, before 1970 too.
+  // The fraction is never negative, so times before 1970 round down as well.
   const fractionNs = ((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
   const wholeSeconds = (ns - fractionNs) / 1_000_000_000n
   const fraction = fractionNs.toString().padStart(9, '0')
   return new Date(Number(wholeSeconds) * 1000).toISOString().replace('.000Z', `.${fraction}Z`)
 }
 
-/** The length of the longest. Not Math.max with arguments: a file can have more names than a call. */
+/** The length of the longest text. `Math.max(...lengths)` would fail for a file with very many names. */
 export function widest(texts: readonly string[]): number {
   return texts.reduce((width, text) => Math.max(width, visibleLength(text)), 0)
 }
 
 /**
- * Text in which nothing but newlines controls the terminal: what a file calls its fields may be meant
- * to. In JSON the escapes stand for the same characters.
+ * Escapes all control characters but newlines: names in a file may be made to control the terminal. In
+ * JSON the escapes mean the same characters.
  */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- that is what it is about
+  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
     const code = character.charCodeAt(0)
     return `\\u${code.toString(16).padStart(4, '0')}`
@@ -56,7 +56,7 @@ export function printable(text: string): string {
 /** A last column that is narrower than this is not worth wrapping. */
 const MIN_WRAPPED = 24
 
-/** Rows of cells in columns; the last is wrapped where the terminal ends. */
+/** Formats rows of cells as columns. The last column is wrapped at the width of the terminal. */
 export function table(rows: readonly (readonly string[])[], width = outputWidth()): string {
   const widths = (rows[0] ?? []).map((_, column) => widest(rows.map((row) => row[column] ?? '')))
   const before = widths.slice(0, -1).reduce((sum, column) => sum + column + GAP.length, 0)
@@ -74,8 +74,8 @@ export function table(rows: readonly (readonly string[])[], width = outputWidth(
 }
 
 /**
- * Numbers in arrays that are written as JSON: those of 2048 vCPUs have about 2.5 million. Each takes up
- * to 40 characters, and JavaScript has no strings of more than 2^29.
+ * The most numbers in arrays that are written as JSON. A guest of 2048 vCPUs has about 2.5 million. Each
+ * takes up to 40 characters, and a string in JavaScript has at most 2^29.
  */
 const NUMBERS_LIMIT = 1 << 22
 
@@ -96,8 +96,8 @@ export function json(value: unknown): string {
     }
     return Array.from(elements)
   }
-  // Of an object the parts are seen to, since a part that is a Buffer would be asked for its own idea of
-  // JSON before it comes here by itself: an array of as many numbers as it has bytes.
+  // The parts of an object are converted here, before JSON.stringify visits them: it would call a
+  // Buffer's own toJSON first, which makes an array with a number for each byte.
   const replacer = (_key: string, held: unknown): unknown => {
     if (typeof held !== 'object' || held === null) return held
     if (Array.isArray(held)) return held.map(writable)

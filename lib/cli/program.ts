@@ -21,7 +21,7 @@ const asJson = ['--json', 'print JSON, for scripts'] as const
 /**
  * Runs a command line.
  *
- * @param args what follows the program's name
+ * @param args the arguments after the program's name
  * @returns the exit status
  */
 export async function run(args: readonly string[]): Promise<number> {
@@ -40,7 +40,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The command line: what it takes and what it says of itself. */
+/** The commands, their options and their help. */
 export function createProgram(done: (status: number) => void = () => undefined): Command {
   const program = new Command('kvm-ppc-onereg')
     .summary('KVM ONE_REG for POWER guests: their registers, and timebases that never go backwards')
@@ -56,14 +56,14 @@ export function createProgram(done: (status: number) => void = () => undefined):
     })
     .configureOutput({ getOutHelpWidth: textWidth, getErrHelpWidth: textWidth })
 
-  add(program, 'info', 'check what this host can do for a guest, and say what to do if it cannot')
+  add(program, 'info', 'check whether this host can move guests, and say what to do if it cannot')
     .option(...asJson)
     .action((options: { json?: boolean }) => {
       done(info(options, version))
     })
 
   add(program, 'registers', 'list the registers: name, id, width, meaning')
-    .option('--probe', 'ask a new vCPU of this kernel for each, and show what it holds')
+    .option('--probe', 'read each from a new vCPU of this kernel, and show the value or the error')
     .option(...asJson)
     .action((options: { json?: boolean; probe?: boolean }) => {
       done(listRegisters(options))
@@ -75,13 +75,13 @@ export function createProgram(done: (status: number) => void = () => undefined):
       done(await demo(options))
     })
 
-  add(program, 'decode', "show what a file holds: QEMU's migration stream, a saved timebase")
+  add(program, 'decode', "show the content of a file: QEMU's migration stream, a saved timebase")
     .argument('<file>', 'its path, or - for standard input')
     .addOption(
       new Option('--format <name>', 'the file is the bytes of this VMState').choices(formatNames),
     )
     .option('--all', 'show every field of every device in a migration stream')
-    .option('--search', 'look for the timebase in a stream that does not say where it is')
+    .option('--search', 'search for the timebase in a stream that does not describe its fields')
     .option(...asJson)
     .action(async (file: string, options: DecodeCommandOptions) => {
       done(await decodeFile(file, options))
@@ -107,7 +107,7 @@ function add(program: Command, name: string, summary: string): Command {
     .addHelpText('after', () => section(command, 'Examples:', details.examples))
 }
 
-/** A title and a list, in the manner of the lists that are commander's own. */
+/** A title and a list, formatted like commander's own lists. */
 function section(command: Command, title: string, rows: readonly Row[]): string {
   const help = Object.assign(command.createHelp(), { helpWidth: textWidth() })
   const width = Math.max(...rows.map(({ term }) => term.length))
@@ -118,5 +118,5 @@ function section(command: Command, title: string, rows: readonly Row[]): string 
   return ['', help.styleTitle(title), ...lines].join('\n')
 }
 
-/** Beside longer ones there is no room for what they mean. */
+/** Longer terms have their text on the next line. */
 const MAX_TERM = 40

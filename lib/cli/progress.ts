@@ -1,11 +1,11 @@
-/** Files from this many bytes on take long enough for a bar. */
+/** Larger files take so long that a progress bar is shown. Bytes. */
 const LARGE = 100_000_000
 
 const WIDTH = 40
 const INTERVAL_MS = 100
 const CLEAR = '\r\x1b[K'
 
-/** The same chunks; with a bar on the terminal while they come in, if there are many. */
+/** Passes the chunks on, and shows a progress bar on the terminal if the file is large. */
 export function withProgress(
   chunks: AsyncIterable<Buffer>,
   size: number,

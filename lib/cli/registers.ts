@@ -9,10 +9,10 @@ import type { Vcpu } from '../kvm/vcpu.ts'
 import { json, table } from './print.ts'
 import { heading, styled } from './terminal.ts'
 
-/** What a vCPU answered when it was asked for a register. */
+/** The result of reading a register: its value, or the name of the error. */
 type Answer = { readonly value: AnyRegisterValue } | { readonly error: string }
 
-/** `registers`: the table; with `--probe` also what a new vCPU of this kernel says to each. */
+/** The command `registers`: prints the table, with `--probe` also the value or error of each on a new vCPU. */
 export function listRegisters(options: { json?: boolean; probe?: boolean }): number {
   const answers = options.probe ? probe() : undefined
   const rows = registerNames.map((name) => {
@@ -43,7 +43,7 @@ export function listRegisters(options: { json?: boolean; probe?: boolean }): num
 }
 
 function probe(): Map<RegisterName, Answer> {
-  // The model is named in the output, so it needs no warning.
+  // The output names the backend, so the warning that `auto` gives for the model is not needed.
   using host = openHost({ backend: actualBackend() })
   using vm = host.createVm()
   using vcpu = vm.createVcpu(0)

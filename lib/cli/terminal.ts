@@ -1,10 +1,10 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 
-/** How the command line looks on a terminal. */
+/** Colours and widths of the command line's output. */
 
 type Format = Parameters<typeof styleText>[0]
 
-/** Coloured if standard output is a terminal; as everywhere in Node, NO_COLOR and FORCE_COLOR have their say. */
+/** Coloured if standard output is a terminal; NO_COLOR and FORCE_COLOR work as in Node. */
 export function styled(format: Format, text: string): string {
   return styleText(format, text, { stream: process.stdout })
 }
@@ -14,8 +14,8 @@ export function heading(text: string): string {
 }
 
 /**
- * How many columns there are to fill: those of the terminal, or COLUMNS where a terminal is further
- * down the pipe. Infinity elsewhere: what reads it there wants one line for one thing.
+ * The width of the output: that of the terminal, or COLUMNS if the output is piped to something that
+ * shows it on one. Otherwise it is Infinity, since a program that reads the output wants whole lines.
  */
 export function outputWidth(): number {
   if (process.stdout.isTTY) return process.stdout.columns
@@ -23,7 +23,7 @@ export function outputWidth(): number {
   return Number.isInteger(columns) && columns > 0 ? columns : Infinity
 }
 
-/** A paragraph as lines of so many columns, as far as its words allow. */
+/** Breaks a paragraph into lines of at most `width` columns; a longer word stays whole. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
@@ -38,7 +38,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line]
 }
 
-/** Without what colours it. */
+/** The number of columns of a text, without its colour codes. */
 export function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length
 }
@@ -55,7 +55,7 @@ export function padStart(text: string, width: number): string {
 const MAX_TEXT_WIDTH = 100
 const DEFAULT_TEXT_WIDTH = 80
 
-/** The columns that running text fills. */
+/** The width of running text, in columns. */
 export function textWidth(): number {
   const width = outputWidth()
   return width === Infinity ? DEFAULT_TEXT_WIDTH : Math.min(width, MAX_TEXT_WIDTH)
