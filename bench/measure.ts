@@ -2,12 +2,12 @@ import { Bench } from 'tinybench'
 import { loadAddon } from '../lib/kernel/addon.ts'
 
 /**
- * How long one call takes, in ns: the shortest of many rounds of `calls` calls each, since whatever
- * disturbs a round only makes it longer.
+ * Returns the time of one call in ns, from the shortest of many rounds of `calls` calls each, since a
+ * disturbance only makes a round longer.
  */
 export function nsOfOne(calls: number, round: () => unknown, rounds = 20, warmUp = 300): number {
   const now = (): number => Number(process.hrtime.bigint()) / 1e6
-  // The compiler needs some hundred thousand calls until the code is as it stays.
+  // V8 needs some hundred thousand calls until it does not recompile the code any more.
   const bench = new Bench({
     now,
     iterations: rounds,

@@ -13,7 +13,7 @@ import { makeStream } from './make-stream.ts'
  *
  *     npx tsx bench/stream.ts [MiB [path of QEMU's scripts/analyze-migration.py]]
  *
- * 1024 MiB unless told. Each run is a process of its own; the file is in the page cache.
+ * The default is 1024 MiB. Each run is a process of its own; the file is in the page cache.
  */
 
 const ROUNDS = 5

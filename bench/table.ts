@@ -3,9 +3,9 @@ export interface Row {
   readonly what: string
   /** For one call, in ns unless `unit` says that it is bytes; `ms` only says how it is shown. */
   readonly ns: number
-  /** What the C program needs for the same. */
+  /** The figure of the C program for the same calls. */
   readonly baseline?: number | undefined
-  /** And if it has two threads. */
+  /** The figure of the C program with a second thread. */
   readonly threaded?: number | undefined
   /** The ratio to `baseline` that it should not exceed. */
   readonly goal?: string | undefined

@@ -8,7 +8,7 @@ const host = openHost()
 try {
   const vcpu = host.createVm().createVcpu(0)
 
-  // The vCPU is asked for each register of the table: what this kernel or processor lacks is left out.
+  // This reads every register of the table, and leaves out those that this kernel or processor lacks.
   const snapshot = vcpu.snapshot()
 
   for (const [name, value] of Object.entries(snapshot)) {
@@ -25,7 +25,7 @@ try {
   host.close()
 }
 
-// By the register's width a number, a bigint, or 16 bytes in the kernel's memory order.
+// A value is a number, a bigint, or 16 bytes in the kernel's memory order, by the register's width.
 function inHex(value, width) {
   const digits =
     value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value.toString(16)

@@ -1,6 +1,6 @@
-// Uses vCPUs that another addon made: your monitor's, which knows their file descriptors. On a
-// POWER host with KVM a module can be named that exports `vcpuFds()` and `close()`; without one, a
-// stand-in makes them.
+// Uses vCPUs that another addon made, such as your monitor's, by their file descriptors. On a POWER
+// host with KVM you can name a module that exports `vcpuFds()` and `close()`; without one, the function
+// `standIn` below makes two vCPUs.
 //
 //     node examples/borrowed-vcpu.mjs
 //     node examples/borrowed-vcpu.mjs ./my-monitor.mjs
@@ -29,15 +29,15 @@ try {
   }
   const fds = monitor.vcpuFds()
 
-  // The fd is checked to be that vCPU's. It stays yours: nothing here ever closes it, and you keep it
-  // open for as long as the vCPU is used. Only the process that made the VM can use it.
+  // The library checks that the fd is that vCPU's. It stays yours: the library never closes it, and you
+  // keep it open for as long as the vCPU is used. Only the process that made the VM can use it.
   const vcpus = fds.map((fd, id) => host.vcpu(fd, id))
 
   const { guestTimebase, offset } = saveTimebase(vcpus)
   console.log(`vCPUs ${vcpus.map(({ id, fd }) => `${id} (fd ${fd})`).join(', ')} were borrowed.`)
   console.log(`Their guest's timebase is ${guestTimebase}, with TB_OFFSET ${offset}.`)
 
-  // Lets go of them; the fds live on, as does the guest.
+  // This only forgets the vCPUs: the fds stay open, and the guest exists as before.
   for (const vcpu of vcpus) vcpu.close()
   const again = host.vcpu(fds[0], 0)
   console.log(
@@ -55,8 +55,8 @@ function load(file) {
   return import(pathToFileURL(path.resolve(file)).href)
 }
 
-// The bare system calls of a monitor, made past the host, which knows nothing of these files. Where
-// this is no POWER host they are the model's own, and no files of the process.
+// Makes the system calls of a monitor directly, so that the host does not know these descriptors. On the
+// model they are not files of the process.
 function standIn({ kernel }) {
   const kvm = kernel.open('/dev/kvm')
   const vm = kernel.createVm(kvm, 0)

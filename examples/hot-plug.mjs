@@ -1,4 +1,4 @@
-// Plugs a vCPU into a running guest, whose timebase it must have from its first instruction on.
+// Plugs a vCPU into a running guest. It must have the guest's timebase from its first instruction on.
 //
 //     node examples/hot-plug.mjs
 
@@ -6,7 +6,7 @@ import { inheritTimebase, openHost } from 'kvm-ppc-onereg'
 
 const host = openHost()
 try {
-  // Stands for your guest, which has run on this host or has come here from another.
+  // In place of your guest: one that has a timebase an hour ahead of the host's.
   const vm = host.createVm()
   const running = vm.createVcpu(0)
   running.set('TB_OFFSET', 3600n * host.timebaseFrequency)
@@ -15,8 +15,8 @@ try {
   console.log(`The running vCPU has TB_OFFSET ${running.get('TB_OFFSET')},`)
   console.log(`the one that is plugged in ${plugged.get('TB_OFFSET')}: for it an hour is missing.`)
 
-  // The new one must not run yet. Reading the other waits as long as it runs, and holds up Node: a
-  // monitor kicks it out of KVM_RUN for this, and for nothing more.
+  // The new vCPU must not run yet. Reading the other one blocks Node for as long as it runs, so a
+  // monitor takes it out of KVM_RUN for this call.
   const { offset, guestTimebase } = inheritTimebase(running, plugged)
 
   console.log(`Now both have ${offset}: ${plugged.get('TB_OFFSET') === running.get('TB_OFFSET')}.`)

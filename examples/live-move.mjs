@@ -15,7 +15,7 @@ import {
   serializeTimebase,
 } from 'kvm-ppc-onereg'
 
-// Not to be reached from elsewhere: who may write here says what time the guest has.
+// Only this machine can connect: whoever can write here decides what time the guest has.
 const address = '127.0.0.1'
 
 const usage = 'Usage: node examples/live-move.mjs receive|send PORT'
@@ -70,13 +70,13 @@ async function receive() {
   const [socket] = await once(server, 'connection')
   server.close()
   try {
-    // Left to itself, reading to the end would close the other half of the connection as well.
+    // Without this option, reading to the end would close the other half of the connection as well.
     const state = parseTimebase(await text(socket.iterator({ destroyOnReturn: false })))
     const vm = host.createVm()
     const vcpus = state.vcpus.map(({ id }) => vm.createVcpu(id))
 
-    // What a move takes is known. If it seems to have taken longer, the clocks of the two hosts
-    // disagree, and the guest is better off where it was than with its clock ahead by hours.
+    // You know how long a move takes at most. If it seems to have taken longer, the clocks of the two
+    // hosts disagree, and it is better to refuse the guest than to set its clock ahead by hours.
     const outcome = loadTimebase(vcpus, state, { maxDowntimeNs: 10_000_000_000n })
 
     const ms = (ticks) => ((Number(ticks) / Number(host.timebaseFrequency)) * 1000).toFixed(1)
@@ -85,7 +85,7 @@ async function receive() {
     console.log(`of which ${ms(outcome.roundingTicks)} ms are rounding.`)
     socket.end('loaded')
   } catch (error) {
-    // A load that fails has put everything back.
+    // A load that fails has restored all registers.
     socket.end(error.message)
     throw error
   }

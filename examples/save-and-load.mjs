@@ -31,7 +31,7 @@ try {
 }
 
 async function save() {
-  // Two new vCPUs stand for those of your guest, which you have just stopped: it has run for an hour.
+  // Two new vCPUs in place of those of your guest, which has run for an hour and was just stopped.
   const vm = host.createVm()
   const vcpus = [vm.createVcpu(0), vm.createVcpu(1)]
   const anHour = 3600n * host.timebaseFrequency

@@ -1,7 +1,7 @@
-// Builds the native addon with node-gyp, for this machine. `--optional` is what `npm ci` asks for: where
-// the addon cannot be built it says in one line what is missing and lets the installation succeed, since
-// the software model works everywhere. On ppc64 Linux the addon is the point of the project, so
-// there a failed build fails the installation too.
+// Builds the native addon with node-gyp, for this machine. `npm ci` passes `--optional`: if
+// the addon cannot be built, one line says what is missing, and the installation succeeds, since the
+// software model works everywhere. On ppc64 Linux a failed build fails the installation, because the
+// addon is the purpose of the project there.
 //
 // An installed package has what this needs as well, except node-addon-api, which is fetched. Its
 // binding.gyp lies in native/: npm and Yarn compile every package that has one in its root, also where
@@ -18,7 +18,7 @@ const optional = process.argv.includes('--optional')
 const debug = process.argv.includes('--debug')
 const isPower = process.platform === 'linux' && process.arch === 'ppc64'
 
-/** node-gyp of this checkout, or the one inside npm, which says where it is. */
+/** Finds node-gyp in this checkout, or the one inside npm, whose path npm puts into the environment. */
 function findNodeGyp() {
   try {
     return createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js')
@@ -42,7 +42,7 @@ function whatIsMissing() {
   return undefined
 }
 
-/** The headers that came with this Node, if they did: without them node-gyp downloads them. */
+/** Points node-gyp to the headers that came with this Node. If there are none, it downloads them. */
 function headerArguments() {
   const prefix = path.resolve(process.execPath, '..', '..')
   return existsSync(path.join(prefix, 'include', 'node', 'node_api.h'))

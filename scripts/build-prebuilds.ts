@@ -1,5 +1,5 @@
-// Puts the addon for each machine that the package has a binary for into prebuilds/, before `npm pack`.
-// `npm pack` removes them afterwards: here the addon is the one that was built last.
+// Builds the addon for each machine that the package supports into prebuilds/, before `npm pack`, which
+// removes the folder afterwards, so that a clone always loads the addon that was built in it.
 import { cp, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { prebuildPrograms, requirePrograms } from 'power-host'

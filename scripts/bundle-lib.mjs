@@ -1,8 +1,8 @@
 import { build, context } from 'esbuild'
 
 /**
- * Node takes half a millisecond for each file of a module that it imports: one file for each entry, and
- * those that they share, are imported in less than half of the time.
+ * Bundles lib/ into one file for each entry and some that they share. Node takes half a millisecond for
+ * each file that it imports, so this halves the time of an import.
  *
  * @type {import('esbuild').BuildOptions}
  */

@@ -1,4 +1,4 @@
-/** CHANGELOG.md in the form of Keep a Changelog 1.1.0. */
+/** Reads and changes CHANGELOG.md, which has the form of Keep a Changelog 1.1.0. */
 
 export class ChangelogError extends Error {
   override readonly name = 'ChangelogError'
@@ -7,7 +7,7 @@ export class ChangelogError extends Error {
 const UNRELEASED = '## [Unreleased]'
 const CHANGES = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security']
 
-/** What has changed since the last release: the section's text. */
+/** Returns the text of the section "Unreleased". */
 export function unreleased(changelog: string): string {
   const [, rest] = changelog.split(`\n${UNRELEASED}\n`)
   if (rest === undefined) throw new ChangelogError(`CHANGELOG.md has no "${UNRELEASED}"`)
@@ -15,18 +15,17 @@ export function unreleased(changelog: string): string {
   return section.trim()
 }
 
-/** The same with what is unreleased under a version, and nothing unreleased. */
+/** Returns the changelog with the unreleased changes under a version, and an empty section "Unreleased". */
 export function releaseIn(changelog: string, version: string, date: string): string {
   const section = unreleased(changelog)
-  if (section === '')
-    throw new ChangelogError('CHANGELOG.md says of no change since the last release')
+  if (section === '') throw new ChangelogError('CHANGELOG.md has no change since the last release')
   if (changelog.includes(`\n## [${version}]`)) {
     throw new ChangelogError(`CHANGELOG.md has version ${version} already`)
   }
   return changelog.replace(UNRELEASED, `${UNRELEASED}\n\n## [${version}] - ${date}`)
 }
 
-/** What is not in the form: empty if all is. */
+/** Lists where a changelog departs from that form; empty if nowhere. */
 export function faultsIn(changelog: string): string[] {
   const faults: string[] = []
   if (!changelog.startsWith('# Changelog\n')) faults.push('it begins with "# Changelog"')

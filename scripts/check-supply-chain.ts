@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-// Checks what this project is made with: that the lock file pins it, that its licences go together
-// with Apache-2.0, and that its packages are signed, where the registry has signatures. npm does it.
+// Checks the dependencies with npm's own commands: that the lock file pins them, that their licences
+// are compatible with Apache-2.0, and that they are signed, if the registry has signatures.
 
-/** Of what users get with the library. */
+/** Allowed licences of the packages that users install with the library. */
 const licences = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0']
-/** Also of the tools, none of which is passed on: their conditions are about copies. */
+/** Also allowed for tools: their conditions are about copies, and no tool is distributed. */
 const licencesOfTools = [...licences, '0BSD', 'CC-BY-4.0', 'CC0-1.0', 'MPL-2.0', 'Python-2.0']
 
 const REGISTRY = 'https://registry.npmjs.org/'
@@ -32,7 +32,7 @@ interface Signatures {
 function npm(...args: string[]): string {
   const { stdout, error } = spawnSync('npm', args, {
     encoding: 'utf8',
-    // What is not there is not there the third time either.
+    // A registry without signatures has none at the third try either.
     env: { ...process.env, npm_config_fetch_retries: '0' },
     stdio: ['ignore', 'pipe', 'ignore'],
     maxBuffer: 1 << 28,
@@ -41,7 +41,7 @@ function npm(...args: string[]): string {
   return stdout
 }
 
-/** Which packages are not pinned by their content, or come from another place than npm's registry. */
+/** Lists packages that are not pinned by a hash, or do not come from npm's registry. */
 function unpinned(): string[] {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
     packages: Record<string, Locked>
@@ -57,7 +57,7 @@ function unpinned(): string[] {
   )
 }
 
-/** Which installed packages have another licence than these, or none. */
+/** Lists installed packages whose licence is not one of these. */
 function licensedOtherwise(selector: string, allowed: readonly string[]): string[] {
   const others = allowed.map((name) => `:not([license="${name}"])`).join('')
   const packages = JSON.parse(npm('query', `${selector}${others}`)) as Package[]
@@ -87,7 +87,7 @@ if (signatures.error === undefined) {
   )
 } else {
   console.log(
-    "Every package has the registry's signature: not checked, no signatures are to be had here; " +
+    "Every package has the registry's signature: not checked, since no signatures are available here; " +
       `npm says: ${signatures.error.summary}`,
   )
 }

@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { run, withTemporary } from 'power-host'
 
-/** In Node's words, with the prefix of the compiler's programs. */
+/** The prefixes of the cross compilers' programs, by Node's name of the machine. */
 const prefixes = {
   'linux-ppc64': 'powerpc64le-linux-gnu',
   'linux-x64': 'x86_64-linux-gnu',
@@ -11,20 +11,20 @@ const prefixes = {
 
 export type Target = keyof typeof prefixes
 
-/** What the package has binaries for. */
+/** The machines for which the package has binaries. */
 export const targets = Object.keys(prefixes) as Target[]
 
-/** What node-gyp makes an addon of. */
+/** An addon that can be built for another machine. */
 export interface Recipe {
-  /** In words. */
+  /** A name for messages. */
   what: string
-  /** The file that it makes. */
+  /** The name of the file that is built. */
   file: string
   /** The folder with its binding.gyp. */
   folder: string
-  /** What in that folder is needed to build it. */
+  /** The files of that folder that the build needs. */
   sources: readonly string[]
-  /** For the compiler and the linker, besides the usual ones. */
+  /** Additional flags for the compiler and the linker. */
   flags?: readonly string[]
 }
 
@@ -33,7 +33,7 @@ const root = path.resolve(import.meta.dirname, '..')
 /** Needed wherever an addon is built: node-addon-api, headers only. */
 export const headers = path.join(root, 'node_modules/node-addon-api')
 
-/** The library's own. */
+/** The addon of this library. */
 export const libraryAddon: Recipe = {
   what: 'the addon',
   file: 'kvm_ppc_onereg.node',
@@ -42,10 +42,10 @@ export const libraryAddon: Recipe = {
 }
 
 /**
- * Builds an addon into the folder `into`, and returns what the compiler said. The same sources, compiler
+ * Builds an addon into the folder `into`, and returns the compiler's output. The same sources, compiler
  * and Node give the same bytes.
  *
- * It is built in a copy: a build/ in the tree is for this machine.
+ * It is built in a copy, because the build/ of the tree is for this machine.
  */
 export function crossBuild(recipe: Recipe, target: Target, into: string): Promise<string> {
   const { file, folder, sources } = recipe
@@ -62,7 +62,7 @@ export function crossBuild(recipe: Recipe, target: Target, into: string): Promis
   })
 }
 
-/** What gcov has to know, if the flags asked the compiler for it. */
+/** The files that gcov needs, if the flags made the compiler write them. */
 async function keepNotes(build: string, into: string): Promise<void> {
   const files = await readdir(build, { recursive: true })
   for (const file of files.filter((file) => file.endsWith('.gcno'))) {
@@ -97,7 +97,7 @@ async function build(copy: string, target: Target, more: readonly string[]): Pro
   return (await run(process.execPath, args, { cwd: copy, env })).stderr
 }
 
-/** The compiler's name and version: another one makes other bytes. */
+/** The compiler's name and version, on which the bytes of the addon depend. */
 export async function compilerOf(target: Target): Promise<string> {
   const [name = ''] = (await run(`${prefixes[target]}-g++`, ['--version'])).stdout.split('\n')
   return name

@@ -3,8 +3,8 @@ import { watch } from 'node:fs'
 import path from 'node:path'
 
 /**
- * While somebody works: dist/ follows lib/, the addon follows native/, and vitest runs the tests that a
- * change concerns, which it also does on keys (h lists them).
+ * Runs while you work: rebuilds dist/ when lib/ changes and the addon when native/ changes, and vitest
+ * runs the tests that depend on a change. Keys run more of them (h lists the keys).
  */
 const root = path.resolve(import.meta.dirname, '..')
 const node = (args: readonly string[]) => [process.execPath, args] as const
@@ -17,7 +17,7 @@ const library = spawn(...node(['scripts/bundle-lib.mjs', '--watch']), {
 
 let pending: NodeJS.Timeout | undefined
 const addon = watch(path.join(root, 'native'), () => {
-  // An editor writes a file in several steps.
+  // Editors write a file in several steps: wait for the last.
   clearTimeout(pending)
   pending = setTimeout(() => {
     const build = spawnSync(...node(['scripts/build-addon.mjs']), { cwd: root, stdio: 'inherit' })

@@ -8,7 +8,7 @@ import {
   stateToQemuTimebase,
 } from '../lib/vmstate/index.ts'
 
-/** One guest in all formats: it has run for a day, on a host that had been up for ten. */
+/** The guest that is shown in all formats: it has run for a day, on a host that has been up for ten. */
 export const example: TimebaseState = {
   guestTimebase: 512_000_000n * 86_400n + 1n,
   timeOfDayNs: 1_378_199_251_123_456_789n,
@@ -20,7 +20,7 @@ export const example: TimebaseState = {
 
 type Row = readonly [bytes: number, name: string, value: bigint | number | string]
 
-/** One row for each field: where it is, its bytes, its name, its value. */
+/** One row for each field: its position, bytes, name and value. */
 function fieldRows(bytes: Uint8Array, rows: readonly Row[]): string {
   let offset = 0
   const lines = rows.map(([length, name, value]) => {
@@ -83,7 +83,7 @@ const dumps: Readonly<Record<string, () => string>> = {
   json: () => textRows(new TextEncoder().encode(serializeTimebase(example))),
 }
 
-/** The text with each dump, which stands below `<!-- dump: name -->`, as the code makes it now. */
+/** Replaces each dump below a `<!-- dump: name -->` by the one that the code makes now. */
 export function withDumps(text: string): string {
   return text.replaceAll(
     /(<!-- dump: (\S+) -->\n\n```text\n).*?(```\n)/gs,

@@ -3,7 +3,7 @@ import { registerSize } from '../lib/registers.ts'
 /** The registers that a header defines: ids by name, without `KVM_REG_PPC_`. */
 export type HeaderRegisters = ReadonlyMap<string, bigint>
 
-/** What is compared of a table: `registers`, or a part of it in tests. */
+/** The columns of a register table that are compared; tests use short tables. */
 export type RegisterTable = Readonly<
   Record<string, { readonly id: bigint; readonly width: number }>
 >
@@ -35,8 +35,8 @@ const sizes = new Map(
 
 /**
  * Every register that the text of an asm/kvm.h defines, the members of families such as
- * `KVM_REG_PPC_FPR(n)` included. A register is what has a size: shifts, masks and KVM_REG_PPC_TM,
- * the base of others, are none.
+ * `KVM_REG_PPC_FPR(n)` included. Only ids with a size are
+ * registers: shifts, masks and KVM_REG_PPC_TM, the base of other ids, are not.
  */
 export function parseHeader(text: string): HeaderRegisters {
   const values = new Map([architecture, ...sizes])
@@ -77,7 +77,7 @@ export function compareRegisters(header: HeaderRegisters, table: RegisterTable):
   return result
 }
 
-/** The width in bits that an id stands for. */
+/** The width in bits that an id encodes. */
 export function widthOf(id: bigint): number {
   return registerSize(id) * 8
 }
@@ -116,7 +116,7 @@ function evaluate(body: string, values: ReadonlyMap<string, bigint>): bigint | u
   return result
 }
 
-/** Adds what lies between the first and the last member, the two that the header spells out. */
+/** Adds the members between the first and the last of a family; the header defines only these two. */
 function expandFamily(family: string, registers: Map<string, bigint>): void {
   const members = [...registers.keys()]
     .filter((name) => name.startsWith(family) && /^\d+$/.test(name.slice(family.length)))

@@ -12,7 +12,7 @@ import { createProgram } from '../lib/cli/program.ts'
 
 const help = new Help()
 
-/** The man page of the command line, made from its help: man(7). */
+/** Makes the man page, in the format of man(7), from the help of the command line. */
 export function manPage(version: string): string {
   const program = createProgram()
   const name = program.name()
@@ -95,7 +95,7 @@ function paragraphs(texts: readonly string[]): string[] {
   return texts.flatMap((text) => ['.PP', escape(text)])
 }
 
-/** Hyphens, quotes and backslashes mean something to roff, and so do dots and quotes that begin a line. */
+/** Escapes what roff would interpret: hyphens, quotes, backslashes, and dots at the start of a line. */
 function escape(text: string): string {
   return text
     .replaceAll('\\', '\\e')

@@ -1,7 +1,7 @@
 import { registerNames, registers } from '../lib/registers.ts'
 
 interface Row {
-  /** Of a family of registers, the first one's. */
+  /** The name of the register, or of the first one of a family. */
   readonly name: string
   readonly last?: string
   readonly id: bigint
@@ -9,7 +9,7 @@ interface Row {
   readonly meaning: string
 }
 
-/** The first of those that are numbered on. */
+/** The first registers of families, such as FPR0 of FPR0 to FPR31. */
 const firstOfFamily = /^(FPR|VR|VSR|TM_GPR|TM_VSR)0$/
 
 /** One row for each register, and one for each family. */
@@ -57,7 +57,7 @@ function hex(id: bigint): string {
 
 const MARK = '<!-- registers -->'
 
-/** The text with the table, which stands between two marks, as the code makes it now. */
+/** Replaces the table between the two marks of a text by the one that the code makes now. */
 export function withRegisterTable(text: string): string {
   const [before, , after, ...more] = text.split(MARK)
   if (before === undefined || after === undefined || more.length > 0) {

@@ -5,8 +5,11 @@ import { Command, InvalidArgumentError } from 'commander'
 import { ChangelogError, releaseIn } from './changelog.ts'
 
 /**
- * Everything of a release but publishing: looks whether all is fit for it, runs the tests and checks,
- * writes the version, commits and tags it, and packs. Nothing leaves this machine.
+ * Makes a release, but does not publish it: checks the tree, runs the tests and checks, writes the
+ * version, commits, tags and packs. Nothing leaves this machine.
+ *
+ * TODO before the first release: as soon as the project has an address, add "repository", "bugs" and
+ * "homepage" to package.json. npm shows them, and the links of the README lead there.
  */
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -69,7 +72,7 @@ function parseVersion(text: string): string {
   return text
 }
 
-/** The version that the package was made with is the first that is released. */
+/** The first release may have the version that package.json has already. */
 function isFirst(version: string, present: string): boolean {
   return version === present && git('tag', '--list', 'v*') === ''
 }

@@ -1,9 +1,9 @@
-/** The little of SVG that docs/move.svg takes. Colours are classes, so that they follow light and dark. */
+/** The parts of SVG that docs/move.svg uses. Colours are classes, so that they follow a dark theme. */
 
 export type Point = readonly [x: number, y: number]
 
 export interface Plot {
-  /** From a value to its place. */
+  /** Converts a value to a coordinate of the picture. */
   readonly x: (value: number) => number
   readonly y: (value: number) => number
   readonly frame: readonly string[]
@@ -72,7 +72,7 @@ function round(value: number): number {
   return Math.round(value * 100) / 100
 }
 
-/** Plain rules and no custom properties: not everything that shows SVG knows those. */
+/** Plain rules, because not every program that shows SVG supports custom properties. */
 function coloured(palette: Palette): string {
   const { ground, ink, dim, grid, source, destination, bad, good, past } = palette
   return `

@@ -11,8 +11,8 @@ import type { Host, Vcpu, Vm } from 'kvm-ppc-onereg'
 const LONGEST_MOVE_NS = 30_000_000_000n
 
 /**
- * A guest of a monitor: as much of one as has to do with its time. Memory, devices, and the threads
- * that run the vCPUs would be here too.
+ * A guest of a monitor, reduced to what concerns its time. A real one has memory, devices, and threads
+ * that run the vCPUs.
  */
 export class Guest {
   readonly #vm: Vm
@@ -30,7 +30,7 @@ export class Guest {
     return guest
   }
 
-  /** A guest that stands still until {@link resume}, as another host sent it. */
+  /** Makes the guest that another host sent. It is stopped until {@link resume}. */
   static receive(host: Host, text: string): Guest {
     const state = parseTimebase(text)
     const vm = host.createVm()
@@ -55,7 +55,7 @@ export class Guest {
     return this.#vcpus
   }
 
-  /** Plugs in a vCPU more, which has the guest's time from its first instruction on. */
+  /** Plugs in another vCPU, which has the guest's timebase from its first instruction on. */
   plug(): Vcpu {
     const [first] = this.#vcpus
     if (first === undefined) throw new Error('A guest has at least one vCPU')
@@ -74,7 +74,7 @@ export class Guest {
     this.#running = true
   }
 
-  /** What {@link receive} takes, of a guest that is paused. */
+  /** Saves a paused guest as the text that {@link receive} takes. */
   send(): string {
     return serializeTimebase(saveTimebase(this.#vcpus))
   }
@@ -86,8 +86,8 @@ export class Guest {
 }
 
 /**
- * Moves a guest. It runs on the other host afterwards; or, if that would not have it, goes on here,
- * and the error says why.
+ * Moves a guest. Afterwards it runs on the other host. If that host refuses it, it goes on here, and the
+ * error says why.
  *
  * @param wire brings the text to the other host
  */

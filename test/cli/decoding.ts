@@ -3,7 +3,7 @@ import { expect, vi } from 'vitest'
 import { run } from '../../lib/cli/program.ts'
 import * as stream from '../vmstate/stream/build.ts'
 
-/** What `decode` did. */
+/** The result of running `decode`. */
 export interface Outcome {
   readonly status: number
   readonly stdout: string
@@ -26,7 +26,7 @@ export async function decode(input: Uint8Array | string, ...options: string[]): 
   }
 }
 
-/** What is no error of ours: JavaScript's own, of which the message is all that is seen. */
+/** Messages of JavaScript's own errors, which would mean that a check is missing. */
 const internal =
   /call stack|string length|array length|heap|undefined|not a function|not iterable|Cannot/i
 
@@ -44,7 +44,7 @@ export function expectOrderly({ status, stdout, stderr }: Outcome): void {
   expect(stderr.length).toBeLessThan(1_000)
 }
 
-/** An ordinary stream with one more device, whose description is as it is told. */
+/** An ordinary stream with one more device, with the given description. */
 export function streamWith(
   fields: readonly object[],
   bytes: Uint8Array,

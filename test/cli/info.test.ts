@@ -22,14 +22,14 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-/** A machine whose kernel says this. */
+/** Makes the files of /proc and /sys of a machine. */
 function machine({ cpuinfo = '', modules = [] as string[] }): void {
   mkdirSync(path.join(root, 'proc'))
   writeFileSync(path.join(root, 'proc/cpuinfo'), cpuinfo)
   for (const name of modules) mkdirSync(path.join(root, 'sys/module', name), { recursive: true })
 }
 
-/** As on a partition. */
+/** The /proc/cpuinfo of a partition. */
 function cpuinfoOf(cpu: string, platform = 'pSeries'): string {
   return `processor\t: 0\ncpu\t\t: ${cpu}\nclock\t\t: 1000.000000MHz\n\ntimebase\t: 512000000\nplatform\t: ${platform}\n`
 }

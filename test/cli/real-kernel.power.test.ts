@@ -14,7 +14,7 @@ it('demo moves a timebase between real vCPUs', async () => {
 it('registers --probe asks the real kernel', async () => {
   const { status, stdout } = await commandLine(['registers', '--probe'])
   expect(status).toBe(0)
-  // A new vCPU's, which the kernel has put on a step of 2^24 ticks.
+  // The offset of a new vCPU, which is a multiple of a step.
   expect(stdout).toMatch(/^TB_OFFSET +0x103000000000009c +64 +0x[\da-f]{10}000000 +/m)
   expect(stdout).toMatch(/\n\d{3} of \d+ registers can be read on this kernel\n$/)
 })

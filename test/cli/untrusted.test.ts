@@ -5,8 +5,7 @@ import { Dice, mutated } from '../vmstate/mutations.ts'
 import * as stream from '../vmstate/stream/build.ts'
 import { decode, expectOrderly, streamWith } from './decoding.ts'
 
-// Files that nobody would write who means well, and what `decode` makes of them: text on standard
-// output and status 0, or one line on standard error and status 1.
+// Files that are made to do harm. `decode` must handle them in order: either text on standard output and status 0, or one line on standard error and status 1.
 
 const state =
   '{"format":"kvm-ppc-onereg/timebase","version":1,"guestTimebase":"1","timeOfDayNs":"-1",' +
@@ -15,7 +14,7 @@ const state =
 const ESCAPE = '\u001b[2J\u009b31m\u007f\r\b'
 
 function expectHarmless(text: string): void {
-  // eslint-disable-next-line no-control-regex -- that is what it is about
+  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
 }
 

@@ -1,4 +1,4 @@
-/** The error that a call throws, which must be of this class: another one is thrown on. */
+/** Returns the error that a call throws, if it is of this class; another error is thrown again. */
 export function caught<E extends Error>(
   type: abstract new (...args: never[]) => E,
   call: () => unknown,

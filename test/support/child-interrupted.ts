@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads'
 import { Host } from '../../lib/kvm/host.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 
-// Makes VMs while signals keep coming in, and prints how often the kernel was interrupted when it was
-// asked once, and how many VMs the library could not make.
+// Makes VMs while signals arrive all the time. Prints how often a single KVM_CREATE_VM was interrupted,
+// and how many VMs the library, which repeats the call, could not make.
 const VMS = 50
 process.on('SIGUSR2', () => undefined)
 const storm = `

@@ -20,7 +20,7 @@ async function run(count: number): Promise<void> {
   for (let number = 0; number < count; number++) await round(number)
 }
 
-/** What this process holds; the last field of a mapping is its file, where it has one. */
+/** The open files and mappings of this process; the last field of a mapping is its file, if any. */
 async function held(): Promise<Record<string, number>> {
   await collectGarbage()
   const maps = readFileSync('/proc/self/maps', 'utf8').trimEnd().split('\n')
@@ -32,7 +32,7 @@ async function held(): Promise<Record<string, number>> {
   }
 }
 
-// Until Node has its memory and its threads.
+// The first rounds run until Node has allocated its memory and started its threads.
 await run(Math.ceil(rounds / 10))
 const before = await held()
 const start = performance.now()

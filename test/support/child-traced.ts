@@ -6,7 +6,8 @@ import { NativeKernel } from '../../lib/kernel/native.ts'
 import { registers } from '../../lib/registers.ts'
 import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
 
-// A timebase goes from one guest to another, between calls that strace shows and nobody else makes.
+// Moves a timebase from one guest to another, between two marker calls that the test finds in strace's
+// output.
 
 /** Real KVM of x86 with a register that keeps what is written, at the place of the offset. */
 class BorrowedRegister extends NativeKernel {
@@ -40,7 +41,7 @@ function mark(what: string): void {
   existsSync(`/marks/${what}`)
 }
 
-// The second time all is loaded, and V8 has its memory.
+// The second move is the one to trace: by then all modules are loaded and V8 has allocated its memory.
 move()
 move()
 

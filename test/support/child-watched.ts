@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 
-// Goes on making calls after whoever reads their trace has gone: KVM_PPC_TRACE=1.
+// Goes on making calls with KVM_PPC_TRACE=1 after the reader of the trace has closed the pipe.
 
 const vcpu = new Host(new SoftwareKernel()).createVm().createVcpu(0)
 // A line on standard input says that stderr is closed.

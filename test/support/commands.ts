@@ -32,7 +32,7 @@ const wholes: Readonly<Record<string, string>> = {
   'docs/power-host.md': 'npm run power -- recipe',
 }
 
-/** Whatever a document says that people should type, and nobody would notice if it were wrong. */
+/** Lists commands in a document that no test or CI step runs, or that do not exist. */
 export function problemsOfCommands(document: string, code: string): string[] {
   const whole = wholes[document]
   if (whole !== undefined) return ci.includes(whole) ? [] : [`CI does not run ${whole}`]
@@ -71,7 +71,7 @@ function problemOfScript(script: string, rest: readonly string[]): string | unde
   return name in byHand ? undefined : `CI does not run ${name}, and no reason is given`
 }
 
-/** Its own help says which commands it has. */
+/** Checks a command of this project's command line against its help. */
 function problemOfOurs(rest: string): string | undefined {
   const main = path.join(root, 'dist/cli/main.js')
   const { stdout } = spawnSync(process.execPath, [main, '--help'], { encoding: 'utf8' })

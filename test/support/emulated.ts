@@ -1,7 +1,7 @@
 /** Whether this is the emulated POWER host, on which everything takes some thirty times as long. */
 export const emulated = process.arch === 'ppc64'
 
-/** By so much a limit of time has to be longer here. */
+/** The factor by which time limits are longer on the emulated host. */
 export const slowdown = emulated ? 30 : 1
 
 /** The mutation tester runs each test for hundreds of mutants. */

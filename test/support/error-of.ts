@@ -1,4 +1,4 @@
-/** What a call throws. It is an error if it throws nothing. */
+/** Returns what a call throws, and throws if it throws nothing. */
 export function errorOf(call: () => unknown, what = ''): unknown {
   try {
     call()

@@ -40,7 +40,7 @@ export class Side<K extends Kernel = FailingKernel> {
     for (const vcpu of this.vcpus) vcpu.set('TB_OFFSET', offset)
   }
 
-  /** What the guest reads on each of its vCPUs now. */
+  /** The guest's timebase on each of its vCPUs now. */
   guestTimebases(): bigint[] {
     const timebase = this.host.timebase()
     return this.vcpus.map((vcpu) => BigInt.asUintN(64, timebase + vcpu.get('TB_OFFSET')))

@@ -63,13 +63,13 @@ export class RecordingKernel extends FailingKernel {
   }
 }
 
-/** What a call gives: its result, 0 or `-errno`, and the register's value. */
+/** The outcome of a call: its result, 0 or `-errno`, and the register's value. */
 export interface Answer {
   readonly result: number
   readonly value: bigint
 }
 
-/** How a {@link LyingKernel} answers instead of what is true; undefined to tell the truth. */
+/** The wrong answers of a {@link LyingKernel}; undefined lets the call go to the model. */
 export interface Lies {
   /** KVM_GET_ONE_REG of a register of 64 bits. */
   readonly get?: (register: RegisterName, truth: Answer, fd: number) => Partial<Answer> | undefined
@@ -77,7 +77,7 @@ export interface Lies {
   readonly set?: (register: RegisterName, value: bigint, fd: number) => Partial<Answer> | undefined
 }
 
-/** A model that does not always do what it says. */
+/** A model whose calls can report success without doing what they should. */
 export class LyingKernel extends SoftwareKernel {
   readonly #lies: Lies
 

@@ -10,7 +10,7 @@ const built = ['Release', 'Debug'].map((kind) =>
   path.resolve(import.meta.dirname, '../../build', kind, 'kvm_ppc_onereg.node'),
 )
 
-/** What the tests of the addon lack here, or undefined. */
+/** Says what this machine lacks for the tests of the addon, or is undefined. */
 export const addonLacks =
   process.platform !== 'linux'
     ? 'Linux'
@@ -75,7 +75,7 @@ export function itUnless(
   it.skipIf(lacking !== undefined)(titleOf(title, lacking), test)
 }
 
-/** Vitest's usual reporter only counts what is skipped. */
+/** Prints the reasons, because vitest's usual reporter only counts skipped tests. */
 function titleOf(title: string, lacking: string | undefined): string {
   if (lacking === undefined) return title
   console.log(`Skipped: ${title}. It needs ${lacking}`)

@@ -12,7 +12,7 @@ interface Reply {
 export class Qmp {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #replies: AsyncIterator<string, undefined>
-  /** What QEMU has complained about. */
+  /** QEMU's standard error. */
   said = ''
 
   constructor(program: string, args: readonly string[]) {
@@ -24,7 +24,7 @@ export class Qmp {
     this.#replies = createInterface(this.#child.stdout)[Symbol.asyncIterator]()
   }
 
-  /** What QEMU answers to a command; events are passed over. */
+  /** Sends a command and returns QEMU's reply; events are skipped. */
   async execute(command: string, parameters: object = {}): Promise<unknown> {
     this.#child.stdin.write(`${JSON.stringify({ execute: command, arguments: parameters })}\n`)
     for (;;) {
@@ -36,7 +36,7 @@ export class Qmp {
     }
   }
 
-  /** What the monitor for people answers. */
+  /** Returns the reply of the human monitor (HMP) to a command. */
   async ask(line: string, cpu = 0): Promise<string> {
     const parameters = { 'command-line': line, 'cpu-index': cpu }
     return (await this.execute('human-monitor-command', parameters)) as string
