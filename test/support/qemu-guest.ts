@@ -21,6 +21,13 @@ const mr = (to: number, from: number): number =>
   0x7c000378 | (from << 21) | (to << 16) | (from << 11)
 const mfspr = (register: number, spr: number): number =>
   0x7c0002a6 | (register << 21) | ((spr & 0x1f) << 16) | ((spr >> 5) << 11)
+const addi = (to: number, from: number, value: number): number =>
+  0x38000000 | (to << 21) | (from << 16) | value
+const andi = (to: number, from: number, value: number): number =>
+  0x70000000 | (from << 21) | (to << 16) | value
+/** 8 bytes to the sum of two registers. */
+const storeIndexed = (register: number, base: number, index: number): number =>
+  0x7c00012a | (register << 21) | (base << 16) | (index << 11)
 const sc1 = 0x44000022
 /** By so many instructions. */
 const branchBack = (count: number): number => 0x48000000 | ((-4 * count) & 0x03fffffc)
@@ -48,6 +55,28 @@ export function guestProgram(mmu: 'hash' | 'radix'): Buffer {
     branchBack(1),
   ]
   return executable(words)
+}
+
+/** The first of 16 pages to which {@link writingProgram} writes. */
+const WRITTEN_PAGES = 0x0200_0000
+
+/**
+ * Such as {@link guestProgram}, but it also stores each timebase, in another of 16 pages every time. So
+ * a migration finds pages that change while it goes on.
+ */
+export function writingProgram(mmu: 'hash' | 'radix'): Buffer {
+  return executable([
+    ...(mmu === 'radix' ? chooseRadix : keepHash),
+    lis(31, Number(RUNNING >> 16n)),
+    ori(31, Number(RUNNING & 0xffffn)),
+    lis(28, WRITTEN_PAGES >>> 16),
+    li(27, 0),
+    mfspr(30, TBL),
+    storeIndexed(30, 28, 27),
+    addi(27, 27, 0x1000),
+    andi(27, 27, 0xf000),
+    branchBack(4),
+  ])
 }
 
 /** H_PUT_TERM_CHAR, by which a guest prints up to 16 bytes out of r6 and r7 (PAPR). */

@@ -69,9 +69,9 @@ function argumentsFor(
 }
 
 /** Lets the guest run until its program does, and then a little more. */
-async function runUntilItReads(qemu: Qmp): Promise<void> {
+export async function runUntilItReads(qemu: Qmp): Promise<void> {
   await qemu.execute('cont')
-  while (gpr(await qemu.ask('info registers'), 31) !== RUNNING) await sleep(20)
+  while (gpr(await qemu.ask('info registers'), 31) !== RUNNING) await sleep(50)
   await sleep(20)
   await qemu.execute('stop')
   const answer = gpr(await qemu.ask('info registers'), 29)
@@ -89,9 +89,9 @@ function gpr(registers: string, number: number): bigint {
   return BigInt(`0x${value}`)
 }
 
-/** `TB 00000001 305419896 DECR …`: the upper and the lower half, both decimal. */
-function timebaseIn(registers: string): bigint {
-  const [, upper, lower] = /\bTB (\d{8,10}) (\d{8,10}) DECR/.exec(registers) ?? []
+/** `TB 00000001 4600387192 DECR …`: the upper half and, by its name the lower half, all 64 bits, both decimal. */
+export function timebaseIn(registers: string): bigint {
+  const [, upper, lower] = /\bTB (\d{8,10}) (\d{8,20}) DECR/.exec(registers) ?? []
   if (upper === undefined || lower === undefined) throw new Error(`no TB in ${registers}`)
   return (BigInt(upper) << 32n) | BigInt(lower)
 }

@@ -15,8 +15,8 @@ export class Qmp {
   /** QEMU's standard error. */
   said = ''
 
-  constructor(program: string, args: readonly string[]) {
-    this.#child = spawn(program, [...args, '-qmp', 'stdio'])
+  constructor(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+    this.#child = spawn(program, [...args, '-qmp', 'stdio'], { env })
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.said += text))
     // One that has ended takes no more commands; the missing reply tells.
     this.#child.stdin.on('error', () => undefined)
@@ -30,6 +30,8 @@ export class Qmp {
     for (;;) {
       const { value: line } = await this.#replies.next()
       if (line === undefined) throw new Error(`QEMU ended at ${command}: ${this.said}`)
+      // qemu-io, which the monitor for people offers, prints to standard output.
+      if (!line.startsWith('{')) continue
       const reply = JSON.parse(line) as Reply
       if (reply.error !== undefined) throw new Error(`${command}: ${reply.error.desc}`)
       if ('return' in reply) return reply.return
