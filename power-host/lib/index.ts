@@ -29,7 +29,6 @@ export { fetchedQemu, qemu, type FetchedQemu, type Qemu } from './qemu.ts'
 export { kvmHeader } from './header.ts'
 export { chosenOrigin, suiteName, type Fetched, type Ingredient, type Origin } from './sources.ts'
 export { prepare } from './prepare.ts'
-export { fetchedQemu, type FetchedQemu } from './qemu.ts'
 export { userlandArchive } from './userland.ts'
 export {
   allPrograms,
