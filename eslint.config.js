@@ -39,6 +39,24 @@ const directions = [
   noImportsFrom(['cli', 'testing', 'kvm', 'kernel'], ['lib/vmstate/timebase-state.ts']),
 ]
 
+/** power-host is a package of its own: others use what it exports, and it uses nothing of theirs. */
+const packageRule = (files, regex, message) => ({
+  files,
+  rules: { 'no-restricted-imports': ['error', { patterns: [{ regex, message }] }] },
+})
+const powerHost = [
+  packageRule(
+    ['test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts'],
+    '^(\\.\\.?/)+power-host/',
+    "Import it from 'power-host'.",
+  ),
+  packageRule(
+    ['power-host/**/*.ts'],
+    '^(\\.\\./){2,}(test|bench|scripts|lib)/',
+    'power-host uses nothing of this project.',
+  ),
+]
+
 export default defineConfig(
   globalIgnores(['build/', 'coverage/', 'dist/', 'power-host/dist/']),
   js.configs.recommended,
@@ -56,6 +74,7 @@ export default defineConfig(
     },
   },
   ...directions,
+  ...powerHost,
   {
     files: ['**/*.mjs', '**/*.js'],
     languageOptions: {
