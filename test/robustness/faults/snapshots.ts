@@ -80,21 +80,20 @@ export function describeSnapshots(place: Place): void {
       expect(clean.error).toBeUndefined()
       expect(rig.differing(before, clean.after)).toContain(registerOn('VR7', rig.vcpu(1).id))
       const writes = clean.calls.filter(({ operation }) => operation === 'KVM_SET_ONE_REG')
-      // Before them the clock is read, for a decrementer that may have passed.
-      const first = clean.calls.findIndex(({ operation }) => operation === 'KVM_SET_ONE_REG')
-      return { rig, id: rig.vcpu(1).id, run, clean, writes, first }
+      return { rig, id: rig.vcpu(1).id, run, clean, writes }
     }
 
     it.each(errnos)('with one %s, at each write in turn', async (errno) => {
-      const { rig, id, run, clean, writes, first } = await prepared()
+      const { rig, id, run, clean, writes } = await prepared()
       const { refused } = clean.value as RestoreOutcome
       let missed = 0
       for (const [at, call] of writes.entries()) {
         if ((at + errnos.indexOf(errno)) % apart !== 0) continue
         const where = inWords(at, call)
         const { register = 'DAR' } = call
-        const { value, error, after } = await run({ at: first + at, errno })
-        expect(rig.failed, where).toContain(first + at)
+        // Before the writes the clock is read, for a decrementer that may have passed; that is not logged.
+        const { value, error, after } = await run({ at: at + 1, errno })
+        expect(rig.failed, where).toContain(at)
         // Some registers are parts of others, so that it may hold the value all the same.
         const missing = rig
           .differing(clean.after, after)
