@@ -1,7 +1,11 @@
 import { errnoName } from './errno.ts'
 import type { RegisterName } from './registers.ts'
 
-/** Where a call to the kernel failed: what is known of it. */
+/**
+ * Where a call to the kernel failed: what is known of it.
+ *
+ * @group Errors
+ */
 export interface KvmErrorContext {
   /** The call's name in the kernel: `KVM_SET_ONE_REG`. */
   readonly operation: string
@@ -16,6 +20,8 @@ export interface KvmErrorContext {
  *
  * The kernel's documentation asks not to rely on one code for one situation
  * (Documentation/virt/kvm/api.rst, 4.68): `code` is for people and logs first.
+ *
+ * @group Errors
  */
 export class KvmError extends Error implements KvmErrorContext {
   override readonly name = 'KvmError'
@@ -79,7 +85,11 @@ function usualCause(code: string, context: KvmErrorContext): string {
   }
 }
 
-/** The codes of the errors that are this library's own. */
+/**
+ * The codes of the errors that are this library's own.
+ *
+ * @group Errors
+ */
 export type ErrorCode =
   | 'ERR_KVM_UNAVAILABLE'
   | 'ERR_KVM_CLOSED'
@@ -95,7 +105,11 @@ export type ErrorCode =
   | 'ERR_STATE_FORMAT'
   | VmstateErrorCode
 
-/** The codes of what is wrong with bytes in one of QEMU's formats. */
+/**
+ * The codes of what is wrong with bytes in one of QEMU's formats.
+ *
+ * @group Errors
+ */
 export type VmstateErrorCode =
   /** The bytes are not what the format demands. */
   | 'ERR_VMSTATE_FORMAT'
@@ -112,7 +126,11 @@ export type VmstateErrorCode =
   /** More than a named limit allows. */
   | 'ERR_VMSTATE_LIMIT'
 
-/** An error of this library's own; `code` says which. */
+/**
+ * An error of this library's own; `code` says which.
+ *
+ * @group Errors
+ */
 export class OneRegError extends Error {
   override readonly name: string = 'OneRegError'
   readonly code: ErrorCode
@@ -136,7 +154,11 @@ export function stateFormat(message: string, cause?: unknown): OneRegError {
   return new OneRegError('ERR_STATE_FORMAT', message, cause === undefined ? {} : { cause })
 }
 
-/** The vCPUs of one guest have different offsets, so there is no one guest timebase. */
+/**
+ * The vCPUs of one guest have different offsets, so there is no one guest timebase.
+ *
+ * @group Errors
+ */
 export class TimebaseDivergedError extends OneRegError {
   /** TB_OFFSET of every vCPU, ticks, u64. */
   readonly offsets: readonly { readonly vcpu: number; readonly offset: bigint }[]
@@ -148,7 +170,11 @@ export class TimebaseDivergedError extends OneRegError {
   }
 }
 
-/** The guest was made for another timebase frequency than the host has, and cannot be told. */
+/**
+ * The guest was made for another timebase frequency than the host has, and cannot be told.
+ *
+ * @group Errors
+ */
 export class TimebaseFrequencyError extends OneRegError {
   /** Hz, of the saved state. */
   readonly saved: bigint
@@ -165,7 +191,11 @@ export class TimebaseFrequencyError extends OneRegError {
   }
 }
 
-/** The guest was away for too long, or the two hosts' clocks disagree. */
+/**
+ * The guest was away for too long, or the two hosts' clocks disagree.
+ *
+ * @group Errors
+ */
 export class TimebaseDowntimeError extends OneRegError {
   /** ns, by the clocks of the two hosts. */
   readonly downtimeNs: bigint
@@ -186,7 +216,11 @@ export class TimebaseDowntimeError extends OneRegError {
   }
 }
 
-/** A register that could not be put back after a load that failed, and why. */
+/**
+ * A register that could not be put back after a load that failed, and why.
+ *
+ * @group Errors
+ */
 export interface NotRestored {
   readonly vcpu: number
   readonly register: string
@@ -204,7 +238,11 @@ export interface NotApplied {
   readonly cause?: KvmError | undefined
 }
 
-/** A timebase could not be loaded or inherited. */
+/**
+ * A timebase could not be loaded or inherited.
+ *
+ * @group Errors
+ */
 export class TimebaseNotAppliedError extends OneRegError {
   /** The vCPU and the register on which it failed, where it failed on one. */
   declare readonly vcpu?: number
@@ -237,13 +275,21 @@ function aftermath(written: boolean, notRestored: readonly NotRestored[]): strin
   return `These could not be put back: ${list.join(', ')}; do not run this guest`
 }
 
-/** A register that a restore did not write, and the kernel's reason: `'EIO'`. */
+/**
+ * A register that a restore did not write, and the kernel's reason: `'EIO'`.
+ *
+ * @group Errors
+ */
 export interface NotWritten {
   readonly register: RegisterName
   readonly code: string
 }
 
-/** A snapshot of which some registers could not be written; all that are not listed here were. */
+/**
+ * A snapshot of which some registers could not be written; all that are not listed here were.
+ *
+ * @group Errors
+ */
 export class RestoreIncompleteError extends OneRegError {
   readonly vcpu: number
   /** The registers for which the call went wrong, in the order in which they were written. */
@@ -285,7 +331,11 @@ function incomplete(
   return `Not all registers were written to vCPU ${vcpu}: ${[...named, ...more].join(', ')}; ${rest}`
 }
 
-/** Bytes in one of QEMU's formats that cannot be read, or a value that cannot be written as such. */
+/**
+ * Bytes in one of QEMU's formats that cannot be read, or a value that cannot be written as such.
+ *
+ * @group Errors
+ */
 export class VmstateError extends OneRegError {
   /** The byte at which it was seen, counted from the beginning of what was read, where there is one. */
   declare readonly offset?: number

@@ -6,10 +6,18 @@ const KVM_REG_SIZE_SHIFT = 52n
 const KVM_REG_SIZE_BITS = 0xfn
 const TM = 0x80000000n
 
-/** The width of a register's value in bits, as its id says. */
+/**
+ * The width of a register's value in bits, as its id says.
+ *
+ * @group Registers
+ */
 export type RegisterWidth = 32 | 64 | 128
 
-/** One register of KVM_GET_ONE_REG and KVM_SET_ONE_REG. */
+/**
+ * One register of KVM_GET_ONE_REG and KVM_SET_ONE_REG.
+ *
+ * @group Registers
+ */
 export interface Register<W extends RegisterWidth = RegisterWidth> {
   /**
    * The whole 64-bit id: architecture, size and index. Only the whole is unique: MAS0 and ICP_STATE
@@ -29,6 +37,8 @@ export interface Register<W extends RegisterWidth = RegisterWidth> {
  *
  * Source: Linux arch/powerpc/include/uapi/asm/kvm.h and Documentation/virt/kvm/api.rst
  * (KVM_SET_ONE_REG).
+ *
+ * @group Registers
  */
 export const registers = Object.freeze({
   // State that the guest's interrupt controller keeps for each vCPU
@@ -175,16 +185,26 @@ export const registers = Object.freeze({
   TM_XER: u64(TM | 0x6an, 'TM checkpoint: Fixed-Point Exception Register'),
 })
 
-/** The name of a register: the kernel's without `KVM_REG_PPC_`. */
+/**
+ * The name of a register: the kernel's without `KVM_REG_PPC_`.
+ *
+ * @group Registers
+ */
 export type RegisterName = keyof typeof registers
 
 /**
  * The value of a register: 32 bits are a `number`, 64 bits a `bigint`, both unsigned; 128 bits are
  * a `Uint8Array` of 16 bytes in the kernel's memory order.
+ *
+ * @group Registers
  */
 export type RegisterValue<N extends RegisterName> = ValueOfWidth[(typeof registers)[N]['width']]
 
-/** Values of some registers, by name. */
+/**
+ * Values of some registers, by name.
+ *
+ * @group Registers
+ */
 export type RegisterValues = { [N in RegisterName]?: RegisterValue<N> }
 
 /** The names of all registers, in the order of the table, which is that of the kernel's header. */

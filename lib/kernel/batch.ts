@@ -8,7 +8,11 @@ const TRAILER_BYTES = 8
 /** Entries that a batch can have. */
 export const BATCH_LIMIT = 1 << 20
 
-/** An id for an entry that is to be left out: no kernel is asked for it, and its result is -EINVAL. */
+/**
+ * An id for an entry that is to be left out: no kernel is asked for it, and its result is -EINVAL.
+ *
+ * @group Kernels and batches
+ */
 export const NO_REGISTER = 0xffff_ffff_ffff_ffffn
 
 /**
@@ -17,6 +21,8 @@ export const NO_REGISTER = 0xffff_ffff_ffff_ffffn
  * result, 0 or `-errno`, is put in `results[i]`.
  *
  * A batch can be used again and again: a kernel makes its way to the memory once.
+ *
+ * @group Kernels and batches
  */
 export class OneRegBatch {
   /** How many entries there is room for. */
@@ -63,27 +69,50 @@ export class OneRegBatch {
 
   // The accessors do not check the index: reading past the end gives 0, writing there is lost.
 
-  /** An entry's value of 32 bits. */
+  /**
+   * An entry's value of 32 bits.
+   *
+   * @param index the entry, from 0
+   */
   get32(index: number): number {
     return this.words32[index * 4] ?? 0
   }
 
-  /** Puts an entry's value of 32 bits there. */
+  /**
+   * Puts an entry's value of 32 bits there.
+   *
+   * @param index the entry, from 0
+   * @param value an unsigned number of 32 bits
+   */
   set32(index: number, value: number): void {
     this.words32[index * 4] = value
   }
 
-  /** An entry's value of 64 bits, unsigned. */
+  /**
+   * An entry's value of 64 bits, unsigned.
+   *
+   * @param index the entry, from 0
+   */
   get64(index: number): bigint {
     return this.words64[index * 2] ?? 0n
   }
 
-  /** Puts an entry's value of 64 bits there. */
+  /**
+   * Puts an entry's value of 64 bits there.
+   *
+   * @param index the entry, from 0
+   * @param value an unsigned bigint of 64 bits
+   */
   set64(index: number, value: bigint): void {
     this.words64[index * 2] = value
   }
 
-  /** The first `size` bytes of an entry's value, not a copy. */
+  /**
+   * The first `size` bytes of an entry's value, not a copy.
+   *
+   * @param index the entry, from 0
+   * @param size how many bytes of it, 16 at most
+   */
   bytes(index: number, size: number): Uint8Array {
     return this.values.subarray(index * VALUE_BYTES, index * VALUE_BYTES + size)
   }

@@ -14,6 +14,8 @@ import { readTimebaseFrequency } from './timebase-frequency.ts'
  * are there on POWER only.
  *
  * Its constructor throws OneRegError ERR_KVM_UNAVAILABLE if the addon is not built for this machine.
+ *
+ * @group Kernels and batches
  */
 export class NativeKernel implements Kernel {
   readonly backend = 'kvm'

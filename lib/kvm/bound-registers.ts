@@ -10,6 +10,8 @@ import type { Faces } from './system.ts'
 /**
  * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
  * written as often as one likes in one crossing each, without garbage.
+ *
+ * @group Registers
  */
 export class BoundRegisters<N extends RegisterName = RegisterName> {
   /** The vCPU whose registers they are. */
@@ -52,7 +54,11 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
     this.#call('KVM_SET_ONE_REG')
   }
 
-  /** What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy. */
+  /**
+   * What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy.
+   *
+   * @param name one of the bound names
+   */
   get<K extends N>(name: K): RegisterValue<K> {
     return takeValue(this.#batch, this.#index(name), lookUp(name).width) as RegisterValue<K>
   }
@@ -60,6 +66,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   /**
    * Sets what {@link write} will write; no call to the kernel.
    *
+   * @param name one of the bound names
+   * @param value the value to keep until `write()`
    * @throws TypeError, RangeError for a value of the wrong type or range
    */
   set<K extends N>(name: K, value: RegisterValue<K>): void {

@@ -17,7 +17,11 @@ import { Vm } from './vm.ts'
 const KVM_CAP_ONE_REG = 70
 const DEFAULT_DEVICE = '/dev/kvm'
 
-/** What {@link openHost} is to open. */
+/**
+ * What {@link openHost} is to open.
+ *
+ * @group Hosts and vCPUs
+ */
 export interface HostOptions {
   /**
    * `'kvm'`: the real kernel; `'software'`: the model of it; `'auto'`, the default: KVM on
@@ -34,9 +38,17 @@ export interface HostOptions {
  *
  * On POWER a missing or forbidden device is an error that says what to do, never the model.
  *
+ * @param options the backend and the device; none is needed
  * @throws TypeError ERR_INVALID_ARG_VALUE for an unknown backend or option
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the device or the addon is not there, is not allowed, or
  *   is not KVM with ONE_REG (Linux 3.3)
+ * @example
+ * ```ts
+ * using host = openHost()
+ * const vcpu = host.createVm().createVcpu(0)
+ * vcpu.set('DAR', 0x1000n)
+ * ```
+ * @group Hosts and vCPUs
  */
 export function openHost(options: HostOptions = {}): Host {
   checkObject('options', options)
@@ -82,6 +94,8 @@ declare module './system.ts' {
  * A host, VM or vCPU that is garbage-collected before it is closed is closed then, with the process
  * warning KVM_PPC_UNCLOSED: so keep the object for as long as its number is used elsewhere. A VM
  * keeps its host, and a vCPU its VM, not the other way round.
+ *
+ * @group Hosts and vCPUs
  */
 export class Host {
   /** The kernel that was handed in, or that {@link openHost} chose. */

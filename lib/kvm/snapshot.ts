@@ -12,13 +12,21 @@ import type { RegisterName, RegisterValues } from '../registers.ts'
 import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
 
-/** Of {@link Vcpu.restore}. */
+/**
+ * Of {@link Vcpu.restore}.
+ *
+ * @group Registers
+ */
 export interface RestoreOptions {
   /** Write TB_OFFSET too: right for a vCPU that stays on its host. */
   readonly timebase?: boolean
 }
 
-/** What {@link Vcpu.restore} could not do and need not. */
+/**
+ * What {@link Vcpu.restore} could not do and need not.
+ *
+ * @group Registers
+ */
 export interface RestoreOutcome {
   /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
   readonly refused: readonly NotWritten[]

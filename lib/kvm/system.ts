@@ -13,7 +13,11 @@ const NS_PER_SECOND = 1_000_000_000n
  */
 const HALF_WIDTH_LIMIT = 1n << 62n
 
-/** A host's two clocks at one instant, from {@link Host.sample}. */
+/**
+ * A host's two clocks at one instant, from {@link Host.sample}.
+ *
+ * @group Moving the timebase
+ */
 export interface TimebaseSample {
   /** The host's timebase, in ticks, u64. */
   readonly timebase: bigint

@@ -15,7 +15,6 @@ import { meansAbsent } from '../errno.ts'
 import { checkNotHeld } from './held.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
 import { callBatch, callBatchAsync, checkResults, uninterrupted } from './one-reg.ts'
-import type { OpenVcpu } from './open-vcpu.ts'
 import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
@@ -23,7 +22,11 @@ import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import { checkValues, lookUp, namesOf } from '../register-values.ts'
 import type { Faces, KvmSystem } from './system.ts'
 
-/** Of the calls of a {@link Vcpu} that end in `Async`. */
+/**
+ * Of the calls of a {@link Vcpu} that end in `Async`.
+ *
+ * @group Hosts and vCPUs
+ */
 export interface AsyncOptions {
   /**
    * Rejects the promise with an AbortError as soon as it is aborted. A call that the kernel has begun
@@ -46,8 +49,10 @@ declare module './system.ts' {
  * for a vCPU that may run; they begin in the order in which they were made, one at a time on each
  * vCPU, while a synchronous call goes ahead of them. All work only in the process that created the
  * VM (worker threads are fine); elsewhere the kernel says EIO.
+ *
+ * @group Hosts and vCPUs
  */
-export class Vcpu implements OpenVcpu {
+export class Vcpu {
   /** @internal */
   declare readonly system: KvmSystem
   /** The id that was given to KVM_CREATE_VCPU. */
@@ -126,6 +131,8 @@ export class Vcpu implements OpenVcpu {
    * KVM_SET_ONE_REG (Linux 3.3). The kernel may keep another value than the one given: TB_OFFSET is
    * rounded up to a multiple of 2^24, reserved bits are dropped. Read it back where it matters.
    *
+   * @param name a name of {@link registers}
+   * @param value a number for 32 bits, a bigint for 64, 16 bytes for 128
    * @throws TypeError, RangeError for a value of the wrong type or range, before any system call
    * @throws KvmError EINVAL where this kernel lacks the register or refuses the value
    */
@@ -140,6 +147,7 @@ export class Vcpu implements OpenVcpu {
   /**
    * Whether this vCPU has a register: it is asked for it.
    *
+   * @param name a name of {@link registers}
    * @throws KvmError for an error that does not say that the register is absent
    */
   has(name: RegisterName): boolean {
@@ -171,6 +179,7 @@ export class Vcpu implements OpenVcpu {
   /**
    * KVM_SET_ONE_REG for an id that the table lacks.
    *
+   * @param id the id of the register, a bigint; its size bits say how many bytes the value has
    * @param bytes exactly as many as the id's size bits say, in the kernel's memory order
    * @throws RangeError ERR_OUT_OF_RANGE for another length
    * @throws KvmError
@@ -186,6 +195,7 @@ export class Vcpu implements OpenVcpu {
   /**
    * Many registers in one crossing into the kernel.
    *
+   * @param names names of {@link registers}
    * @throws KvmError for the first that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
@@ -200,6 +210,7 @@ export class Vcpu implements OpenVcpu {
    * Many registers in one crossing into the kernel, in the order in which they are given. All values
    * are checked before the first is written.
    *
+   * @param values the values by the names of their registers, written in this order
    * @throws KvmError for the first that could not be written; those after it were tried all the same
    */
   write(values: RegisterValues): void {
@@ -213,13 +224,19 @@ export class Vcpu implements OpenVcpu {
    * Takes memory for some registers, so that reading and writing them again and again makes no
    * garbage: what a loop that watches a guest wants.
    *
+   * @param names names of {@link registers}, each at most once
    * @throws TypeError for an unknown name, or one that is given twice
    */
   bind<N extends RegisterName>(names: readonly N[]): BoundRegisters<N> {
     return new BoundRegisters(this, checkNames(names))
   }
 
-  /** {@link get} off the JavaScript thread; it rejects with the same errors. */
+  /**
+   * {@link get} off the JavaScript thread; it rejects with the same errors.
+   *
+   * @param name a name of {@link registers}
+   * @param options a signal that ends the waiting
+   */
   async getAsync<N extends RegisterName>(
     name: N,
     options: AsyncOptions = {},
@@ -228,7 +245,13 @@ export class Vcpu implements OpenVcpu {
     return values[name]
   }
 
-  /** {@link set} off the JavaScript thread; it rejects with the same errors. */
+  /**
+   * {@link set} off the JavaScript thread; it rejects with the same errors.
+   *
+   * @param name a name of {@link registers}
+   * @param value a number for 32 bits, a bigint for 64, 16 bytes for 128
+   * @param options a signal that ends the waiting
+   */
   async setAsync<N extends RegisterName>(
     name: N,
     value: RegisterValue<N>,
@@ -238,7 +261,12 @@ export class Vcpu implements OpenVcpu {
     await this.writeAsync({ [name]: value }, options)
   }
 
-  /** {@link read} off the JavaScript thread; it rejects with the same errors. */
+  /**
+   * {@link read} off the JavaScript thread; it rejects with the same errors.
+   *
+   * @param names names of {@link registers}
+   * @param options a signal that ends the waiting
+   */
   async readAsync<N extends RegisterName>(
     names: readonly N[],
     options: AsyncOptions = {},
@@ -253,6 +281,9 @@ export class Vcpu implements OpenVcpu {
   /**
    * {@link write} off the JavaScript thread; it rejects with the same errors. The values are taken when
    * it is called.
+   *
+   * @param values the values by the names of their registers, written in this order
+   * @param options a signal that ends the waiting
    */
   async writeAsync(values: RegisterValues, options: AsyncOptions = {}): Promise<void> {
     const entries = checkValues('values', values)
@@ -277,6 +308,8 @@ export class Vcpu implements OpenVcpu {
    * Writes a snapshot back, in the order that the kernel needs. TB_OFFSET is left out unless asked
    * for: between hosts it belongs to {@link loadTimebase}.
    *
+   * @param snapshot the result of `snapshot()` of a vCPU with the same id
+   * @param options whether the timebase is restored too
    * @returns the registers that this kernel would not take and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
    * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
@@ -337,7 +370,7 @@ interface VcpuOwner {
   readonly vm: Faces['vm']
   /** The VM's. */
   readonly parent: Descriptor
-  /** As {@link OpenVcpu.absent}. */
+  /** As `absent` of OpenVcpu. */
   readonly absent: Set<RegisterName>
 }
 

@@ -11,7 +11,11 @@ declare module './system.ts' {
   }
 }
 
-/** A virtual machine, made by {@link Host.createVm}. It owns its vCPUs. */
+/**
+ * A virtual machine, made by {@link Host.createVm}. It owns its vCPUs.
+ *
+ * @group Hosts and vCPUs
+ */
 export class Vm {
   readonly #system: KvmSystem
   readonly #descriptor: Descriptor

@@ -7,7 +7,7 @@ import type { Vcpu } from '../kvm/vcpu.ts'
  *
  * Such a host keeps the decrementer in 32 bits unless LPCR[LD] is set, so a DEC_EXPIRY from 2^31 to 2^32
  * ticks in the past (4.2 to 8.4 s at 512 MHz) fires only when 2^32 ticks have passed since, and one as far
- * ahead fires at once. {@link loadTimebase} writes no expiry that lies in the past; a monitor that writes
+ * ahead fires at once. `loadTimebase` writes no expiry that lies in the past; a monitor that writes
  * the register itself finds with this function whether its guest's timers fire late:
  *
  *     expect(ticksToDecrementer(vcpu)).toBe(0n)
@@ -15,7 +15,13 @@ import type { Vcpu } from '../kvm/vcpu.ts'
  * It reads the registers of the vCPU and its host's timebase, so it works on the model and on real KVM.
  * In a partition (KVM in an LPAR) the decrementer fires when its expiry says, however far away that is.
  *
+ * @param vcpu a stopped vCPU
  * @throws OneRegError ERR_KVM_CLOSED, ERR_KVM_UNAVAILABLE; KvmError if the vCPU lacks DEC_EXPIRY
+ * @example
+ * ```ts
+ * const ticks = ticksToDecrementer(vcpu)
+ * ```
+ * @group Two hosts
  */
 export function ticksToDecrementer(vcpu: Vcpu): bigint {
   const { DEC_EXPIRY, TB_OFFSET, LPCR_64 } = vcpu.read(['DEC_EXPIRY', 'TB_OFFSET', 'LPCR_64'])

@@ -19,6 +19,8 @@ const MAX_REGISTER_SIZE = 16
  *
  * A call that fails is not made; only close(2) is, since on Linux it gives the number back whatever
  * it returns.
+ *
+ * @group Calls that fail
  */
 export class FailingKernel implements Kernel {
   /** The kernel that is wrapped: what is asked of it directly never fails by itself and is not counted. */
@@ -46,6 +48,7 @@ export class FailingKernel implements Kernel {
   /**
    * Lets calls to come fail. Faults add up; each goes away once it has struck often enough.
    *
+   * @param fault which calls fail, and with which error
    * @throws TypeError, RangeError for a fault that cannot be
    */
   fail(fault: Fault): void {

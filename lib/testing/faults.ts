@@ -21,10 +21,16 @@ export const operations = [
  * A call that can be told to fail: `'open'`, `'close'`, `'readlink'`, `'mftb'`, `'clock_gettime'`,
  * `'KVM_CHECK_EXTENSION'`, `'KVM_CREATE_VM'`, `'KVM_CREATE_VCPU'`, `'KVM_GET_ONE_REG'` or
  * `'KVM_SET_ONE_REG'`.
+ *
+ * @group Calls that fail
  */
 export type Operation = (typeof operations)[number]
 
-/** Which of the calls to come fail, and how. */
+/**
+ * Which of the calls to come fail, and how.
+ *
+ * @group Calls that fail
+ */
 export interface Fault {
   /** The error that the call gives. */
   readonly errno: ErrnoName

@@ -22,6 +22,11 @@ import type { Vcpu } from '../kvm/vcpu.ts'
  * @returns what the guest reads now, in ticks, u64
  * @throws AssertionError Node's, which says by how much, and on which vCPU
  * @throws TypeError, RangeError, OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED; KvmError
+ * @example
+ * ```ts
+ * const seen = assertGuestGoesOn(vcpus, state) // throws if the guest went back
+ * ```
+ * @group Two hosts
  */
 export function assertGuestGoesOn(
   vcpus: readonly Vcpu[],

@@ -1,6 +1,10 @@
 import { checkU64 } from '../checks.ts'
 
-/** Time in ns that passes only when a test says so. */
+/**
+ * Time in ns that passes only when a test says so.
+ *
+ * @group Two hosts
+ */
 export class HandMovedTime {
   #now = 0n
   /** How much has passed, in ns: what a `SoftwareClock` takes as its `time`. */

@@ -6,7 +6,11 @@ import type { SoftwareKernelOptions } from '../kernel/software/kernel.ts'
 import { HandMovedTime } from './hand-moved-time.ts'
 import { ClockedNativeKernel, TestHost } from './test-host.ts'
 
-/** What the two hosts of a {@link HostPair} are. */
+/**
+ * What the two hosts of a {@link HostPair} are.
+ *
+ * @group Two hosts
+ */
 export interface HostPairOptions {
   /**
    * Where the vCPUs are: `'kvm'` or `'software'`; `'auto'`, the default, is KVM on POWER and the model
@@ -23,7 +27,11 @@ export interface HostPairOptions {
   readonly destination?: Omit<SoftwareKernelOptions, 'time'>
 }
 
-/** Two hosts for a test. `using` closes both, with their VMs and vCPUs. */
+/**
+ * Two hosts for a test. `using` closes both, with their VMs and vCPUs.
+ *
+ * @group Two hosts
+ */
 export interface HostPair {
   /** What makes time pass on both: `time.pass(1_000_000_000n)` is a second. */
   readonly time: HandMovedTime
@@ -52,8 +60,15 @@ const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
  * host's timebase and wall clock is the test's: so one test runs on both. A load with `align` waits
  * for time that passes by itself, and wants another host: `new Host(new SoftwareKernel())`.
  *
+ * @param options the backend, and what each host is like
  * @throws TypeError, RangeError for an option of the wrong type or range
  * @throws OneRegError ERR_KVM_UNAVAILABLE on KVM, as `openHost`
+ * @example
+ * ```ts
+ * using pair = hostPair()
+ * const { source, destination, time } = pair
+ * ```
+ * @group Two hosts
  */
 export function hostPair(options: HostPairOptions = {}): HostPair {
   checkObject('options', options)

@@ -5,7 +5,11 @@ import { SoftwareClock } from '../kernel/software/clock.ts'
 import type { SoftwareClockOptions } from '../kernel/software/clock.ts'
 import { FailingKernel } from './failing-kernel.ts'
 
-/** A host for a test, which moves its clocks and lets its calls fail. */
+/**
+ * A host for a test, which moves its clocks and lets its calls fail.
+ *
+ * @group Two hosts
+ */
 export class TestHost extends Host {
   /** `host.kernel.fail(…)` lets calls fail. */
   declare readonly kernel: FailingKernel

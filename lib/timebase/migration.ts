@@ -29,13 +29,21 @@ import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
-/** The result of {@link loadTimebase}: the plan that was carried out, and what it left out. */
+/**
+ * The result of {@link loadTimebase}: the plan that was carried out, and what it left out.
+ *
+ * @group Moving the timebase
+ */
 export interface LoadOutcome extends TimebasePlan {
   /** Saved registers that were not written, because this host's kernel lacks them. */
   readonly skipped: readonly { readonly vcpu: number; readonly register: TimerName }[]
 }
 
-/** The options of an aligned load: see {@link loadTimebase}. */
+/**
+ * The options of an aligned load: see {@link loadTimebase}.
+ *
+ * @group Moving the timebase
+ */
 export interface AlignOptions extends PlanOptions {
   readonly downtime: 'freeze'
   /**
@@ -46,7 +54,11 @@ export interface AlignOptions extends PlanOptions {
   readonly align: true
 }
 
-/** The result of {@link inheritTimebase}. */
+/**
+ * The result of {@link inheritTimebase}.
+ *
+ * @group Moving the timebase
+ */
 export interface InheritOutcome {
   /** TB_OFFSET, in ticks, u64. */
   readonly offset: bigint
@@ -54,7 +66,11 @@ export interface InheritOutcome {
   readonly guestTimebase: bigint
 }
 
-/** The message on the diagnostics channel `kvm-ppc-onereg:timebase-adjust`, which each load publishes. */
+/**
+ * The message on the diagnostics channel `kvm-ppc-onereg:timebase-adjust`, which each load publishes.
+ *
+ * @group Observing
+ */
 export interface TimebaseAdjustMessage {
   /** TB_OFFSET on the source, in ticks, u64. */
   readonly oldOffset: bigint
@@ -66,7 +82,11 @@ export interface TimebaseAdjustMessage {
   readonly seconds: number
 }
 
-/** The name of the diagnostics channel on which every load is published, as a {@link TimebaseAdjustMessage}. */
+/**
+ * The name of the diagnostics channel on which every load is published, as a {@link TimebaseAdjustMessage}.
+ *
+ * @group Observing
+ */
 export const TIMEBASE_ADJUST_CHANNEL = 'kvm-ppc-onereg:timebase-adjust'
 
 const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
@@ -87,6 +107,11 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel has no TB_OFFSET (Linux 3.13, HV KVM)
  * @throws TimebaseDivergedError if the vCPUs' offsets differ
  * @throws KvmError
+ * @example
+ * ```ts
+ * const text = serializeTimebase(saveTimebase(vcpus)) // with the vCPUs stopped
+ * ```
+ * @group Moving the timebase
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
@@ -147,6 +172,8 @@ function laterOf(one: bigint, other: bigint): bigint {
  *     const { advancedTicks } = loadTimebase(vcpus, parseTimebase(text))
  *
  * @param vcpus all vCPUs of the guest, with the ids that they had when it was saved
+ * @param state the saved state, from {@link saveTimebase} or {@link parseTimebase}
+ * @param options whether the pause counts, how to round, and the longest pause to accept
  * @returns with `align` a promise, which rejects with the errors below
  * @throws TypeError, RangeError for a state or an option of the wrong type or range
  * @throws OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED
@@ -157,6 +184,12 @@ function laterOf(one: bigint, other: bigint): bigint {
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
  * @throws OneRegError ERR_TIMEBASE_NOT_REACHED with `align`, if the host's timebase stands still or goes
  *   back: all is loaded, and the guest must not run before the instant that the message names
+ * @example
+ * ```ts
+ * const state = parseTimebase(text)
+ * const { offset } = loadTimebase(vcpus, state, { maxDowntimeNs: 10_000_000_000n })
+ * ```
+ * @group Moving the timebase
  */
 export function loadTimebase(
   vcpus: readonly Vcpu[],
@@ -273,9 +306,17 @@ function load(
  *
  *     inheritTimebase(vcpus[0], vm.createVcpu(4))
  *
+ * @param from a stopped vCPU of the guest, which has its timebase
+ * @param to the new vCPU, which has not run yet
  * @throws OneRegError ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED, ERR_VCPU_HELD, ERR_KVM_UNAVAILABLE, as
  *   {@link loadTimebase}
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
+ * @example
+ * ```ts
+ * const plugged = vm.createVcpu(4)
+ * inheritTimebase(running, plugged) // before it runs
+ * ```
+ * @group Moving the timebase
  */
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   // Both must be open before either is read.

@@ -12,6 +12,8 @@ import type { TimebaseSample } from '../kvm/system.ts'
 /**
  * TB_OFFSET reaches the processor through TBU40, which holds the upper 40 bits of the timebase, so
  * only multiples of this many ticks can be had (Linux 93b0f4dc29c5).
+ *
+ * @group Moving the timebase
  */
 export const TIMEBASE_OFFSET_STEP = 1n << 24n
 
@@ -27,7 +29,11 @@ const HALF_RANGE = 1n << 63n
  */
 const ROUNDING_LIMIT = 1n << 40n
 
-/** A guest's timebase at one instant, from {@link saveTimebase}. */
+/**
+ * A guest's timebase at one instant, from {@link saveTimebase}.
+ *
+ * @group Moving the timebase
+ */
 export interface TimebasePoint {
   /** What the guest would have read at that instant, in ticks, u64. */
   readonly guestTimebase: bigint
@@ -44,7 +50,11 @@ export interface TimebasePoint {
   readonly roundingTicks?: bigint
 }
 
-/** How a guest's timebase is to go on: see {@link planTimebase}. */
+/**
+ * How a guest's timebase is to go on: see {@link planTimebase}.
+ *
+ * @group Moving the timebase
+ */
 export interface PlanOptions {
   /**
    * `'advance'`, the default: the guest's time went on while it was away, by the two hosts' wall
@@ -64,7 +74,11 @@ export interface PlanOptions {
   readonly maxDowntimeNs?: bigint
 }
 
-/** The offset for a guest's vCPUs on their new host, and what it means for the guest. */
+/**
+ * The offset for a guest's vCPUs on their new host, and what it means for the guest.
+ *
+ * @group Moving the timebase
+ */
 export interface TimebasePlan {
   /** TB_OFFSET, in ticks: u64, a multiple of 2^24. */
   readonly offset: bigint
@@ -91,10 +105,18 @@ export interface TimebasePlan {
  *
  *     const { offset } = planTimebase(state, host.sample(), { downtime: 'freeze' })
  *
+ * @param state the saved guest timebase and the time of day at that instant
+ * @param sample the destination's clocks, from `host.sample()`
+ * @param options whether the pause counts, how to round, and the longest pause to accept
  * @throws TypeError, RangeError for a value of the wrong type or range
  * @throws TimebaseFrequencyError if the two frequencies differ
  * @throws TimebaseDowntimeError if the downtime is longer than `maxDowntimeNs`, or so long that the
  *   guest could not tell it from a step back
+ * @example
+ * ```ts
+ * const { offset } = planTimebase(state, host.sample(), { downtime: 'freeze' })
+ * ```
+ * @group Moving the timebase
  */
 export function planTimebase(
   state: TimebasePoint,

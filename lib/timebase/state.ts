@@ -15,7 +15,11 @@ import type { Json } from '../json.ts'
 import { checkTimebasePoint } from './plan.ts'
 import type { CheckedPoint, TimebasePoint } from './plan.ts'
 
-/** The time registers of one vCPU that go along with the guest's timebase. */
+/**
+ * The time registers of one vCPU that go along with the guest's timebase.
+ *
+ * @group Moving the timebase
+ */
 export interface VcpuTimers {
   /** The vCPU's id. */
   readonly id: number
@@ -29,7 +33,11 @@ export interface VcpuTimers {
   readonly spurr?: bigint
 }
 
-/** A guest's timebase, taken from its host by {@link saveTimebase}. */
+/**
+ * A guest's timebase, taken from its host by {@link saveTimebase}.
+ *
+ * @group Moving the timebase
+ */
 export interface TimebaseState extends TimebasePoint {
   /** TB_OFFSET of the source's vCPUs, in ticks, u64: for the record, since a load does not use it. */
   readonly offset: bigint
@@ -137,7 +145,13 @@ function checkTimers(name: string, vcpu: unknown): CheckedTimers {
  * The state as JSON text: `format`, `version`, and the state's fields by name; 64-bit values are
  * decimal strings, since JSON's numbers lose their low bits.
  *
+ * @param state the result of {@link saveTimebase}
  * @throws TypeError, RangeError for a state with a wrong field
+ * @example
+ * ```ts
+ * await writeFile('guest.json', serializeTimebase(saveTimebase(vcpus)))
+ * ```
+ * @group Moving the timebase
  */
 export function serializeTimebase(state: TimebaseState): string {
   const checked = checkTimebaseState(state)
@@ -151,9 +165,15 @@ export function serializeTimebase(state: TimebaseState): string {
  *
  *     const state = parseTimebase(await readFile('timebase.json', 'utf8'))
  *
+ * @param text the result of {@link serializeTimebase}
  * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a newer version, a
  *   field that is missing, unknown, out of range or there twice; for more than 4 Mi characters, 16,384
  *   vCPUs, or 16 arrays and objects within each other
+ * @example
+ * ```ts
+ * loadTimebase(vcpus, parseTimebase(await readFile('guest.json', 'utf8')))
+ * ```
+ * @group Moving the timebase
  */
 export function parseTimebase(text: string): TimebaseState {
   if (typeof text !== 'string') throw wrongType('text', 'a string', text)

@@ -25,6 +25,8 @@ import {
  * The state has `timebase`, the source host's own in ticks, u64; `tb_offset`, TB_OFFSET of the vCPU in
  * ticks, i64; `time_of_the_day` in µs since the epoch, u64; and `tb_freq` in Hz, u32, which must be the
  * destination's.
+ *
+ * @group Encoding and decoding
  */
 export const cpuTimebase = vmstate({
   name: 'cpu/timebase',
@@ -85,6 +87,8 @@ const slb = vmstate({
  * how the patch's review had it, since a field that is just added breaks the format. Version 5 has all
  * but the timebase, and is what QEMU wrote for machines up to pseries-2.7. Version 4 is older than
  * descriptions and has no timebase; it is refused, as are the subsections of embedded processors.
+ *
+ * @group Encoding and decoding
  */
 export const cpu = vmstate({
   name: 'cpu',

@@ -15,7 +15,11 @@ import { checkScalar } from './scalars.ts'
 import { SUBSECTION_MARK } from './subsection.ts'
 import type { DestinationOf, StateOf } from './types.ts'
 
-/** How {@link decode} reads. */
+/**
+ * How {@link decode} reads.
+ *
+ * @group Encoding and decoding
+ */
 export interface DecodeOptions<Destination = unknown> {
   /** The version of the bytes, as it stands before them in a stream: the newest unless told. */
   readonly versionId?: number
@@ -44,12 +48,20 @@ type Values = Record<string, unknown>
  * The rules are those of `vmstate_load_state` in QEMU's migration/vmstate.c. No length on the wire is
  * believed: each is compared with the bytes that are left before anything is made for it.
  *
+ * @param description the format of the bytes
+ * @param bytes the bytes of one VMState, from its first field on
+ * @param options the version of the bytes, and the destination to compare with
  * @throws VmstateError with the path of the field in its message, and the byte in `offset`:
  *   ERR_VMSTATE_TRUNCATED for bytes that end too soon, ERR_VMSTATE_VERSION for a version that the
  *   description does not read, ERR_VMSTATE_MISMATCH for an `equal` field that differs,
  *   ERR_VMSTATE_MISSING for an `equal` field or a pointer that the destination does not have, ERR_VMSTATE_UNSUPPORTED for an
  *   unknown subsection, ERR_VMSTATE_FORMAT for all else
  * @throws TypeError, RangeError for a wrong argument
+ * @example
+ * ```ts
+ * const { guest_timebase } = decode(timebase, bytes)
+ * ```
+ * @group Encoding and decoding
  */
 export function decode<D extends VmstateDescription>(
   description: D,

@@ -26,7 +26,11 @@ export function checkDescription(description: unknown): void {
   }
 }
 
-/** What {@link vmstate} is told: the names are those of QEMU's VMStateDescription. */
+/**
+ * What {@link vmstate} is told: the names are those of QEMU's VMStateDescription.
+ *
+ * @group Describing a format
+ */
 export interface VmstateSource<F, S, State> {
   /** As it stands in a stream, before a section or a subsection. */
   readonly name: string
@@ -66,8 +70,14 @@ export interface VmstateSource<F, S, State> {
  *       fields: { cpu_ticks_offset: int64, unused: unused(8), cpu_clock_offset: since(2, int64) },
  *     })
  *
+ * @param source the name, the versions and the fields
  * @throws TypeError, RangeError for a description that cannot work: a name that JavaScript or the wire
  *   has no room for, versions out of order, a count that is no earlier integer
+ * @example
+ * ```ts
+ * const clock = vmstate({ name: 'clock', versionId: 1, fields: { ticks: uint64 } })
+ * ```
+ * @group Describing a format
  */
 export function vmstate<const F extends Fields, const S extends Subsections>(
   source: VmstateSource<F, S, NoInfer<StateOfFields<F, S>>>,

@@ -24,7 +24,11 @@ import { SUBSECTION_MARK } from './subsection.ts'
 import { VmstateWriter } from './writer.ts'
 import type { StateOf } from './types.ts'
 
-/** How {@link encode} writes. */
+/**
+ * How {@link encode} writes.
+ *
+ * @group Encoding and decoding
+ */
 export interface EncodeOptions {
   /** The version to write, which goes before the bytes in a stream: the newest unless told. */
   readonly versionId?: number
@@ -45,10 +49,18 @@ interface Output {
  *
  * The rules are those of `vmstate_save_state` in QEMU's migration/vmstate.c.
  *
+ * @param description the format to write
+ * @param state the values of the fields
+ * @param options the version to write
  * @throws TypeError, RangeError for a wrong argument, or a field of the state with a wrong type, range or
  *   length
  * @throws VmstateError ERR_VMSTATE_MISSING for a field, pointer or subsection that need not always be
  *   there and must be here
+ * @example
+ * ```ts
+ * const bytes = encode(timebase, { guest_timebase: 1n, time_of_the_day_ns: 2n })
+ * ```
+ * @group Encoding and decoding
  */
 export function encode<D extends VmstateDescription>(
   description: D,

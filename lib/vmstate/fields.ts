@@ -30,29 +30,72 @@ function integer<T extends number | bigint>(
   return { kind: 'integer', bits, signed }
 }
 
-/** 8 bits, from 0 to 2^8 - 1: a number (VMSTATE_UINT8). */
+/**
+ * 8 bits, from 0 to 2^8 - 1: a number (VMSTATE_UINT8).
+ *
+ * @group Describing a format
+ */
 export const uint8 = integer<number>(8, false)
-/** 16 bits, from 0 to 2^16 - 1: a number (VMSTATE_UINT16). */
+/**
+ * 16 bits, from 0 to 2^16 - 1: a number (VMSTATE_UINT16).
+ *
+ * @group Describing a format
+ */
 export const uint16 = integer<number>(16, false)
-/** 32 bits, from 0 to 2^32 - 1: a number (VMSTATE_UINT32). */
+/**
+ * 32 bits, from 0 to 2^32 - 1: a number (VMSTATE_UINT32).
+ *
+ * @group Describing a format
+ */
 export const uint32 = integer<number>(32, false)
-/** 64 bits, from 0 to 2^64 - 1: a bigint (VMSTATE_UINT64). */
+/**
+ * 64 bits, from 0 to 2^64 - 1: a bigint (VMSTATE_UINT64).
+ *
+ * @group Describing a format
+ */
 export const uint64 = integer<bigint>(64, false)
-/** 8 bits, from -2^7 to 2^7 - 1: a number (VMSTATE_INT8). */
+/**
+ * 8 bits, from -2^7 to 2^7 - 1: a number (VMSTATE_INT8).
+ *
+ * @group Describing a format
+ */
 export const int8 = integer<number>(8, true)
-/** 16 bits, from -2^15 to 2^15 - 1: a number (VMSTATE_INT16). */
+/**
+ * 16 bits, from -2^15 to 2^15 - 1: a number (VMSTATE_INT16).
+ *
+ * @group Describing a format
+ */
 export const int16 = integer<number>(16, true)
-/** 32 bits, from -2^31 to 2^31 - 1: a number (VMSTATE_INT32). */
+/**
+ * 32 bits, from -2^31 to 2^31 - 1: a number (VMSTATE_INT32).
+ *
+ * @group Describing a format
+ */
 export const int32 = integer<number>(32, true)
-/** 64 bits, from -2^63 to 2^63 - 1: a bigint (VMSTATE_INT64). */
+/**
+ * 64 bits, from -2^63 to 2^63 - 1: a bigint (VMSTATE_INT64).
+ *
+ * @group Describing a format
+ */
 export const int64 = integer<bigint>(64, true)
 
-/** One byte, 0 or 1 (VMSTATE_BOOL). QEMU takes any other for true; here it is an error. */
+/**
+ * One byte, 0 or 1 (VMSTATE_BOOL). QEMU takes any other for true; here it is an error.
+ *
+ * @group Describing a format
+ */
 export const bool: BoolKind & Typed<boolean> = { kind: 'bool' }
 
 /**
  * A value that must be the destination's own (VMSTATE_UINT32_EQUAL and its like): a host's frequency, a
  * processor's version. It is written as it is, and compared on load.
+ *
+ * @param of the kind of the field
+ * @example
+ * ```ts
+ * fields: { frequency: equal(uint32) }
+ * ```
+ * @group Describing a format
  */
 export function equal<K extends ScalarKind>(of: K): EqualKind & Typed<StateOf<K>, StateOf<K>> {
   return { kind: 'equal', of: checkKind(of, ['integer', 'bool']) }
@@ -62,8 +105,15 @@ export function equal<K extends ScalarKind>(of: K): EqualKind & Typed<StateOf<K>
  * Elements one after another, as many as `count` says (VMSTATE_UINT64_ARRAY and its like) or as many
  * as the earlier field of that name does (VMSTATE_VARRAY_UINT32 and its like).
  *
+ * @param of the kind of each element
+ * @param count how many there are, or the field that says it
  * @throws TypeError for elements that may be empty and are counted on the wire: a count costs nothing
  *   to write, so four bytes could ask for 2^32 of them
+ * @example
+ * ```ts
+ * fields: { gpr: array(uint64, 32) }
+ * ```
+ * @group Describing a format
  */
 export function array<K extends ElementKind>(
   of: K,
@@ -77,12 +127,30 @@ export function array<K extends ElementKind>(
   return { kind: 'array', of, count, smallest }
 }
 
-/** Bytes, as many as `length` says (VMSTATE_BUFFER) or the earlier field of that name (VMSTATE_VBUFFER_UINT32). */
+/**
+ * Bytes, as many as `length` says (VMSTATE_BUFFER) or the earlier field of that name (VMSTATE_VBUFFER_UINT32).
+ *
+ * @param length how many bytes
+ * @example
+ * ```ts
+ * fields: { mac: buffer(6) }
+ * ```
+ * @group Describing a format
+ */
 export function buffer(length: Count): BufferKind & Typed<Uint8Array> {
   return { kind: 'buffer', length: checkCount('length', length) }
 }
 
-/** Bytes that mean nothing: written as zeros, passed over on load (VMSTATE_UNUSED). */
+/**
+ * Bytes that mean nothing: written as zeros, passed over on load (VMSTATE_UNUSED).
+ *
+ * @param length how many bytes to skip
+ * @example
+ * ```ts
+ * fields: { padding: unused(4) }
+ * ```
+ * @group Describing a format
+ */
 export function unused(length: number): UnusedKind & Typed<never> {
   return { kind: 'unused', length: checkInteger('length', length) }
 }
@@ -90,6 +158,14 @@ export function unused(length: number): UnusedKind & Typed<never> {
 /**
  * Another description's fields and subsections, in place and without a header (VMSTATE_STRUCT). The
  * wire does not have its version: it is the description's newest, or `versionId` (VMSTATE_VSTRUCT).
+ *
+ * @param description the fields of the structure
+ * @param versionId the version of the structure, that of its description by default
+ * @example
+ * ```ts
+ * fields: { timer: struct(timer) }
+ * ```
+ * @group Describing a format
  */
 export function struct<State, Destination>(
   description: VmstateDescription<State, Destination>,
@@ -103,6 +179,13 @@ export function struct<State, Destination>(
  * says so, neither in 2013 nor today: QEMU marks a null pointer only inside an array of them. So
  * whether it is there is a matter of the version, or of a condition ({@link since}, {@link when}); where
  * it is, the destination must have the object already, since QEMU does not make one.
+ *
+ * @param description the fields of the structure
+ * @example
+ * ```ts
+ * fields: { timer: structPointer(timer) }
+ * ```
+ * @group Describing a format
  */
 export function structPointer<State, Destination>(
   description: VmstateDescription<State, Destination>,
@@ -111,7 +194,17 @@ export function structPointer<State, Destination>(
   return { kind: 'structPointer', description, versionId: description.versionId }
 }
 
-/** A field that is there from this version of its description on (the macros that end in `_V`). */
+/**
+ * A field that is there from this version of its description on (the macros that end in `_V`).
+ *
+ * @param versionId the first version that has the field
+ * @param of the kind of the field
+ * @example
+ * ```ts
+ * fields: { spread: since(2, uint64) }
+ * ```
+ * @group Describing a format
+ */
 export function since<K extends FieldKind>(
   versionId: number,
   of: K,
@@ -122,6 +215,14 @@ export function since<K extends FieldKind>(
 /**
  * A field that is there if the condition holds (the macros that end in `_TEST`). It is told the fields
  * before this one, no others, so that it says the same on both ends; and the version.
+ *
+ * @param condition whether the field is there, from the fields before it
+ * @param of the kind of the field
+ * @example
+ * ```ts
+ * fields: { extra: when(({ flags }) => flags !== 0, uint64) }
+ * ```
+ * @group Describing a format
  */
 export function when<K extends FieldKind>(
   condition: Condition,

@@ -9,7 +9,11 @@ export interface EqualKind {
   readonly of: ScalarKind
 }
 
-/** A length: the description's own, or the name of the earlier field that holds it. */
+/**
+ * A length: the description's own, or the name of the earlier field that holds it.
+ *
+ * @group Describing a format
+ */
 export type Count = number | string
 
 export interface BufferKind {
@@ -48,7 +52,11 @@ export interface SinceKind {
   readonly of: FieldKind
 }
 
-/** The state so far: the fields before this one. */
+/**
+ * The state so far: the fields before this one.
+ *
+ * @group Describing a format
+ */
 export type Condition = (earlier: Readonly<Record<string, unknown>>, versionId: number) => boolean
 
 export interface WhenKind {
@@ -57,20 +65,40 @@ export interface WhenKind {
   readonly of: FieldKind
 }
 
-/** What an array can be made of. */
+/**
+ * What an array can be made of.
+ *
+ * @group Describing a format
+ */
 export type ElementKind = ScalarKind | BufferKind | ArrayKind | StructKind
 
-/** Anything that a field can be. */
+/**
+ * Anything that a field can be.
+ *
+ * @group Describing a format
+ */
 export type FieldKind =
   ElementKind | EqualKind | UnusedKind | StructPointerKind | SinceKind | WhenKind
 
-/** A description's fields by name, in the order in which they stand on the wire. */
+/**
+ * A description's fields by name, in the order in which they stand on the wire.
+ *
+ * @group Describing a format
+ */
 export type Fields = Readonly<Record<string, FieldKind>>
 
-/** A description's subsections by the name that their state has in the description's own. */
+/**
+ * A description's subsections by the name that their state has in the description's own.
+ *
+ * @group Describing a format
+ */
 export type Subsections = Readonly<Record<string, VmstateDescription>>
 
-/** A description that {@link vmstate} has checked. */
+/**
+ * A description that {@link vmstate} has checked.
+ *
+ * @group Describing a format
+ */
 export interface VmstateDescription<State = unknown, Destination = unknown> extends Typed<
   State,
   Destination
@@ -81,12 +109,31 @@ export interface VmstateDescription<State = unknown, Destination = unknown> exte
   readonly fields: Fields
   readonly subsections: Subsections
   readonly minimumVersionIdOld: number
-  /** {@inheritDoc VmstateSource.loadStateOld} */
+  /**
+   * {@inheritDoc VmstateSource.loadStateOld}
+   *
+   * @param reader the bytes from the start of the section on
+   * @param versionId the version of the section
+   */
   loadStateOld?(reader: VmstateReader, versionId: number): State
-  /** {@inheritDoc VmstateSource.preSave} */
+  /**
+   * {@inheritDoc VmstateSource.preSave}
+   *
+   * @param state the values that will be encoded
+   * @param versionId the version that will be written
+   */
   preSave?(state: State, versionId: number): State
-  /** {@inheritDoc VmstateSource.postLoad} */
+  /**
+   * {@inheritDoc VmstateSource.postLoad}
+   *
+   * @param state the decoded values
+   * @param versionId the version that was read
+   */
   postLoad?(state: State, versionId: number): State
-  /** {@inheritDoc VmstateSource.needed} */
+  /**
+   * {@inheritDoc VmstateSource.needed}
+   *
+   * @param whole the values of the structure that the subsection belongs to
+   */
   needed?(whole: Readonly<Record<string, unknown>>): boolean
 }

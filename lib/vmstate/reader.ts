@@ -6,6 +6,8 @@ import { Path } from './path.ts'
 /**
  * Takes big-endian values out of bytes, one after another. What `loadStateOld` of a description reads
  * with; every method throws VmstateError ERR_VMSTATE_TRUNCATED if the bytes do not reach.
+ *
+ * @group Encoding and decoding
  */
 export class VmstateReader {
   readonly #bytes: Uint8Array
@@ -84,14 +86,22 @@ export class VmstateReader {
     }
   }
 
-  /** A copy of the next bytes. */
+  /**
+   * A copy of the next bytes.
+   *
+   * @param length how many bytes
+   */
   bytes(length: number): Uint8Array {
     const start = this.#take(length)
     // Not slice, which makes a Buffer of a Buffer.
     return new Uint8Array(this.#bytes.subarray(start, start + length))
   }
 
-  /** Passes over bytes. */
+  /**
+   * Passes over bytes.
+   *
+   * @param length how many bytes
+   */
   skip(length: number): void {
     this.#take(length)
   }

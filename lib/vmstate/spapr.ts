@@ -18,6 +18,8 @@ import {
  * `guest_timebase`, what the guest read, in ticks, u64; and `time_of_the_day_ns`, in ns since the epoch,
  * i64. The frequency is not in it, and under TCG `guest_timebase` is no guest's time at all: see
  * docs/formats.md.
+ *
+ * @group Encoding and decoding
  */
 export const timebase = vmstate({
   name: 'timebase',
@@ -44,6 +46,8 @@ function capability(name: string) {
  *
  * The subsections are those that guests were found to have, in QEMU's order. Others, as of a hot plug
  * under way or of nested guests, are an error by name.
+ *
+ * @group Encoding and decoding
  */
 export const spapr = vmstate({
   name: 'spapr',

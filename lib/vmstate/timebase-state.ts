@@ -13,13 +13,25 @@ const NS_PER_US = 1000n
 const U32_MAX = 0xffff_ffffn
 const I64_MAX = (1n << 63n) - 1n
 
-/** A decoded `cpu/timebase`. */
+/**
+ * A decoded `cpu/timebase`.
+ *
+ * @group Timebases
+ */
 export type CpuTimebase = StateOf<typeof cpuTimebase>
 
-/** A decoded `timebase` of QEMU's. */
+/**
+ * A decoded `timebase` of QEMU's.
+ *
+ * @group Timebases
+ */
 export type QemuTimebaseFields = StateOf<typeof timebase>
 
-/** What `cpu/timebase` does not carry, and only the caller can know. */
+/**
+ * What `cpu/timebase` does not carry, and only the caller can know.
+ *
+ * @group Timebases
+ */
 export interface BeyondCpuTimebase {
   /**
    * How far apart the instants of the two readings can be, in ns, u64. The patch reads one clock after
@@ -30,7 +42,11 @@ export interface BeyondCpuTimebase {
   readonly vcpus: TimebaseState['vcpus']
 }
 
-/** What QEMU's `timebase` does not carry, and only the caller can know. */
+/**
+ * What QEMU's `timebase` does not carry, and only the caller can know.
+ *
+ * @group Timebases
+ */
 export interface BeyondQemuTimebase extends BeyondCpuTimebase {
   /** Ticks per second of the guest's timebase, in Hz, u64: 512000000n on POWER. */
   readonly timebaseFrequency: bigint
@@ -47,8 +63,15 @@ export interface BeyondQemuTimebase extends BeyondCpuTimebase {
 /**
  * A guest's timebase out of the format of the patch of 2013.
  *
+ * @param timebase the decoded fields of `cpu/timebase`
+ * @param beyond what a state needs and this format does not have
  * @throws VmstateError ERR_VMSTATE_FORMAT for a time of day beyond the year 2262, or a frequency of 0
  * @throws TypeError, RangeError
+ * @example
+ * ```ts
+ * const state = cpuTimebaseToState(decode(cpuTimebase, bytes, { destination }), beyond)
+ * ```
+ * @group Timebases
  */
 export function cpuTimebaseToState(
   timebase: CpuTimebase,
@@ -81,8 +104,14 @@ export function cpuTimebaseToState(
  * its µs, for which the guest goes on by less than 1 µs more than it should; the uncertainty, the
  * rounding error of earlier moves, and the vCPUs' timers.
  *
+ * @param state the result of `saveTimebase`
  * @throws TypeError, RangeError for a state with a wrong field, a time before 1970, or a frequency that
  *   32 bits have no room for
+ * @example
+ * ```ts
+ * const bytes = encode(cpuTimebase, stateToCpuTimebase(saveTimebase(vcpus)))
+ * ```
+ * @group Timebases
  */
 export function stateToCpuTimebase(state: TimebaseState): CpuTimebase {
   checkTimebaseState(state)
@@ -104,7 +133,14 @@ export function stateToCpuTimebase(state: TimebaseState): CpuTimebase {
  * A guest's timebase out of QEMU's format, as the `timebase` of {@link spapr} or {@link readQemuTimebase} gives it. It must be
  * of a guest that ran under KVM: under TCG the field is the host's cycle counter (docs/formats.md).
  *
+ * @param timebase the result of {@link readQemuTimebase}, or the decoded fields of `timebase`
+ * @param beyond what a state needs and this format does not have
  * @throws TypeError, RangeError
+ * @example
+ * ```ts
+ * const state = qemuTimebaseToState(await readQemuTimebase('guest.stream'), beyond)
+ * ```
+ * @group Timebases
  */
 export function qemuTimebaseToState(
   timebase: QemuTimebaseFields | Pick<TimebasePoint, 'guestTimebase' | 'timeOfDayNs'>,
@@ -130,7 +166,13 @@ export function qemuTimebaseToState(
  * A guest's timebase in QEMU's format. What is lost: the frequency, the offset, the uncertainty, the
  * rounding error of earlier moves, and the vCPUs' timers.
  *
+ * @param state the result of `saveTimebase`
  * @throws TypeError, RangeError for a state with a wrong field
+ * @example
+ * ```ts
+ * const bytes = encode(timebase, stateToQemuTimebase(saveTimebase(vcpus)))
+ * ```
+ * @group Timebases
  */
 export function stateToQemuTimebase(state: TimebaseState): QemuTimebaseFields {
   checkTimebaseState(state)

@@ -7,10 +7,18 @@ export interface Typed<State, Destination = never> {
   readonly [types]?: { readonly state: State; readonly destination: Destination }
 }
 
-/** What the bytes of a description, or of a kind of field, are in JavaScript. */
+/**
+ * What the bytes of a description, or of a kind of field, are in JavaScript.
+ *
+ * @group Encoding and decoding
+ */
 export type StateOf<T> = T extends Typed<infer State, unknown> ? State : never
 
-/** What the destination has to have for these bytes to be loaded; `never` if nothing. */
+/**
+ * What the destination has to have for these bytes to be loaded; `never` if nothing.
+ *
+ * @group Encoding and decoding
+ */
 export type DestinationOf<T> = T extends Typed<unknown, infer Destination> ? Destination : never
 
 /** A field that may not be there. */

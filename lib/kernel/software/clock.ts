@@ -2,7 +2,11 @@ import { checkI64, checkU64, outOfRange, wrongType } from '../../checks.ts'
 
 const NS_PER_SECOND = 1_000_000_000n
 
-/** What the clocks of a model start with, and what drives them. */
+/**
+ * What the clocks of a model start with, and what drives them.
+ *
+ * @group Kernels and batches
+ */
 export interface SoftwareClockOptions {
   /** Ticks per second, in Hz: 512000000n, as on POWER servers, unless told. */
   readonly timebaseFrequency?: bigint
@@ -17,7 +21,11 @@ export interface SoftwareClockOptions {
   readonly time?: () => bigint
 }
 
-/** A host's timebase and wall clock, each with its own origin, both driven by one monotonic clock. */
+/**
+ * A host's timebase and wall clock, each with its own origin, both driven by one monotonic clock.
+ *
+ * @group Kernels and batches
+ */
 export class SoftwareClock {
   readonly timebaseFrequency: bigint
   readonly #time: () => bigint
@@ -56,12 +64,20 @@ export class SoftwareClock {
     }
   }
 
-  /** Moves the timebase to a value, as if the host had been started at another time. */
+  /**
+   * Moves the timebase to a value, as if the host had been started at another time.
+   *
+   * @param ticks the new value, u64
+   */
   setTimebase(ticks: bigint): void {
     this.#timebase = { shown: checkU64('timebase', ticks), at: this.#time() }
   }
 
-  /** Steps the wall clock to a value, forwards or back. */
+  /**
+   * Steps the wall clock to a value, forwards or back.
+   *
+   * @param ns the new wall clock, ns since the epoch
+   */
   setTimeOfDay(ns: bigint): void {
     this.#timeOfDay = { shown: checkI64('timeOfDayNs', ns), at: this.#time() }
   }

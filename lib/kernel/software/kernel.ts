@@ -31,7 +31,11 @@ const MAX_REGISTER_SIZE = 16
 /** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
 const MAX_VCPU_ID = 2048
 
-/** Which host a {@link SoftwareKernel} is. */
+/**
+ * Which host a {@link SoftwareKernel} is.
+ *
+ * @group Kernels and batches
+ */
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
   /** Which Linux it is: `'6.12'` unless told. */
   readonly linux?: ModelledLinux
@@ -61,6 +65,8 @@ type File =
  * machine.
  *
  * Its file descriptors are its own, and no files of the process. Besides /dev/kvm it knows /dev/null.
+ *
+ * @group Kernels and batches
  */
 export class SoftwareKernel implements Kernel {
   readonly backend = 'software'
@@ -78,7 +84,10 @@ export class SoftwareKernel implements Kernel {
   readonly #threadsPerCore: number
   #calls = 0
 
-  /** @throws TypeError, RangeError for an option of the wrong type or range */
+  /**
+   * @param options which kernel it is a model of, and its clocks
+   * @throws TypeError, RangeError for an option of the wrong type or range
+   */
   constructor(options: SoftwareKernelOptions = {}) {
     checkOptionNames('options', checkObject('options', options), [
       'timebaseFrequency',

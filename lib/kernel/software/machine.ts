@@ -5,7 +5,11 @@ import type { RegisterName } from '../../registers.ts'
 /** The Linux versions that were measured; 7.2 does the same with pages of 4 KiB and of 64 KiB. */
 export const linuxVersions = ['6.1', '6.12', '7.2'] as const
 
-/** `'6.1'`, `'6.12'` or `'7.2'`: the Linux versions that were measured. */
+/**
+ * `'6.1'`, `'6.12'` or `'7.2'`: the Linux versions that were measured.
+ *
+ * @group Kernels and batches
+ */
 export type ModelledLinux = (typeof linuxVersions)[number]
 
 /** The hosts that were measured: `pseries` is an LPAR, `powernv` is bare metal. */
@@ -20,6 +24,8 @@ export const machines = [
 /**
  * `'pseries POWER9'`, `'pseries POWER10'`, `'powernv POWER8'`, `'powernv POWER9'` or
  * `'powernv POWER10'`: the hosts that were measured. `pseries` is an LPAR, `powernv` is bare metal.
+ *
+ * @group Kernels and batches
  */
 export type ModelledMachine = (typeof machines)[number]
 

@@ -25,7 +25,11 @@ const commands: Readonly<
   11: { name: 'SWITCHOVER_START', lengths: [0] },
 }
 
-/** A command from the source to the destination, between two sections. */
+/**
+ * A command from the source to the destination, between two sections.
+ *
+ * @group Streams
+ */
 export interface QemuCommand {
   /** As in QEMU's sources, without `MIG_CMD_`: `SWITCHOVER_START`. */
   readonly name: string

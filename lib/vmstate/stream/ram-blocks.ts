@@ -4,7 +4,11 @@ import { RAM_BLOCK_LIMIT } from './limits.ts'
 import { MappedImages } from './mapped-ram.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
 
-/** A block of the guest's memory, as the stream lists it. */
+/**
+ * A block of the guest's memory, as the stream lists it.
+ *
+ * @group Streams
+ */
 export interface QemuRamBlock {
   /** `ppc_spapr.ram`, `/objects/m0`, `pci@800000020000000:00.0/vga.vram`. */
   readonly name: string

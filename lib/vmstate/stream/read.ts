@@ -16,12 +16,18 @@ import type { QemuStream, QemuStreamOptions, QemuStreamSource, QemuTimebase } fr
  *
  * @param source the path of a file, the bytes themselves, which must not change until the promise
  *   settles, or a Readable (any AsyncIterable) of them
+ * @param options whether to search a stream without a description
  * @throws VmstateError, with the offset of the byte at which something is wrong:
  *   ERR_VMSTATE_FORMAT if it is not such a stream, or damaged; ERR_VMSTATE_TRUNCATED if it ends too early;
  *   ERR_VMSTATE_MISSING if it has no description, and `search` is not set or there is not exactly one
  *   place that fits, or if it has no timebase; ERR_VMSTATE_VERSION and ERR_VMSTATE_UNSUPPORTED for
  *   what this release does not know; ERR_VMSTATE_LIMIT for more than it holds
  * @throws TypeError for arguments of the wrong type; the errors of reading the source as they are
+ * @example
+ * ```ts
+ * const { machine, sections } = await readQemuStream('guest.stream')
+ * ```
+ * @group Streams
  */
 export async function readQemuStream(
   source: QemuStreamSource,
@@ -47,7 +53,14 @@ export function readStream(
  * Takes the timebase out of a migration stream of a pseries guest. Everything is read and checked as
  * {@link readQemuStream} does it.
  *
+ * @param source a path, bytes, or an iterable of bytes
+ * @param options whether to search a stream without a description
  * @throws as {@link readQemuStream}
+ * @example
+ * ```ts
+ * const { guestTimebase } = await readQemuTimebase('guest.stream')
+ * ```
+ * @group Streams
  */
 export async function readQemuTimebase(
   source: QemuStreamSource,

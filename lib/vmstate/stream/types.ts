@@ -4,10 +4,18 @@ import type { QemuRamBlock } from './ram-blocks.ts'
 
 export type { QemuCommand, QemuLibvirtFormat, QemuLibvirtImage, QemuRamBlock }
 
-/** Where a reader takes a stream from: the path of a file, bytes in memory, or chunks as they come in. */
+/**
+ * Where a reader takes a stream from: the path of a file, bytes in memory, or chunks as they come in.
+ *
+ * @group Streams
+ */
 export type QemuStreamSource = string | Uint8Array | AsyncIterable<Uint8Array>
 
-/** What {@link readQemuStream} and {@link readQemuTimebase} may do with a stream. */
+/**
+ * What {@link readQemuStream} and {@link readQemuTimebase} may do with a stream.
+ *
+ * @group Streams
+ */
 export interface QemuStreamOptions {
   /**
    * Look for the timebase in streams that do not say where it is: those without a description at
@@ -18,7 +26,11 @@ export interface QemuStreamOptions {
   readonly search?: boolean
 }
 
-/** A section as it stands in the stream. */
+/**
+ * A section as it stands in the stream.
+ *
+ * @group Streams
+ */
 export interface QemuSection {
   /** `full` is a device; `start`, `part` and `end` are what is sent in pieces: RAM and the hash page table. */
   readonly type: 'start' | 'part' | 'end' | 'full'
@@ -35,7 +47,11 @@ export interface QemuSection {
   readonly length: number
 }
 
-/** An array of integers, in the order of this machine. */
+/**
+ * An array of integers, in the order of this machine.
+ *
+ * @group Streams
+ */
 export type QemuIntegers =
   | Uint8Array
   | Int8Array
@@ -49,10 +65,16 @@ export type QemuIntegers =
 /**
  * What a field holds. Integers of up to 32 bits are numbers, those of 64 bits bigints; arrays of
  * integers are typed arrays; what is neither an integer nor a bool is bytes, as in the stream.
+ *
+ * @group Streams
  */
 export type QemuValue = number | bigint | boolean | QemuIntegers | QemuStruct | readonly QemuValue[]
 
-/** A structure: a device's, one within it, or a subsection. */
+/**
+ * A structure: a device's, one within it, or a subsection.
+ *
+ * @group Streams
+ */
 export interface QemuStruct {
   /** What QEMU calls its description (VMStateDescription): `timebase`. */
   readonly name: string
@@ -64,7 +86,11 @@ export interface QemuStruct {
   readonly subsections: readonly QemuStruct[]
 }
 
-/** A device: the contents of a full section. */
+/**
+ * A device: the contents of a full section.
+ *
+ * @group Streams
+ */
 export interface QemuDevice extends Omit<QemuStruct, 'name'> {
   /** The section's: `cpu`, `nvram@71000000/spapr_nvram`. */
   readonly name: string
@@ -83,6 +109,8 @@ export interface QemuDevice extends Omit<QemuStruct, 'name'> {
  *
  * Which one depends on what ran the guest, and the stream does not say it. Under KVM take
  * `guestTimebase`. Under TCG, QEMU's emulation, take `virtualClockTimebase`.
+ *
+ * @group Streams
  */
 export interface QemuTimebase {
   /**
@@ -108,7 +136,11 @@ export interface QemuTimebase {
   readonly searched: boolean
 }
 
-/** All that a migration stream of a pseries guest says about itself. */
+/**
+ * All that a migration stream of a pseries guest says about itself.
+ *
+ * @group Streams
+ */
 export interface QemuStream {
   /** `pseries-10.0`. Not there in streams of machines up to pseries-2.3, nor in those of devices only. */
   readonly machine?: string
