@@ -231,7 +231,7 @@ describe('decode fails with 1 and a line on stderr', () => {
     ['half of what gzip made', readFileSync(mini).subarray(0, 1000), /unexpected end/],
     ['what only begins like gzip', Buffer.from([0x1f, 0x8b, 0xff, 0xff]), /compression method/],
     ['what xz packed', Buffer.from('fd377a585a0000', 'hex'), /unxz/],
-    ['other JSON', Buffer.from('{"format": "other"}'), /no saved timebase/],
+    ['other JSON', Buffer.from('{"format": "other"}'), /not a saved timebase/],
   ])('for %s', async (_, bytes, message) => {
     const { status, stdout, stderr } = await decode(['-'], bytes)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
@@ -260,7 +260,7 @@ describe('decode fails with 2', () => {
 })
 
 describe('the program', () => {
-  it('prints its errors on stderr and ends with 1', async () => {
+  it('prints its errors on stderr and ends with 1', { timeout: 60_000 }, async () => {
     const { status, stdout, stderr } = await decodeAsProgram(['-'], Buffer.from('QEVM'))
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).toMatch(/^kvm-ppc-onereg: .*at byte 4/)
@@ -268,7 +268,7 @@ describe('the program', () => {
 
   // The same on any processor, and an emulated one takes ten seconds to start a program.
   if (emulated) return
-  it('prints the rest on stdout and ends with 0', async () => {
+  it('prints the rest on stdout and ends with 0', { timeout: 60_000 }, async () => {
     const { status, stdout, stderr } = await decodeAsProgram([mini], Buffer.alloc(0))
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/^A migration stream /)

@@ -28,7 +28,7 @@ export async function decode(input: Uint8Array | string, ...options: string[]): 
 
 /** Messages of JavaScript's own errors, which would mean that a check is missing. */
 const internal =
-  /call stack|string length|array length|heap|undefined|not a function|not iterable|Cannot/i
+  /call stack|string length|array length|heap|undefined|not a function|not iterable|Cannot (read|set|mix|convert)/i
 
 /** Text on standard output and status 0, or one line on standard error and status 1. */
 export function expectOrderly({ status, stdout, stderr }: Outcome): void {

@@ -174,7 +174,7 @@ if (!emulated) {
       ['borrowed-vcpu.mjs', ['/none.mjs'], 1, /^Cannot find module '\/none\.mjs'.*\nUsage: /],
       ['from-qemu.mjs', [], 2, /^Usage: node examples\/from-qemu\.mjs/],
       ['from-qemu.mjs', ['/none'], 1, /^ENOENT.*\nUsage: /],
-      ['from-qemu.mjs', ['package.json'], 1, /^This is no migration stream.*\nUsage: /],
+      ['from-qemu.mjs', ['package.json'], 1, /^This is not a migration stream.*\nUsage: /],
     ]
 
     it.each(wrong)('%s %j', async (program, args, status, stderr) => {

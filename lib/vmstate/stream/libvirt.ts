@@ -6,9 +6,18 @@ import { canUnpack, needsNewerNode } from './unpack.ts'
 /** How libvirt has packed the stream, by the number in its header (src/qemu/qemu_saveimage_format.h). */
 const FORMATS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'] as const
 
+/**
+ * How libvirt packed the stream in a save image.
+ *
+ * @group Streams
+ */
 export type QemuLibvirtFormat = (typeof FORMATS)[number]
 
-/** The header of libvirt's save image, in front of QEMU's stream (src/qemu/qemu_saveimage.c). */
+/**
+ * The header of libvirt's save image, in front of QEMU's stream (src/qemu/qemu_saveimage.c).
+ *
+ * @group Streams
+ */
 export interface QemuLibvirtImage {
   /** The domain's name, by its XML. */
   readonly domain?: string
