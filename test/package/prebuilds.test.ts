@@ -61,7 +61,7 @@ describeUnless(muslLacks, 'the binary for linux-x64', () => {
       // Node would bring these.
       const nodeApi = Array.from(
         stdout.matchAll(/ U (napi_\w+)/g),
-        ([, name]) => `int ${name}() {}`,
+        ([, name = '']) => `int ${name}() {}`,
       )
       const program = path.join(folder, 'load.c')
       await writeFile(program, `${nodeApi.join('\n')}\n${loader}`)

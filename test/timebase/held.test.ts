@@ -73,9 +73,9 @@ describe.each([0n, 7_654_321n, 12_345_678n, STEP - 1n])(
       ['a restore', ([vcpu]) => vcpu?.restore({ DEC_EXPIRY: 5n })],
       [
         'handing on its timebase',
-        ([vcpu]) => inheritTimebase(vcpu as Vcpu, host.vcpu(joining().fd, 9)),
+        ([vcpu]) => vcpu && inheritTimebase(vcpu, host.vcpu(joining().fd, 9)),
       ],
-      ['inheriting one', ([vcpu]) => inheritTimebase(host.vcpu(joining().fd, 9), vcpu as Vcpu)],
+      ['inheriting one', ([vcpu]) => vcpu && inheritTimebase(host.vcpu(joining().fd, 9), vcpu)],
     ]
 
     it.each(refused)('refuses %s until then', async (_, call) => {
@@ -99,7 +99,12 @@ describe.each([0n, 7_654_321n, 12_345_678n, STEP - 1n])(
     it.each([
       ['one of its vCPUs', () => vcpus[1]?.close()],
       ['its VM', () => vcpus[0]?.vm?.close()],
-      ['its host', () => host.close()],
+      [
+        'its host',
+        () => {
+          host.close()
+        },
+      ],
     ])('rejects if %s is closed', async (_, close) => {
       close()
       now += 1_000_000_000n

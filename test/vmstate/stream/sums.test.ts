@@ -142,9 +142,10 @@ describe('a long parse', () => {
     ['among the devices', join(before, timer, commands, spapr, endMark, described)],
   ])('lets other work of the process have its turn: commands %s', async (_, stream) => {
     let turns = 0
-    let isDone = false
-    const reading = readQemuStream(stream).finally(() => (isDone = true))
-    while (!isDone) {
+    const reading = readQemuStream(stream)
+    const state = { isDone: false }
+    void reading.finally(() => (state.isDone = true))
+    while (!state.isDone) {
       await setImmediate()
       turns++
     }
