@@ -390,6 +390,7 @@ describe('parseTimebase refuses', () => {
     ['infinity', 'Infinity'],
     ["another script's digits", '٥'],
     ['10,000 digits', '5'.repeat(10_000)],
+    ['21 digits of a value that has 20', `0${'1'.repeat(20)}`],
     ['10,000 zeros before the number', `${'0'.repeat(10_000)}5`],
   ]
 
