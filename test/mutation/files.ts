@@ -1,22 +1,48 @@
-const guests = 'test/timebase/{migration,align,messages,shared-offset}.test.ts'
-const failing = 'test/robustness/faults/{failing,lying}-kernel.test.ts'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
 
-/** Which files are changed, each with the tests that run for every change of it. */
-export const testsOf: Readonly<Record<string, readonly string[]>> = {
+const failing = 'test/robustness/faults/{failing,lying}-kernel.test.ts'
+const guests = 'test/timebase/{align,decrementer,held,messages,migration,shared-offset}.test.ts'
+
+/**
+ * The tests that run for every change of a file, by file: fast ones that start no process. They share
+ * their modules, so wait.x86.test.ts, which puts its own timers in place of Node's, cannot be with others.
+ */
+const ofFile: Readonly<Record<string, readonly string[]>> = {
+  'lib/kvm/call-queue.ts': ['test/kvm/{call-queue,off-thread,unclosed,vcpu}.test.ts'],
+  'lib/kvm/decrementer.ts': ['test/timebase/decrementer.test.ts', 'test/kvm/snapshot.test.ts'],
+  'lib/kvm/descriptor.ts': ['test/kvm/{descriptor,host,off-thread,unclosed,vcpu}.test.ts'],
+  'lib/kvm/held.ts': ['test/timebase/{align,held}.test.ts', 'test/kvm/{snapshot,vcpu}.test.ts'],
+  'lib/kvm/snapshot.ts': ['test/kvm/snapshot.test.ts', failing],
   'lib/timebase/plan.ts': ['test/timebase/{plan,messages}.test.ts'],
   'lib/timebase/state.ts': ['test/timebase/{state,messages}.test.ts'],
   'lib/timebase/wait.ts': ['test/timebase/wait.x86.test.ts'],
-  'lib/timebase/guest.ts': [guests, 'test/robustness/abuse/reentrant.test.ts'],
-  'lib/timebase/migration.ts': [guests, failing, 'test/robustness/abuse/reentrant.test.ts'],
-  'lib/timebase/time-registers.ts': [guests, failing],
-  'lib/timebase/apply.ts': [guests, failing, 'test/robustness/faults/interrupted.test.ts'],
-  'lib/kvm/call-queue.ts': ['test/kvm/{off-thread,unclosed,vcpu}.test.ts'],
-  'lib/kvm/descriptor.ts': ['test/kvm/{descriptor,host,unclosed,vcpu}.test.ts'],
-  'lib/kvm/unclosed.ts': ['test/kvm/{unclosed,off-thread}.test.ts'],
-  'lib/kvm/snapshot.ts': ['test/kvm/snapshot.test.ts', failing],
-  'lib/kernel/software/capabilities.ts': ['test/kernel/**/software.test.ts'],
-  'lib/kernel/software/clock.ts': ['test/kernel/**/software.test.ts'],
-  'lib/kernel/software/kernel.ts': ['test/kernel/**/software.test.ts'],
-  'lib/kernel/software/machine.ts': ['test/kernel/**/software.test.ts'],
-  'lib/kernel/software/vcpu.ts': ['test/kernel/**/software.test.ts'],
+}
+
+/** The same for the other files of a folder. */
+const ofFolder: Readonly<Record<string, readonly string[]>> = {
+  'lib/kernel/software': [
+    'test/kernel/**/software.test.ts',
+    'test/{timebase,kvm}/{decrementer,snapshot}.test.ts',
+  ],
+  'lib/timebase': [
+    guests,
+    failing,
+    'test/robustness/faults/interrupted.test.ts',
+    'test/robustness/abuse/reentrant.test.ts',
+  ],
+}
+
+/** The files that are changed: all of those folders, and some others. */
+export const mutatedFiles: readonly string[] = [
+  ...new Set([
+    ...Object.keys(ofFile),
+    ...Object.keys(ofFolder).flatMap((folder) =>
+      readdirSync(folder).map((name) => path.join(folder, name)),
+    ),
+  ]),
+]
+
+export function testsOf(file: string): readonly string[] {
+  return ofFile[file] ?? ofFolder[path.dirname(file)] ?? []
 }

@@ -2,10 +2,10 @@
 // its own run of Stryker, whose results stay in coverage/mutation: a run after an interruption, or
 // after a change, does what is left to do.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { testsOf } from './files.ts'
+import { mutatedFiles } from './files.ts'
 import { report } from './report.ts'
 import type { Mutated } from './report.ts'
 
@@ -16,17 +16,17 @@ const { values, positionals } = parseArgs({
   options: { concurrency: { type: 'string', default: '1' } },
 })
 
-const unknown = positionals.filter((file) => !Object.hasOwn(testsOf, file))
+const files = positionals.length > 0 ? positionals : mutatedFiles
+const unknown = files.filter((file) => !mutatedFiles.includes(file) || !existsSync(file))
 if (unknown.length > 0) {
   console.error(
-    `test/mutation/files.ts has no tests for ${unknown.join(', ')}; it has some for\n  ` +
-      Object.keys(testsOf).join('\n  '),
+    `Not there, or not in test/mutation/files.ts: ${unknown.join(', ')}. It has\n  ` +
+      mutatedFiles.join('\n  '),
   )
   process.exit(2)
 }
 
 mkdirSync(KEPT, { recursive: true })
-const files = positionals.length > 0 ? positionals : Object.keys(testsOf)
 process.exitCode = report(files.map(mutate)) ? 0 : 1
 
 function mutate(file: string): Mutated {

@@ -19,16 +19,7 @@ class OwnTestsFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: [...(testsOf[mutated] ?? [])],
-    exclude: [
-      '**/*.power.test.ts',
-      // These start processes, which would run the code without a mutant, or take seconds each.
-      'test/kvm/{system-calls,descriptors}.test.ts',
-      'test/robustness/abuse/{ended-workers,fuzz,no-memory.x86,system-calls.x86}.test.ts',
-      'test/robustness/faults/model.x86.test.ts',
-      // It puts its own timers in place of Node's, and the files of a run share their modules.
-      ...(mutated === 'lib/timebase/wait.ts' ? [] : ['test/timebase/wait.x86.test.ts']),
-    ],
+    include: [...testsOf(mutated)],
     // One worker for all files of a run, and a new one for each mutant.
     isolate: false,
     sequence: { sequencer: OwnTestsFirst },
