@@ -10,7 +10,7 @@ export function cacheRoot(): string {
   const base = process.env['XDG_CACHE_HOME']
   // The XDG specification says that a relative path is to be ignored.
   const parent = base && path.isAbsolute(base) ? base : path.join(homedir(), '.cache')
-  return path.join(parent, 'kvm-ppc-onereg')
+  return path.join(parent, 'power-host')
 }
 
 /**

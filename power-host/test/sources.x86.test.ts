@@ -177,7 +177,7 @@ test.each([{ suite: 'trixie main' }, { mirror: 'ftp://mirror.test' }, { mirror: 
   'the choice %j is refused before anything is fetched',
   async (choice) => {
     await expect(fetchSample(sample, choice)).rejects.toMatchObject({ name: 'Failure', status: 2 })
-    expect(existsSync(path.join(cache, 'kvm-ppc-onereg'))).toBe(false)
+    expect(existsSync(path.join(cache, 'power-host'))).toBe(false)
   },
 )
 

@@ -16,8 +16,11 @@ const target = ['--os=linux', '--cpu=ppc64', '--libc=glibc', '--ignore-scripts']
 const tools = [
   '@arethetypeswrong/cli',
   '@eslint/js',
+  '@stryker-mutator/core',
+  '@stryker-mutator/vitest-runner',
   '@types/bindings',
   '@types/node',
+  'dependency-cruiser',
   'eslint',
   'node-addon-api',
   'node-gyp',
