@@ -10,7 +10,7 @@ import type { RegisterWidth } from '../registers.ts'
 export class LastRegister {
   readonly batch = new OneRegBatch(1)
   /** The register's value, if it has 64 bits. */
-  readonly word = this.batch.words64
+  readonly word: BigUint64Array = this.batch.words64
   /** The vCPU's descriptor; not the vCPU, which may be garbage-collected. */
   descriptor: Descriptor | undefined
   name: unknown
