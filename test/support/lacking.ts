@@ -70,9 +70,10 @@ export function itUnless(
   lacking: string | undefined,
   title: string,
   test: () => void | Promise<void>,
+  timeoutMs?: number,
 ): void {
   if (isOtherMachines(lacking)) return
-  it.skipIf(lacking !== undefined)(titleOf(title, lacking), test)
+  it.skipIf(lacking !== undefined)(titleOf(title, lacking), test, timeoutMs)
 }
 
 /** Prints the reasons, because vitest's usual reporter only counts skipped tests. */
