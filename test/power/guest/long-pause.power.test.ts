@@ -197,17 +197,17 @@ describe('a decrementer that fell due 6 s ago', () => {
   })
 
   it('fires at once on a vCPU that inherits its timebase', { retry: 2 }, async () => {
-    using source = new TestGuest(host, 'decrementer', 1)
-    source.vcpus[0]?.set('TB_OFFSET', A_YEAR)
+    using source = new TestGuest(host, 'decrementer', 2)
     const fired = await moveArmedGuest({
       armedFor: 0n,
       pause: 0n,
       afterLoad: (vcpu) => {
         vcpu.set('DEC_EXPIRY', BigInt.asUintN(64, vcpu.get('DEC_EXPIRY') - 6n * SECOND))
-        const [from] = source.vcpus
-        // Another guest's, whose offset is the same to within a second.
-        if (from) from.set('TB_OFFSET', vcpu.get('TB_OFFSET'))
-        if (from) inheritTimebase(from, vcpu)
+        // Another guest's vCPU 1, with the same offset, in place of a sibling.
+        const [, from] = source.vcpus
+        if (from === undefined) throw new Error('no vCPU 1')
+        from.set('TB_OFFSET', vcpu.get('TB_OFFSET'))
+        inheritTimebase(from, vcpu)
       },
     })
     tell('Decrementer, inherited', fired)
