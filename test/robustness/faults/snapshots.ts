@@ -12,7 +12,8 @@ const wanted = {
   DAR: 1n,
   DSISR: 2,
   TB_OFFSET: 1n << 24n,
-  DEC_EXPIRY: 4n,
+  // Ahead of the guest's timebase: an expiry that has passed is written as the present.
+  DEC_EXPIRY: 1n << 62n,
   VTB: 5n,
   PURR: 6n,
   CIABR: 8n,
