@@ -93,14 +93,17 @@ function machineTimeNs(): bigint {
 
 /** The narrowest of a few tries, as a process may be held up between the two readings. */
 function readWallLessMonotonic(): bigint {
-  let narrowest = { width: Infinity, difference: 0n }
-  for (let tries = 0; tries < 8; tries++) {
-    const before = process.hrtime.bigint()
-    const wall = BigInt(Date.now()) * 1_000_000n
-    const width = process.hrtime.bigint() - before
-    if (Number(width) < narrowest.width) {
-      narrowest = { width: Number(width), difference: wall - before - width / 2n }
-    }
+  let narrowest = readOnce()
+  for (let tries = 1; tries < 8; tries++) {
+    const another = readOnce()
+    if (another.width < narrowest.width) narrowest = another
   }
   return narrowest.difference
+}
+
+function readOnce(): { width: bigint; difference: bigint } {
+  const before = process.hrtime.bigint()
+  const wall = BigInt(Date.now()) * 1_000_000n
+  const width = process.hrtime.bigint() - before
+  return { width, difference: wall - before - width / 2n }
 }

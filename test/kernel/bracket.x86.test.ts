@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeUnless } from '../support/lacking.ts'
 
 const compiler = spawnSync('c++', ['--version']).status === 0
-const compilerLacks = compiler ? undefined : 'There is no C++ compiler: install g++ or clang'
+const compilerLacks = compiler ? undefined : 'a C++ compiler: install g++ or clang'
 
 /** Takes a bracket of a counter that gives the numbers of the command line, one after the other. */
 const program = `
