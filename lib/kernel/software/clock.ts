@@ -87,23 +87,24 @@ export class SoftwareClock {
 let wallLessMonotonic: bigint | undefined
 
 function machineTimeNs(): bigint {
-  wallLessMonotonic ??= readWallLessMonotonic()
+  wallLessMonotonic ??= differenceOfClocks(() => process.hrtime.bigint(), Date.now)
   return process.hrtime.bigint() + wallLessMonotonic
 }
 
-/** The narrowest of a few tries, as a process may be held up between the two readings. */
-function readWallLessMonotonic(): bigint {
-  let narrowest = readOnce()
-  for (let tries = 1; tries < 8; tries++) {
-    const another = readOnce()
-    if (another.width < narrowest.width) narrowest = another
-  }
-  return narrowest.difference
-}
-
-function readOnce(): { width: bigint; difference: bigint } {
-  const before = process.hrtime.bigint()
-  const wall = BigInt(Date.now()) * 1_000_000n
-  const width = process.hrtime.bigint() - before
-  return { width, difference: wall - before - width / 2n }
+/**
+ * A wall clock less a monotonic one, in ns, by the narrowest of eight readings: the process may be
+ * held up while it reads.
+ *
+ * @param monotonic reads the monotonic clock, in ns
+ * @param wall reads the wall clock, in ms since the epoch
+ * @internal
+ */
+export function differenceOfClocks(monotonic: () => bigint, wall: () => number): bigint {
+  const readings = Array.from({ length: 8 }, () => {
+    const before = monotonic()
+    const wallNs = BigInt(wall()) * 1_000_000n
+    const width = monotonic() - before
+    return { width, difference: wallNs - before - width / 2n }
+  })
+  return readings.reduce((one, other) => (other.width < one.width ? other : one)).difference
 }
