@@ -8,6 +8,7 @@ import { run } from '../lib/run.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const folder = mkdtempSync(path.join(tmpdir(), 'power-host-'))
+const readme = readFileSync(path.join(root, 'power-host/README.md'), 'utf8')
 const program = path.join(folder, 'node_modules/.bin/power-host')
 
 function check(holds: boolean, what: string): void {
@@ -46,9 +47,27 @@ async function install(): Promise<void> {
   const [tarball = ''] = readdirSync(folder)
   writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n')
   await run('npm', ['install', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder })
-  const readme = readFileSync(path.join(root, 'power-host/README.md'), 'utf8')
   writeFileSync(path.join(folder, 'kvm.c'), /```c\n(.*?)```/s.exec(readme)?.[1] ?? '')
   await run('powerpc64le-linux-gnu-gcc', ['-static', '-o', 'kvm', 'kvm.c'], { cwd: folder })
+}
+
+/** The README's example with Vitest, and the same with a test that fails. */
+async function vitest(): Promise<void> {
+  const example = /```js\n(.*?)```/s.exec(readme)?.[1] ?? ''
+  writeFileSync(path.join(folder, 'kvm.test.mjs'), example)
+  const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    devDependencies: Record<string, string>
+  }
+  const packages = ['--save-dev', `vitest@${devDependencies['vitest'] ?? ''}`]
+  await run('npm', ['install', '--no-audit', '--no-fund', ...packages], { cwd: folder })
+  const suite = ['npx', 'vitest', 'run', '--testTimeout', '60000']
+  const green = await powerHost(['--out', 'green', '--', ...suite])
+  check(green.status === 0, 'a suite that passes ends with 0')
+  check(existsSync(path.join(folder, 'green/seen')), "its test's file of $OUT is here")
+  const failing = "import { expect, test } from 'vitest'\ntest('fails', () => expect(1).toBe(2))\n"
+  writeFileSync(path.join(folder, 'fails.test.mjs'), failing)
+  const red = await powerHost(['--', ...suite])
+  check(red.status === 1, 'a suite with a test that fails ends with 1')
 }
 
 try {
@@ -71,6 +90,8 @@ try {
   })
   check(running > 0 && ended.status === 130, 'Ctrl-C ends it while the host boots')
   check(processesOf(ended.pid).length === 0, 'and no QEMU is left')
+
+  await vitest()
 } finally {
   rmSync(folder, { recursive: true })
 }

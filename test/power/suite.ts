@@ -1,5 +1,6 @@
 import { type KernelName, type Machine, runOnHost } from 'power-host'
 import { project } from './project.ts'
+import { instructionClockVariable } from '../support/emulated.ts'
 import type { Result } from './host/reporter.ts'
 
 export interface SuiteRun {
@@ -20,7 +21,11 @@ export interface SuiteEnded {
 export async function runSuite(suite: SuiteRun): Promise<SuiteEnded> {
   const { machine, kernel, args, timeoutSeconds } = suite
   const command = vitestCommand(args)
-  const job = { machine, kernel, ...project('suite'), command, timeoutSeconds }
+  const { env, ...files } = project('suite')
+  const job = {
+    ...{ machine, kernel, ...files, command, timeoutSeconds },
+    env: { ...env, ...(machine.counts === true ? { [instructionClockVariable]: '1' } : {}) },
+  }
   const { status, result } = await runOnHost(job)
   return { status, result: result === undefined ? undefined : (JSON.parse(result) as Result) }
 }

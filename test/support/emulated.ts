@@ -1,6 +1,9 @@
 /** Whether this is the emulated POWER host, on which everything takes some thirty times as long. */
 export const emulated = process.arch === 'ppc64'
 
+/** The variable that is 1 on an emulated host whose clock counts instructions (`--icount`). */
+export const instructionClockVariable = 'KVM_PPC_COUNTS_INSTRUCTIONS'
+
 /** The factor by which time limits are longer on the emulated host. */
 export const slowdown = emulated ? 30 : 1
 

@@ -7,6 +7,7 @@ import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import { ticksToDecrementer } from '../../../lib/testing/index.ts'
 import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'
+import { expectBefore } from './expect-before.ts'
 import { TestGuest } from './index.ts'
 import type { GuestImage } from './index.ts'
 import { report } from './report.ts'
@@ -14,7 +15,7 @@ import { report } from './report.ts'
 const host = new Host(new NativeKernel())
 const SECOND = host.timebaseFrequency
 const A_YEAR = SECOND * 31_557_600n
-/** How late the guest may see its interrupt on a busy machine; the kernel's error is 0.9 s and more here. */
+/** How late the guest may see its interrupt where the clock counts instructions. */
 const LATE = SECOND / 2n
 const LPCR_LD = 0x0002_0000n
 
@@ -96,6 +97,19 @@ async function moveArmedGuest(arrival: Arrival): Promise<Fired> {
   return { due: fromStart(decExpiry), byRule, at: fromStart(firedAt) }
 }
 
+/**
+ * Expects that the interrupt came when it was due, or at once if that is past. A busy machine may delay
+ * it, but not to the instant of the fault that is tested here, which is 2 s away or more: the one at
+ * which a decrementer of 32 bits fires whose expiry in the past was not corrected.
+ */
+function expectInTime({ due, at }: Pick<Fired, 'due' | 'at'>): void {
+  const instant = due > 0n ? due : 0n
+  expect(at).toBeGreaterThanOrEqual(instant)
+  const ofFault = BigInt.asIntN(32, due)
+  if (ofFault - instant > 2n * SECOND) expect(at).toBeLessThan(ofFault)
+  expectBefore(at, instant + LATE)
+}
+
 const seconds = (ticks: bigint) => `${(Number(ticks) / Number(SECOND)).toFixed(3)} s`
 
 function tell(title: string, { due, byRule, at }: Fired): void {
@@ -112,59 +126,51 @@ const pauses = [1n, 3n, 7n, 15n, 66n, 602n, 3_606n].map((pause) => pause * SECON
 const LEFT = (3n * SECOND) / 2n
 
 describe('a decrementer with 1.5 s left when its guest is saved', () => {
-  it.each(pauses)(
-    'fires when it is due, or at once, after %s ticks',
-    { retry: 2 },
-    async (pause) => {
-      const fired = await moveArmedGuest({ armedFor: LEFT, pause })
-      tell(`Decrementer, ${seconds(pause)} away`, fired)
-      const due = fired.due > 0n ? fired.due : 0n
-      expect(fired.at).toBeGreaterThanOrEqual(due)
-      expect(fired.at).toBeLessThan(due + LATE)
-    },
-  )
+  it.each(pauses)('fires when it is due, or at once, after %s ticks', async (pause) => {
+    const fired = await moveArmedGuest({ armedFor: LEFT, pause })
+    tell(`Decrementer, ${seconds(pause)} away`, fired)
+    expectInTime(fired)
+  })
 
   it.each(pauses)(
     'fires when the rule for bare metal says if it is written as it was saved, after %s ticks',
-    { retry: 2 },
     async (pause) => {
       const fired = await moveArmedGuest({ armedFor: LEFT, pause, afterLoad: unchanged })
       tell(`Decrementer unchanged, ${seconds(pause)} away`, fired)
       const expected = isPartition ? (fired.due > 0n ? fired.due : 0n) : fired.byRule
       expect(fired.at).toBeGreaterThanOrEqual(expected - SECOND / 10n)
-      expect(fired.at).toBeLessThan(expected + LATE)
+      expectBefore(fired.at, expected + LATE)
     },
   )
 })
 
 describe('a guest whose time is frozen', () => {
-  it('sees a decrementer at once that fell due 6 s before it was saved', { retry: 2 }, async () => {
+  it('sees a decrementer at once that fell due 6 s before it was saved', async () => {
     const fired = await moveArmedGuest({
       armedFor: -6n * SECOND,
       pause: SECOND,
       downtime: 'freeze',
     })
     tell('Decrementer, frozen', fired)
-    expect(fired.at).toBeGreaterThanOrEqual(0n)
-    expect(fired.at).toBeLessThan(LATE)
+    expectInTime(fired)
   })
 })
 
 describe('an expiry that is further ahead than a decrementer of 32 bits counts', () => {
-  it.each([6n, 10n])('fires early, never late, %s s ahead', { retry: 2 }, async (ahead) => {
+  it.each([6n, 10n])('fires early, never late, %s s ahead', async (ahead) => {
     const fired = await moveArmedGuest({ armedFor: ahead * SECOND, pause: 0n })
     tell(`Decrementer, ${ahead} s ahead`, fired)
     // In a partition as well: without LPCR[LD] the guest's own decrementer has 32 bits there too.
     expect(fired.at).toBeGreaterThanOrEqual(fired.byRule - SECOND / 10n)
-    expect(fired.at).toBeLessThan(fired.byRule + LATE)
-    expect(fired.at).toBeLessThan(fired.due + LATE)
+    expect(fired.at).toBeLessThan(fired.due)
+    expectBefore(fired.at, fired.byRule + LATE)
   })
 })
 
 // POWER8 has none, and on the emulated host a test that is skipped counts as a failure.
 if (canBeLarge()) {
   describe('a guest with a large decrementer', () => {
-    it.each([-6n, 6n])('sees it when it is due, %s s ahead', { retry: 2 }, async (ahead) => {
+    it.each([-6n, 6n])('sees it when it is due, %s s ahead', async (ahead) => {
       const armedFor = ahead * SECOND
       const fired = await moveArmedGuest({
         armedFor,
@@ -173,15 +179,13 @@ if (canBeLarge()) {
         afterLoad: unchanged,
       })
       tell(`Large decrementer, ${ahead} s ahead`, fired)
-      const due = fired.due > 0n ? fired.due : 0n
-      expect(fired.at).toBeGreaterThanOrEqual(due - SECOND / 10n)
-      expect(fired.at).toBeLessThan(due + LATE)
+      expectInTime(fired)
     })
   })
 }
 
 describe('a decrementer that fell due 6 s ago', () => {
-  it('fires at once after restore with the timebase', { retry: 2 }, async () => {
+  it('fires at once after restore with the timebase', async () => {
     const fired = await moveArmedGuest({
       armedFor: 0n,
       pause: 0n,
@@ -192,11 +196,10 @@ describe('a decrementer that fell due 6 s ago', () => {
       },
     })
     tell('Decrementer, restored', fired)
-    expect(fired.at).toBeGreaterThanOrEqual(0n)
-    expect(fired.at).toBeLessThan(LATE)
+    expectInTime({ ...fired, due: -6n * SECOND })
   })
 
-  it('fires at once on a vCPU that inherits its timebase', { retry: 2 }, async () => {
+  it('fires at once on a vCPU that inherits its timebase', async () => {
     using source = new TestGuest(host, 'decrementer', 2)
     const fired = await moveArmedGuest({
       armedFor: 0n,
@@ -211,7 +214,6 @@ describe('a decrementer that fell due 6 s ago', () => {
       },
     })
     tell('Decrementer, inherited', fired)
-    expect(fired.at).toBeGreaterThanOrEqual(0n)
-    expect(fired.at).toBeLessThan(LATE)
+    expectInTime({ ...fired, due: -6n * SECOND })
   })
 })
