@@ -115,10 +115,12 @@ function lengthOf(bytes: Uint8Array): number {
   return getByteLength.call(bytes)
 }
 
-/** Room for the three words of a sample. */
-export function checkSampleWords(into: unknown): BigUint64Array {
+/** Room for the words that a call of the kernel leaves: three for a sample. */
+export function checkWords(into: unknown, length: number): BigUint64Array {
   if (!types.isBigUint64Array(into)) throw wrongType('into', 'a BigUint64Array', into)
-  if (into.length !== 3) throw outOfRange('into', '3 elements long', into.length)
+  if (into.length !== length) {
+    throw outOfRange('into', `${length} ${length === 1 ? 'element' : 'elements'} long`, into.length)
+  }
   return into
 }
 

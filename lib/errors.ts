@@ -99,6 +99,7 @@ export type ErrorCode =
   | 'ERR_TIMEBASE_FREQUENCY'
   | 'ERR_TIMEBASE_DIVERGED'
   | 'ERR_TIMEBASE_DOWNTIME'
+  | 'ERR_TIMEBASE_CLOCK'
   | 'ERR_TIMEBASE_NOT_APPLIED'
   | 'ERR_TIMEBASE_NOT_REACHED'
   | 'ERR_RESTORE_INCOMPLETE'
@@ -213,6 +214,28 @@ export class TimebaseDowntimeError extends OneRegError {
     )
     this.downtimeNs = downtimeNs
     if (maxDowntimeNs !== undefined) this.maxDowntimeNs = maxDowntimeNs
+  }
+}
+
+/**
+ * The destination's wall clock is behind the time at which the guest was saved, so the two hosts' clocks
+ * disagree by at least as much, and how long the guest was away is not known.
+ *
+ * @group Errors
+ */
+export class TimebaseClockError extends OneRegError {
+  /** How far the destination's wall clock is behind the saved time, in ns. */
+  readonly behindNs: bigint
+  /** How far it may be behind for the clocks' own errors, in ns. */
+  readonly toleranceNs: bigint
+
+  constructor(behindNs: bigint, toleranceNs: bigint) {
+    super(
+      'ERR_TIMEBASE_CLOCK',
+      `This host's wall clock is ${behindNs} ns behind the time at which the guest was saved, of which the errors of both clocks explain ${toleranceNs} ns: the two hosts' clocks disagree, so it is not known how long the guest was away. Synchronise the clocks and load the same state again. Without maxDowntimeNs it is loaded all the same, and the guest's clock loses the pause`,
+    )
+    this.behindNs = behindNs
+    this.toleranceNs = toleranceNs
   }
 }
 

@@ -39,6 +39,7 @@ export {
   KvmError,
   OneRegError,
   RestoreIncompleteError,
+  TimebaseClockError,
   TimebaseDivergedError,
   TimebaseDowntimeError,
   TimebaseFrequencyError,
@@ -54,6 +55,7 @@ export type {
 } from './errors.ts'
 
 export type { Kernel } from './kernel/kernel.ts'
+export type { WallClock } from './kernel/wall-clock.ts'
 export { NO_REGISTER, OneRegBatch } from './kernel/batch.ts'
 export { NativeKernel } from './kernel/native.ts'
 export { SoftwareKernel } from './kernel/software/kernel.ts'

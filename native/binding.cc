@@ -169,16 +169,6 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
 }
 
-// { state, maxErrorUs }, where the state can be -errno.
-Napi::Value ClockState(const Napi::CallbackInfo& info) {
-  CheckCall(info, 0);
-  int64_t max_error_us = 0;
-  auto object = Napi::Object::New(info.Env());
-  Define(object, "state", Napi::Number::New(info.Env(), kvm_ppc::ClockState(&max_error_us)));
-  Define(object, "maxErrorUs", Napi::Number::New(info.Env(), static_cast<double>(max_error_us)));
-  return object;
-}
-
 // Memory that is bound must stay where it is whatever JavaScript does, and only
 // that behind a SharedArrayBuffer cannot be detached, transferred or shrunk.
 void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name) {
@@ -265,6 +255,7 @@ Napi::Value BindCalls(const Napi::CallbackInfo& info) {
   add("setOneRegs", kvm_ppc::SetBound);
   add("timebase", kvm_ppc::TimebaseBound);
   add("sample", kvm_ppc::SampleBound);
+  add("clockState", kvm_ppc::ClockStateBound);
   return calls;
 }
 
@@ -291,7 +282,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("createVcpu", Create<kvm_ppc::CreateVcpu>);
   add("getOneReg", GetOneReg);
   add("setOneReg", SetOneReg);
-  add("clockState", ClockState);
   add("bindBatch", BindBatch);
   add("bindCalls", BindCalls);
   add("getOneRegsAsync", OffThread<kvm_ppc::GetOneReg, kvm_ppc::Brings::kValuesAndResults>);

@@ -67,4 +67,11 @@ napi_value SampleBound(napi_env env, napi_callback_info info) {
   return Outcome(env, result);
 }
 
+napi_value ClockStateBound(napi_env env, napi_callback_info info) {
+  int64_t max_error_us = 0;
+  const int state = ClockState(&max_error_us);
+  DataOf(env, info).words[0] = static_cast<uint64_t>(max_error_us);
+  return Outcome(env, state);
+}
+
 }  // namespace kvm_ppc

@@ -33,7 +33,8 @@ class BoundBatches {
 };
 
 // What the callbacks below have as their data. Four words: the timebase, the time of day and the
-// half-width of their bracket, and the index of the batch to call for. `memory` keeps them alive.
+// half-width of their bracket, and the index of the batch to call for. The clock's greatest error
+// takes the place of the timebase. `memory` keeps them alive.
 struct BoundWords {
   napi_ref memory;
   volatile uint64_t* words;
@@ -42,11 +43,13 @@ struct BoundWords {
 
 constexpr size_t kBoundWords = 4;
 
-// Each returns undefined, or -errno: that of the first entry that failed.
+// Each returns undefined, or -errno: that of the first entry that failed. ClockStateBound returns
+// the state too, unless it is 0.
 
 napi_value GetBound(napi_env env, napi_callback_info info);
 napi_value SetBound(napi_env env, napi_callback_info info);
 napi_value TimebaseBound(napi_env env, napi_callback_info info);
 napi_value SampleBound(napi_env env, napi_callback_info info);
+napi_value ClockStateBound(napi_env env, napi_callback_info info);
 
 }  // namespace kvm_ppc

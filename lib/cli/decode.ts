@@ -105,6 +105,13 @@ function decodedState(text: string, options: DecodeCommandOptions): string {
         ...(state.roundingTicks === undefined
           ? {}
           : { roundingTicks: `${grouped(state.roundingTicks)} ticks` }),
+        ...(state.clock === undefined
+          ? {}
+          : {
+              clock: state.clock.synchronised
+                ? `synchronised, wrong by ${grouped(state.clock.maxErrorNs)} ns at most`
+                : 'not synchronised',
+            }),
         vcpus: state.vcpus,
       }),
     ),

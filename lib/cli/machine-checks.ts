@@ -1,16 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { errnoName } from '../errno.ts'
-import { loadAddon } from '../kernel/addon.ts'
-import type { Addon } from '../kernel/addon.ts'
+import { NativeKernel } from '../kernel/native.ts'
+import { wallClockOf } from '../kernel/wall-clock.ts'
 import type { Check } from './check.ts'
 
 /** The checks of this machine that need no KVM. */
 
 const OLDEST_POWER = 7
-
-/** TIME_ERROR of include/uapi/linux/timex.h: the clock is not synchronised. */
-const TIME_ERROR = 5
 
 const FREEZE = "downtime: 'freeze' does not use the clocks"
 
@@ -63,21 +60,24 @@ export function checkModule(root = '/'): Check {
 }
 
 /** Checks whether the wall clock is synchronised, since `downtime: 'advance'` compares wall clocks. */
-export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon): Check {
+export function checkWallClock(
+  load: () => Pick<NativeKernel, 'clockState'> = () => new NativeKernel(),
+): Check {
   const name = 'wall clock'
-  let clock: ReturnType<Addon['clockState']>
+  const maxErrorUs = new BigUint64Array(1)
+  let state: number
   try {
-    clock = load().clockState()
+    state = load().clockState(maxErrorUs)
   } catch {
     const found = 'whether it is synchronised cannot be told without the native addon'
     return { name, status: 'note', found }
   }
-  const { state, maxErrorUs } = clock
-  if (state < 0) {
+  const clock = wallClockOf(state, maxErrorUs[0] ?? 0n)
+  if (clock === undefined) {
     const found = `whether it is synchronised cannot be told: adjtimex gives ${errnoName(state)}`
     return { name, status: 'note', found }
   }
-  if (state === TIME_ERROR) {
+  if (!clock.synchronised) {
     return {
       name,
       status: 'warning',
@@ -86,7 +86,7 @@ export function checkWallClock(load: () => Pick<Addon, 'clockState'> = loadAddon
       remedy: `run chronyd, ntpd or systemd-timesyncd; ${FREEZE}`,
     }
   }
-  const found = `synchronised, wrong by ${(maxErrorUs / 1000).toFixed(1)} ms at most (adjtimex)`
+  const found = `synchronised, wrong by ${(Number(clock.maxErrorNs) / 1e6).toFixed(1)} ms at most (adjtimex)`
   return { name, status: 'ok', found }
 }
 

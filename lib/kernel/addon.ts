@@ -8,14 +8,16 @@ import { unavailable } from '../errors.ts'
 
 /**
  * Calls without arguments, for which all is in four words of memory: what they leave there is the
- * timebase, or the timebase, the time of day and the half-width of their bracket; and what they find
- * there is the index of the batch. They return undefined, or `-errno`.
+ * timebase, or the timebase, the time of day and the half-width of their bracket, or the most that the
+ * wall clock can be wrong by, in µs; and what they find there is the index of the batch. They return
+ * undefined for 0, or another result, or `-errno`.
  */
 export interface BoundCalls {
   readonly getOneRegs: () => number | undefined
   readonly setOneRegs: () => number | undefined
   readonly timebase: () => number | undefined
   readonly sample: () => number | undefined
+  readonly clockState: () => number | undefined
 }
 
 /** What native/binding.cc exports. */
@@ -28,7 +30,6 @@ export interface Addon {
   createVcpu(fd: number, id: number): number
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
-  clockState(): { readonly state: number; readonly maxErrorUs: number }
   bindBatch(memory: Uint8Array): { readonly index: number }
   getOneRegsAsync(memory: Uint8Array): Promise<number>
   setOneRegsAsync(memory: Uint8Array): Promise<number>

@@ -122,4 +122,12 @@ export interface Kernel {
    * @param into three elements: timebase, time of day in ns, and half the width of the bracket in ticks
    */
   sample(into: BigUint64Array): number
+  /**
+   * adjtimex(2), which changes nothing here: how right CLOCK_REALTIME is. From 0 to 4 if it is
+   * synchronised, 5 (TIME_ERROR) if it is not, or `-errno`; with the most that it can be wrong by in
+   * `into`, in µs. Where a kernel does not have this method, nothing is known of its clock.
+   *
+   * @param into one element
+   */
+  clockState?(into: BigUint64Array): number
 }

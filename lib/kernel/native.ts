@@ -2,7 +2,7 @@ import { accessSync, readlinkSync } from 'node:fs'
 import path from 'node:path'
 import { loadAddon } from './addon.ts'
 import { checkBatch, OneRegBatch } from './batch.ts'
-import { checkInteger, checkSampleWords } from '../checks.ts'
+import { checkInteger, checkWords } from '../checks.ts'
 import { errnos } from '../errno.ts'
 import type { Kernel } from './kernel.ts'
 import { readTimebaseFrequency } from './timebase-frequency.ts'
@@ -96,10 +96,17 @@ export class NativeKernel implements Kernel {
   }
 
   sample(into: BigUint64Array): number {
-    checkSampleWords(into)
+    checkWords(into, 3)
     const failure = this.#bound.sample()
     into.set(this.#words.subarray(0, 3))
     return failure ?? 0
+  }
+
+  clockState(into: BigUint64Array): number {
+    checkWords(into, 1)
+    const state = this.#bound.clockState() ?? 0
+    into[0] = this.#words[0] ?? 0n
+    return state
   }
 
   #select(batch: OneRegBatch): void {

@@ -1,7 +1,7 @@
 import { endianness } from 'node:os'
 import { checkBatch, NO_REGISTER } from './batch.ts'
 import type { OneRegBatch } from './batch.ts'
-import { errnoName } from '../errno.ts'
+import { errnoName, errnos } from '../errno.ts'
 import type { Kernel, OneRegOperation } from './kernel.ts'
 import { registerNames, registers, registerSize } from '../registers.ts'
 
@@ -138,6 +138,10 @@ class TracingKernel implements Kernel {
 
   sample(into: BigUint64Array): number {
     return this.#kernel.sample(into)
+  }
+
+  clockState(into: BigUint64Array): number {
+    return this.#kernel.clockState?.(into) ?? -errnos.ENOSYS
   }
 
   #call(call: () => number, describe: (result: number) => string): number {

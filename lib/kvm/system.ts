@@ -2,6 +2,8 @@ import { isU64 } from '../checks.ts'
 import { closed, KvmError, unavailable } from '../errors.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { Descriptor } from './descriptor.ts'
+import { wallClockOf } from '../kernel/wall-clock.ts'
+import type { WallClock } from '../kernel/wall-clock.ts'
 import { LastRegister } from './last-register.ts'
 import { Scratch } from './scratch.ts'
 
@@ -27,6 +29,8 @@ export interface TimebaseSample {
   readonly timebaseFrequency: bigint
   /** How far apart the instants of the two readings can be, in ns. */
   readonly uncertaintyNs: bigint
+  /** How right the wall clock is, where the host's kernel tells it. */
+  readonly clock?: WallClock
 }
 
 /**
@@ -53,6 +57,7 @@ export class KvmSystem {
   /** For calls for several registers. */
   readonly scratch = new Scratch()
   readonly #sample = new BigUint64Array(3)
+  readonly #maxErrorUs = new BigUint64Array(1)
   #timebaseFrequency: bigint | undefined
 
   /**
@@ -124,13 +129,19 @@ export class KvmSystem {
         "This host's timebase went back while it was read, so no time can be kept by it",
       )
     }
-    return {
-      timebase,
-      timeOfDayNs: BigInt.asIntN(64, timeOfDay),
-      timebaseFrequency,
-      // Rounded up: an uncertainty is a bound.
-      uncertaintyNs: (halfWidth * NS_PER_SECOND + timebaseFrequency - 1n) / timebaseFrequency,
-    }
+    const timeOfDayNs = BigInt.asIntN(64, timeOfDay)
+    // Rounded up: an uncertainty is a bound.
+    const uncertaintyNs = (halfWidth * NS_PER_SECOND + timebaseFrequency - 1n) / timebaseFrequency
+    const clock = this.#wallClock()
+    const sample = { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs }
+    return clock === undefined ? sample : { ...sample, clock }
+  }
+
+  /** How right the wall clock is; undefined where that is not known, which is not an error. */
+  #wallClock(): WallClock | undefined {
+    const { kernel } = this
+    if (kernel.clockState === undefined) return undefined
+    return wallClockOf(kernel.clockState(this.#maxErrorUs), this.#maxErrorUs[0] ?? 0n)
   }
 
   /** Closes one of the system's descriptors: the device, a VM or a vCPU. */

@@ -1,4 +1,5 @@
 import { checkBatch, OneRegBatch } from '../kernel/batch.ts'
+import { errnos } from '../errno.ts'
 import { Faults } from './faults.ts'
 import type { Fault, Operation } from './faults.ts'
 import type { Kernel, OneRegOperation } from '../kernel/kernel.ts'
@@ -135,6 +136,13 @@ export class FailingKernel implements Kernel {
 
   sample(into: BigUint64Array): number {
     return this.#call('clock_gettime', () => this.kernel.sample(into))
+  }
+
+  /** Fails only for a fault that names `'adjtimex'`, and is not counted: a save and a load do without it. */
+  clockState(into: BigUint64Array): number {
+    const fault = this.#faults.strike('adjtimex')
+    if (fault < 0) return fault
+    return this.kernel.clockState?.(into) ?? -errnos.ENOSYS
   }
 
   #strike(operation: Operation, register?: bigint): number {

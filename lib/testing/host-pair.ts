@@ -19,8 +19,8 @@ export interface HostPairOptions {
    */
   readonly backend?: Backend
   /**
-   * What the source is like. On KVM only its clocks can be chosen: `timebase`, `timeOfDayNs` and
-   * `timebaseFrequency`.
+   * What the source is like. On KVM only its clocks can be chosen: `timebase`, `timeOfDayNs`,
+   * `timebaseFrequency` and `wallClock`.
    */
   readonly source?: Omit<SoftwareKernelOptions, 'time'>
   /** What the destination is like, told as `source` is. */
@@ -42,7 +42,7 @@ export interface HostPair {
 }
 
 const TIME_OF_DAY_NS = 1_700_000_000_000_000_000n
-const clockNames = ['timebase', 'timeOfDayNs', 'timebaseFrequency']
+const clockNames = ['timebase', 'timeOfDayNs', 'timebaseFrequency', 'wallClock']
 const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
 
 /**

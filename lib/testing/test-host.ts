@@ -1,3 +1,4 @@
+import { checkWords } from '../checks.ts'
 import { Host } from '../kvm/host.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { NativeKernel } from '../kernel/native.ts'
@@ -44,5 +45,9 @@ export class ClockedNativeKernel extends NativeKernel {
     const { timebase, timeOfDayNs } = this.clock.sample()
     into.set([timebase, BigInt.asUintN(64, timeOfDayNs), 0n])
     return 0
+  }
+
+  override clockState(into: BigUint64Array): number {
+    return this.clock.state(checkWords(into, 1))
   }
 }

@@ -121,7 +121,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
     // until the sample is not lost.
     const sample = guest.system.sample()
     const offset = commonOffset(timers)
-    const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs } = sample
+    const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock } = sample
     const last = lastLoadOf(guest.vcpus, offset)
     const state = {
       guestTimebase: notBehind(guest, offset, last, BigInt.asUintN(64, timebase + offset)),
@@ -132,7 +132,11 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
       vcpus: savedTimers(timers),
     }
     const roundingTicks = last?.roundingTicks ?? 0n
-    return roundingTicks === 0n ? state : { ...state, roundingTicks }
+    return {
+      ...state,
+      ...(roundingTicks !== 0n && { roundingTicks }),
+      ...(clock !== undefined && { clock }),
+    }
   } finally {
     forgetGuest(guest)
   }
@@ -181,6 +185,7 @@ function laterOf(one: bigint, other: bigint): bigint {
  * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel has no TB_OFFSET (Linux 3.13, HV KVM)
  * @throws TimebaseFrequencyError if this host's timebase has another frequency
  * @throws TimebaseDowntimeError if the guest was away for longer than `maxDowntimeNs`
+ * @throws TimebaseClockError with `maxDowntimeNs`, if this host's wall clock is behind the saved time
  * @throws TimebaseNotAppliedError if the kernel refused; it says whether all could be put back
  * @throws OneRegError ERR_TIMEBASE_NOT_REACHED with `align`, if the host's timebase stands still or goes
  *   back: all is loaded, and the guest must not run before the instant that the message names
@@ -285,16 +290,19 @@ function load(
     rememberLoad(vcpus, plan)
     publish(state, plan)
     const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
+    const { clockDifferenceNs, errorNs } = plan
     // One by one: V8 takes longer for a spread than for the plan.
-    return {
+    const outcome = {
       offset,
       guestTimebase,
       advancedTicks,
       roundingTicks,
       downtimeNs,
+      clockDifferenceNs,
       uncertaintyNs,
       skipped,
     }
+    return errorNs === undefined ? outcome : Object.assign(outcome, { errorNs })
   } finally {
     forgetGuest(guest)
   }

@@ -6,7 +6,9 @@ import {
   checkWord,
   outOfRange,
 } from '../checks.ts'
-import { TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
+import { TimebaseClockError, TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
+import { checkWallClock } from '../kernel/wall-clock.ts'
+import type { WallClock } from '../kernel/wall-clock.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 
 /**
@@ -48,6 +50,8 @@ export interface TimebasePoint {
    * in ticks, from -2^24 to 2^40; 0 if it is left out. With it the errors of many moves do not add up.
    */
   readonly roundingTicks?: bigint
+  /** How right the source's wall clock was, where its kernel tells it. */
+  readonly clock?: WallClock
 }
 
 /**
@@ -68,7 +72,8 @@ export interface PlanOptions {
   readonly rounding?: 'nearest' | 'up'
   /**
    * Refuse a downtime longer than this, in ns, whatever becomes of it: a sign of clocks that are not
-   * synchronised. Nor does the guest then go ahead by more than this and a step of 2^24 ticks: a larger
+   * synchronised. So is a wall clock that is behind the time at which the guest was saved: it is refused
+   * unless its error and the source's explain it, as far as they are known. Nor does the guest then go ahead by more than this and a step of 2^24 ticks: a larger
    * rounding error of earlier loads is left for the next one to make good.
    */
   readonly maxDowntimeNs?: bigint
@@ -90,8 +95,19 @@ export interface TimebasePlan {
   readonly roundingTicks: bigint
   /** How long the guest was away by the two wall clocks, in ns: 0 if the second is behind the first. */
   readonly downtimeNs: bigint
+  /**
+   * The wall clock of the destination now less that of the source when the guest was saved, in ns: below
+   * 0 if it is behind, and then the hosts' clocks disagree by as much and the pause.
+   */
+  readonly clockDifferenceNs: bigint
   /** How far off `downtimeNs` can be for the way the clocks were read, in ns; not how far the two hosts' clocks disagree. */
   readonly uncertaintyNs: bigint
+  /**
+   * By how much the guest's time can be off in all, in ns: by rounding, by the way the clocks were read,
+   * and by what both hosts' wall clocks can be wrong by. With `'advance'` it is there only if both clocks
+   * are known and synchronised; with `'freeze'` it is the rounding alone.
+   */
+  readonly errorNs?: bigint
 }
 
 /**
@@ -112,6 +128,7 @@ export interface TimebasePlan {
  * @throws TimebaseFrequencyError if the two frequencies differ
  * @throws TimebaseDowntimeError if the downtime is longer than `maxDowntimeNs`, or so long that the
  *   guest could not tell it from a step back
+ * @throws TimebaseClockError with `maxDowntimeNs`, if the sample's wall clock is behind the saved time
  * @example
  * ```ts
  * const { offset } = planTimebase(state, host.sample(), { downtime: 'freeze' })
@@ -132,15 +149,24 @@ export function planTimebase(
 /** {@link planTimebase} for arguments that are checked already. */
 export function planChecked(
   point: CheckedPoint,
-  now: TimebaseSample,
+  now: CheckedSample,
   { downtime, rounding, maxDowntimeNs }: CheckedPlanOptions,
 ): TimebasePlan {
   const { guestTimebase, timebaseFrequency: frequency, roundingTicks = 0n } = point
   if (frequency !== now.timebaseFrequency) {
     throw new TimebaseFrequencyError(frequency, now.timebaseFrequency)
   }
-  const passedNs = now.timeOfDayNs - point.timeOfDayNs
-  const downtimeNs = passedNs > 0n ? passedNs : 0n
+  const clockDifferenceNs = now.timeOfDayNs - point.timeOfDayNs
+  const downtimeNs = clockDifferenceNs > 0n ? clockDifferenceNs : 0n
+  const uncertaintyNs = point.uncertaintyNs + now.uncertaintyNs
+  const clocksErrorNs = errorOfClocks(point.clock, now.clock)
+  if (maxDowntimeNs !== undefined) {
+    // No more than the longest downtime: a guest's clock may not be wrong by more in this way than in that.
+    const toleranceNs = uncertaintyNs + atMost(maxDowntimeNs, clocksErrorNs ?? 0n)
+    if (-clockDifferenceNs > toleranceNs) {
+      throw new TimebaseClockError(-clockDifferenceNs, toleranceNs)
+    }
+  }
   if (maxDowntimeNs !== undefined && downtimeNs > maxDowntimeNs) {
     throw new TimebaseDowntimeError(downtimeNs, maxDowntimeNs)
   }
@@ -157,14 +183,32 @@ export function planChecked(
     throw new TimebaseDowntimeError(downtimeNs)
   }
   const offset = u64(guestTimebase - now.timebase + advancedTicks)
-  return {
+  const roundedTicks = atMost(ROUNDING_LIMIT, advancedTicks - passedTicks + roundingTicks)
+  const plan = {
     offset,
     guestTimebase: u64(now.timebase + offset),
     advancedTicks,
-    roundingTicks: atMost(ROUNDING_LIMIT, advancedTicks - passedTicks + roundingTicks),
+    roundingTicks: roundedTicks,
     downtimeNs,
-    uncertaintyNs: point.uncertaintyNs + now.uncertaintyNs,
+    clockDifferenceNs,
+    uncertaintyNs,
   }
+  const roundingNs = nsOf(roundedTicks, frequency)
+  if (isFrozen) return { ...plan, errorNs: roundingNs }
+  if (clocksErrorNs === undefined) return plan
+  return { ...plan, errorNs: roundingNs + uncertaintyNs + clocksErrorNs }
+}
+
+/** What two wall clocks can be wrong by together, in ns; undefined if that is not known of both. */
+function errorOfClocks(one?: WallClock, other?: WallClock): bigint | undefined {
+  if (!one?.synchronised || !other?.synchronised) return undefined
+  return one.maxErrorNs + other.maxErrorNs
+}
+
+/** The time that a number of ticks takes, without its sign, rounded up. */
+function nsOf(ticks: bigint, frequency: bigint): bigint {
+  const size = ticks < 0n ? -ticks : ticks
+  return (size * NS_PER_SECOND + frequency - 1n) / frequency
 }
 
 /**
@@ -201,14 +245,15 @@ function u64(value: bigint): bigint {
 }
 
 /** A copy of a {@link TimebasePoint} that a caller handed in, checked. */
-export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks'> {
+export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks' | 'clock'> {
   readonly roundingTicks: bigint | undefined
+  readonly clock: WallClock | undefined
 }
 
 /** @throws TypeError, RangeError */
 export function checkTimebasePoint(name: string, value: unknown): CheckedPoint {
   const point = checkObject(name, value) as Partial<TimebasePoint>
-  const { roundingTicks } = point
+  const { roundingTicks, clock } = point
   if (roundingTicks !== undefined) checkRounding(`${name}.roundingTicks`, roundingTicks)
   return {
     guestTimebase: checkU64(`${name}.guestTimebase`, point.guestTimebase),
@@ -216,6 +261,7 @@ export function checkTimebasePoint(name: string, value: unknown): CheckedPoint {
     timebaseFrequency: checkFrequency(`${name}.timebaseFrequency`, point.timebaseFrequency),
     uncertaintyNs: checkU64(`${name}.uncertaintyNs`, point.uncertaintyNs),
     roundingTicks,
+    clock: clock === undefined ? undefined : checkWallClock(`${name}.clock`, clock),
   }
 }
 
@@ -226,13 +272,18 @@ function checkRounding(name: string, value: unknown): void {
   }
 }
 
-function checkSample(value: unknown): TimebaseSample {
+/** A {@link TimebaseSample}; what is not known of its clock is undefined. */
+type CheckedSample = Omit<TimebaseSample, 'clock'> & { readonly clock?: WallClock | undefined }
+
+function checkSample(value: unknown): CheckedSample {
   const sample = checkObject('sample', value) as Partial<TimebaseSample>
+  const { clock } = sample
   return {
     timebase: checkU64('sample.timebase', sample.timebase),
     timeOfDayNs: checkI64('sample.timeOfDayNs', sample.timeOfDayNs),
     timebaseFrequency: checkFrequency('sample.timebaseFrequency', sample.timebaseFrequency),
     uncertaintyNs: checkU64('sample.uncertaintyNs', sample.uncertaintyNs),
+    clock: clock === undefined ? undefined : checkWallClock('sample.clock', clock),
   }
 }
 

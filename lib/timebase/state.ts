@@ -83,7 +83,7 @@ export type CheckedTimers = { readonly [F in keyof Required<VcpuTimers>]: VcpuTi
  * @throws TypeError, RangeError
  */
 export function checkTimebaseState(value: unknown): CheckedState {
-  const { guestTimebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, roundingTicks } =
+  const { guestTimebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, roundingTicks, clock } =
     checkTimebasePoint('state', value)
   const state = value as Partial<TimebaseState>
   const offset = checkU64('state.offset', state.offset)
@@ -106,6 +106,7 @@ export function checkTimebaseState(value: unknown): CheckedState {
     timebaseFrequency,
     uncertaintyNs,
     roundingTicks,
+    clock,
     offset,
     vcpus,
   }
@@ -157,7 +158,11 @@ export function serializeTimebase(state: TimebaseState): string {
   const checked = checkTimebaseState(state)
   const vcpus = checked.vcpus.map((vcpu) => ({ id: vcpu.id, ...decimals(vcpu, timerFields) }))
   const point = decimals(checked, [...pointFields, ...optionalFields])
-  return JSON.stringify({ format: FORMAT, version: VERSION, ...point, vcpus })
+  const clock = checked.clock && {
+    synchronised: checked.clock.synchronised,
+    ...decimals(checked.clock, ['maxErrorNs']),
+  }
+  return JSON.stringify({ format: FORMAT, version: VERSION, ...point, clock, vcpus })
 }
 
 /**
@@ -186,11 +191,16 @@ export function parseTimebase(text: string): TimebaseState {
       `This saved timebase has version ${shown(json['version'])}; this release reads version ${[...READABLE_VERSIONS].join(', ')}`,
     )
   }
-  refuseUnknown(json, ['format', 'version', ...pointFields, ...optionalFields, 'vcpus'], '')
+  refuseUnknown(
+    json,
+    ['format', 'version', ...pointFields, ...optionalFields, 'clock', 'vcpus'],
+    '',
+  )
   if (!Array.isArray(json['vcpus'])) throw stateFormat('The field "vcpus" must be an array')
   const state = {
     ...bigints(json, pointFields, '', true),
     ...bigints(json, optionalFields, '', false),
+    ...(Object.hasOwn(json, 'clock') && { clock: parseClock(json['clock']) }),
     vcpus: json['vcpus'].map((vcpu, index) => parseVcpu(vcpu, `vcpus[${index}].`)),
   }
   try {
@@ -199,6 +209,15 @@ export function parseTimebase(text: string): TimebaseState {
     throw stateFormat(`In this saved timebase, ${(error as Error).message}`, error)
   }
   return state as unknown as TimebaseState
+}
+
+function parseClock(value: unknown): Record<string, unknown> {
+  if (!isObject(value)) throw stateFormat('The field "clock" must be an object')
+  refuseUnknown(value, ['synchronised', 'maxErrorNs'], 'clock.')
+  return {
+    synchronised: value['synchronised'],
+    ...bigints(value, ['maxErrorNs'], 'clock.', true),
+  }
 }
 
 function parseVcpu(value: unknown, path: string): Record<string, unknown> {

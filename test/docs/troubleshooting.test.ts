@@ -61,6 +61,8 @@ const ending: Readonly<Record<ErrorCode, (guest: Guest) => unknown>> = {
   },
   ERR_TIMEBASE_DOWNTIME: ({ vcpus }) =>
     loadTimebase(vcpus, { ...saveTimebase(vcpus), timeOfDayNs: 0n }, { maxDowntimeNs: 1n }),
+  ERR_TIMEBASE_CLOCK: ({ vcpus }) =>
+    loadTimebase(vcpus, { ...saveTimebase(vcpus), timeOfDayNs: 2n ** 62n }, { maxDowntimeNs: 1n }),
   ERR_TIMEBASE_NOT_APPLIED: ({ kernel, vcpus }) => {
     const state = saveTimebase(vcpus)
     kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', register: 'DEC_EXPIRY' })

@@ -88,7 +88,6 @@ describeUnless(addonLacks, 'the addon', () => {
       'bindBatch',
       'bindCalls',
       'checkExtension',
-      'clockState',
       'close',
       'createVcpu',
       'createVm',
@@ -156,7 +155,6 @@ describeUnless(addonLacks, 'the addon', () => {
       ...signatures,
       bindBatch: [batchMemory],
       bindCalls: [clockWords],
-      clockState: [],
       getOneRegsAsync: [batchMemory],
       setOneRegsAsync: [batchMemory],
     }
@@ -419,6 +417,13 @@ describeUnless(addonLacks, 'the addon', () => {
       expect(timeOfDayMs).toBeLessThanOrEqual(after)
       // A second, in ns or in ticks of POWER's 512 MHz.
       expect(halfWidth).toBeLessThan(512_000_000n)
+    })
+
+    it('tells the state of the wall clock, and its greatest error in µs', () => {
+      const { words, clockState } = bound()
+      words[0] = 2n ** 64n - 1n
+      expect([0, 1, 2, 3, 4, 5]).toContain(clockState() ?? 0)
+      expect(words[0]).toBeLessThanOrEqual(16_000_000n)
     })
 
     it('counts on from one sample to the next', () => {

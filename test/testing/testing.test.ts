@@ -2,6 +2,7 @@ import { AssertionError } from 'node:assert'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { actualBackend } from '../../lib/kernel/backend.ts'
 import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { TimebaseClockError } from '../../lib/errors.ts'
 import { assertGuestGoesOn, FailingKernel, hostPair } from '../../lib/testing/index.ts'
 import type { HostPair, HostPairOptions } from '../../lib/testing/index.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
@@ -75,13 +76,20 @@ describe.each(backends)('hostPair on %s', (backend) => {
 
   it('has the clocks that it is told', () => {
     const { destination } = opening({
-      destination: { timebase: 7n, timeOfDayNs: 8n, timebaseFrequency: 33_333_333n },
+      destination: {
+        timebase: 7n,
+        timeOfDayNs: 8n,
+        timebaseFrequency: 33_333_333n,
+        wallClock: { synchronised: false, maxErrorNs: 9_001n },
+      },
     })
     expect(destination.sample()).toEqual({
       timebase: 7n,
       timeOfDayNs: 8n,
       timebaseFrequency: 33_333_333n,
       uncertaintyNs: 0n,
+      // The kernel counts its error in µs.
+      clock: { synchronised: false, maxErrorNs: 10_000n },
     })
   })
 
@@ -94,6 +102,23 @@ describe.each(backends)('hostPair on %s', (backend) => {
     expect(outcome.downtimeNs).toBe(2n * SECOND)
     expect(outcome.advancedTicks - outcome.roundingTicks).toBe(2n * TICKS_PER_SECOND)
     expect(assertGuestGoesOn(vcpus, state)).toBe(outcome.guestTimebase)
+  })
+
+  it('refuses a destination whose clock is behind where the pause is limited', () => {
+    const { source, destination, time } = opening()
+    const state = saveTimebase(twoVcpus(source))
+    time.pass(SECOND)
+    destination.clock.setTimeOfDay(destination.sample().timeOfDayNs - 30n * SECOND)
+    const vcpus = twoVcpus(destination)
+    const error = caught(TimebaseClockError, () =>
+      loadTimebase(vcpus, state, { maxDowntimeNs: 5n * SECOND }),
+    )
+    expect(error).toMatchObject({ code: 'ERR_TIMEBASE_CLOCK', behindNs: 29n * SECOND })
+    expect(vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))).toEqual([0n, 0n])
+    expect(loadTimebase(vcpus, state)).toMatchObject({
+      downtimeNs: 0n,
+      clockDifferenceNs: -29n * SECOND,
+    })
   })
 
   it('lets calls of one host fail', () => {

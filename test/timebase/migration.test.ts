@@ -8,6 +8,7 @@ import {
   TimebaseFrequencyError,
   TimebaseNotAppliedError,
 } from '../../lib/errors.ts'
+import { Host } from '../../lib/kvm/host.ts'
 import type { Kernel } from '../../lib/kernel/kernel.ts'
 import {
   inheritTimebase,
@@ -184,6 +185,50 @@ describe('a move', () => {
   })
 })
 
+describe('the wall clocks', () => {
+  const wrongBy = (ms: bigint) => ({
+    wallClock: { synchronised: true, maxErrorNs: ms * MILLISECOND },
+  })
+
+  it('are told by the state, and by how much the guest can be off by the outcome', () => {
+    const { time, source, destination } = movablePair({
+      source: wrongBy(3n),
+      destination: wrongBy(4n),
+    })
+    const saved = saveTimebase(source.vcpus)
+    expect(parseTimebase(serializeTimebase(saved)).clock).toEqual({
+      synchronised: true,
+      maxErrorNs: 3n * MILLISECOND,
+    })
+    time.pass(2n * SECOND)
+    const { errorNs, roundingTicks, clockDifferenceNs } = loadTimebase(destination.vcpus, saved)
+    expect(clockDifferenceNs).toBe(2n * SECOND)
+    const rounding = roundingTicks < 0n ? -roundingTicks : roundingTicks
+    expect(errorNs).toBe(7n * MILLISECOND + (rounding * 125n + 63n) / 64n)
+  })
+
+  it('are left out where adjtimex fails, and of a kernel that does not tell', () => {
+    const { source, destination } = movablePair()
+    source.kernel.fail({ errno: 'EPERM', operation: 'adjtimex' })
+    const saved = saveTimebase(source.vcpus)
+    expect(saved).not.toHaveProperty('clock')
+    expect(loadTimebase(destination.vcpus, saved)).not.toHaveProperty('errorNs')
+
+    const silent = new SoftwareKernel()
+    Object.defineProperty(silent, 'clockState', { value: undefined })
+    expect(new Host(silent).sample()).not.toHaveProperty('clock')
+  })
+
+  it('that say something impossible are not known', () => {
+    const kernel = new SoftwareKernel()
+    vi.spyOn(kernel, 'clockState').mockImplementation((into) => {
+      into[0] = 2n ** 64n - 1n
+      return 0
+    })
+    expect(new Host(kernel).sample()).not.toHaveProperty('clock')
+  })
+})
+
 describe('a saved state', () => {
   it('says what the guest read, when, and with which offset', () => {
     const { source } = movablePair({ ids: [0, 8] })
@@ -192,6 +237,7 @@ describe('a saved state', () => {
       timeOfDayNs: 1_700_000_005n * SECOND,
       timebaseFrequency: 512_000_000n,
       uncertaintyNs: 0n,
+      clock: { synchronised: true, maxErrorNs: 0n },
       offset: GUEST_OFFSET,
       vcpus: source.vcpus.map((vcpu) => ({
         id: vcpu.id,

@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { TimebaseDowntimeError, TimebaseFrequencyError } from '../../lib/errors.ts'
+import {
+  TimebaseClockError,
+  TimebaseDowntimeError,
+  TimebaseFrequencyError,
+} from '../../lib/errors.ts'
 import { nextAligned, planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 import type { PlanOptions, TimebasePoint } from '../../lib/timebase/plan.ts'
 import type { TimebaseSample } from '../../lib/kvm/system.ts'
@@ -811,11 +815,58 @@ describe('what planTimebase refuses', () => {
     },
   )
 
-  it('no clock that stepped back, with a maxDowntimeNs of 0', () => {
-    const earlier = { ...sample, timeOfDayNs: -SECOND }
-    expect(planTimebase(state, earlier, { maxDowntimeNs: 0n }).downtimeNs).toBe(0n)
+  it('a pause of 1 ns, with a maxDowntimeNs of 0', () => {
     const later = { ...sample, timeOfDayNs: 1n }
     expect(() => planTimebase(state, later, { maxDowntimeNs: 0n })).toThrow(TimebaseDowntimeError)
+  })
+
+  describe('a clock that is behind the saved time,', () => {
+    const clocks = (maxErrorNs: bigint, synchronised = true) =>
+      [
+        { ...state, uncertaintyNs: 3n, clock: { synchronised: true, maxErrorNs } },
+        { ...sample, uncertaintyNs: 4n, clock: { synchronised, maxErrorNs } },
+      ] as const
+
+    it.each(['advance', 'freeze'] as const)(
+      'by more than the uncertainty of both, where the pause is limited (%s)',
+      (downtime) => {
+        const [saved, now] = clocks(SECOND, false)
+        const at = (timeOfDayNs: bigint, options: PlanOptions) =>
+          planTimebase(saved, { ...now, timeOfDayNs }, { downtime, ...options })
+        const limit = { maxDowntimeNs: 5n * SECOND }
+        const error = caught(TimebaseClockError, () => at(-8n, limit))
+        expect(error).toMatchObject({ code: 'ERR_TIMEBASE_CLOCK', behindNs: 8n, toleranceNs: 7n })
+        expect(error.message).toMatch(/wall clock is 8 ns behind .* explain 7 ns.*[Ss]ynchronise/)
+        expect(at(-7n, limit)).toMatchObject({ downtimeNs: 0n, clockDifferenceNs: -7n })
+        expect(at(-29n * SECOND, {})).toMatchObject({
+          downtimeNs: 0n,
+          clockDifferenceNs: -29n * SECOND,
+        })
+      },
+    )
+
+    it.each<[string, bigint, bigint, bigint]>([
+      ['the errors of both clocks', 10n, 5n * SECOND, 27n],
+      ['the limit of the pause, if their errors are greater', SECOND, 100n, 107n],
+      ['the uncertainty alone, if no pause is allowed', SECOND, 0n, 7n],
+    ])('by more than %s', (_what, maxErrorNs, maxDowntimeNs, tolerance) => {
+      const [saved, now] = clocks(maxErrorNs)
+      const at = (timeOfDayNs: bigint) =>
+        planTimebase(saved, { ...now, timeOfDayNs }, { maxDowntimeNs })
+      expect(at(-tolerance).clockDifferenceNs).toBe(-tolerance)
+      expect(caught(TimebaseClockError, () => at(-tolerance - 1n)).toleranceNs).toBe(tolerance)
+    })
+  })
+
+  it.each<[string, unknown, RegExp]>([
+    ['null', null, /clock must be an object/],
+    ['a word for synchronised', { synchronised: 'yes', maxErrorNs: 0n }, /clock\.synchronised/],
+    ['no error', { synchronised: true }, /clock\.maxErrorNs/],
+    ['an error below 0', { synchronised: true, maxErrorNs: -1n }, /clock\.maxErrorNs/],
+    ['an unknown field', { synchronised: true, maxErrorNs: 0n, tick: 1 }, /clock may have only/],
+  ])('%s for a clock', (_what, clock, message) => {
+    expect(() => planTimebase({ ...state, clock } as never, sample)).toThrow(message)
+    expect(() => planTimebase(state, { ...sample, clock } as never)).toThrow(message)
   })
 
   it('nothing at the ends of every range', () => {
@@ -827,6 +878,46 @@ describe('what planTimebase refuses', () => {
       { maxDowntimeNs: end },
     )
     expect(plan).toMatchObject({ offset: 0n, guestTimebase: end, advancedTicks: 0n })
+  })
+})
+
+describe('by how much a guest can be off', () => {
+  const known = { synchronised: true, maxErrorNs: 1_000n }
+  const at = (hostTimebase: bigint, clocks: object, options: PlanOptions = {}) =>
+    planTimebase(
+      {
+        guestTimebase: 0n,
+        timeOfDayNs: 0n,
+        timebaseFrequency: MHZ_512,
+        uncertaintyNs: 3n,
+        clock: known,
+      },
+      {
+        timebase: hostTimebase,
+        timeOfDayNs: SECOND,
+        timebaseFrequency: MHZ_512,
+        uncertaintyNs: 4n,
+        ...clocks,
+      },
+      options,
+    )
+
+  it('is what the clocks and the rounding can be wrong by', () => {
+    // A second is 30.5 steps and more: with this timebase the guest is 5 ticks behind, which is 9.8 ns.
+    const plan = at(MHZ_512 - 5n, { clock: known })
+    expect(plan.roundingTicks).toBe(-5n)
+    expect(plan.errorNs).toBe(2_000n + 7n + 10n)
+    expect(at(MHZ_512 + 5n, { clock: known }).errorNs).toBe(2_000n + 7n + 10n)
+  })
+
+  it('is not known without both clocks', () => {
+    expect(at(MHZ_512, {})).not.toHaveProperty('errorNs')
+    expect(at(MHZ_512, { clock: { ...known, synchronised: false } })).not.toHaveProperty('errorNs')
+  })
+
+  it('is the rounding alone for a guest that is frozen', () => {
+    expect(at(5n, {}, { downtime: 'freeze' })).toMatchObject({ roundingTicks: 5n, errorNs: 10n })
+    expect(at(0n, {}, { downtime: 'freeze' }).errorNs).toBe(0n)
   })
 })
 

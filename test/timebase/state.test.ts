@@ -76,6 +76,7 @@ const fields = {
   roundingTicks: fc.bigInt({ min: -(2n ** 24n), max: 2n ** 40n }),
   timebaseFrequency: fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }),
   uncertaintyNs: u64,
+  clock: fc.record({ synchronised: fc.boolean(), maxErrorNs: u64 }),
   offset: u64,
   vcpus: fc.uniqueArray(
     fc.record(
@@ -105,6 +106,14 @@ describe('a saved timebase as text', () => {
     expect(serializeTimebase(carried)).toBe(text.replace('"offset":"16777216",', field))
     expect(parseTimebase(serializeTimebase(carried))).toStrictEqual(carried)
     expect(parseTimebase(text)).not.toHaveProperty('roundingTicks')
+  })
+
+  it('says how right the clock was where that is known', () => {
+    const carried = { ...state, clock: { synchronised: true, maxErrorNs: 9_007_199_254_740_993n } }
+    const field = '"clock":{"synchronised":true,"maxErrorNs":"9007199254740993"},"vcpus":'
+    expect(serializeTimebase(carried)).toBe(text.replace('"vcpus":', field))
+    expect(parseTimebase(serializeTimebase(carried))).toStrictEqual(carried)
+    expect(parseTimebase(text)).not.toHaveProperty('clock')
   })
 
   it('goes there and back without loss', { timeout: 60_000 }, () => {
@@ -401,6 +410,25 @@ describe('parseTimebase refuses', () => {
     for (const field of timerFields) {
       expect(formatError(withVcpu({ [field]: value })).message).toContain(`"vcpus[0].${field}"`)
     }
+  })
+
+  it.each<[string, unknown, string]>([
+    ['null', null, '"clock" must be an object'],
+    ['a list', [], '"clock" must be an object'],
+    ['a word', 'synchronised', '"clock" must be an object'],
+    ['nothing of an error', { synchronised: true }, '"clock.maxErrorNs" is missing'],
+    ['a number for the error', { synchronised: true, maxErrorNs: 5 }, '"clock.maxErrorNs" must be'],
+    ['an error below 0', { synchronised: true, maxErrorNs: '-1' }, 'clock.maxErrorNs must be'],
+    [
+      '2^64',
+      { synchronised: true, maxErrorNs: '18446744073709551616' },
+      'clock.maxErrorNs must be',
+    ],
+    ['nothing of whether', { maxErrorNs: '5' }, 'clock.synchronised must be'],
+    ['a text for whether', { synchronised: 'true', maxErrorNs: '5' }, 'clock.synchronised must be'],
+    ['more', { synchronised: true, maxErrorNs: '5', tick: '1' }, "'clock.tick' is not known"],
+  ])('%s for the clock', (_what, clock, message) => {
+    expect(formatError(changed({ clock })).message).toContain(message)
   })
 
   it('10,000 digits without repeating them', () => {

@@ -1,4 +1,6 @@
 import { checkI64, checkU64, outOfRange, wrongType } from '../../checks.ts'
+import { checkWallClock, TIME_ERROR } from '../wall-clock.ts'
+import type { WallClock } from '../wall-clock.ts'
 
 const NS_PER_SECOND = 1_000_000_000n
 
@@ -19,6 +21,8 @@ export interface SoftwareClockOptions {
    * time by hand gives a function that returns its own variable; hosts that share one are in step.
    */
   readonly time?: () => bigint
+  /** How right the wall clock is: by default it is synchronised, and not wrong at all. */
+  readonly wallClock?: WallClock
 }
 
 /**
@@ -29,6 +33,7 @@ export interface SoftwareClockOptions {
 export class SoftwareClock {
   readonly timebaseFrequency: bigint
   readonly #time: () => bigint
+  readonly #wallClock: WallClock
   // What the clocks showed when `time` was at the instant beside them.
   #timebase = { shown: 0n, at: 0n }
   #timeOfDay = { shown: 0n, at: 0n }
@@ -38,6 +43,7 @@ export class SoftwareClock {
       timebaseFrequency = 512_000_000n,
       timebase = 0n,
       time = () => process.hrtime.bigint(),
+      wallClock = { synchronised: true, maxErrorNs: 0n },
     } = options
     if (checkU64('timebaseFrequency', timebaseFrequency) === 0n) {
       throw outOfRange('timebaseFrequency', 'from 1 to 2^64 - 1', timebaseFrequency)
@@ -45,6 +51,7 @@ export class SoftwareClock {
     if (typeof time !== 'function') throw wrongType('time', 'a function', time)
     this.timebaseFrequency = timebaseFrequency
     this.#time = time
+    this.#wallClock = checkWallClock('wallClock', wallClock)
     this.setTimebase(timebase)
     this.setTimeOfDay(options.timeOfDayNs ?? machineTimeNs())
   }
@@ -62,6 +69,14 @@ export class SoftwareClock {
       timebase: BigInt.asUintN(64, this.#timebase.shown + ticks),
       timeOfDayNs: this.#timeOfDay.shown + now - this.#timeOfDay.at,
     }
+  }
+
+  /** @internal {@link Kernel.clockState}: a clock that is synchronised, or one that is not. */
+  state(into: BigUint64Array): number {
+    const { synchronised, maxErrorNs } = this.#wallClock
+    // Rounded up: the kernel counts in µs, and an error is a bound.
+    into[0] = (maxErrorNs + 999n) / 1_000n
+    return synchronised ? 0 : TIME_ERROR
   }
 
   /**

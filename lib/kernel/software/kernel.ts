@@ -6,8 +6,8 @@ import {
   checkInteger,
   checkObject,
   checkOptionNames,
-  checkSampleWords,
   checkWord,
+  checkWords,
   checkU64,
   outOfRange,
   wrongType,
@@ -94,6 +94,7 @@ export class SoftwareKernel implements Kernel {
       'timebase',
       'timeOfDayNs',
       'time',
+      'wallClock',
       'linux',
       'machine',
       'without',
@@ -232,11 +233,17 @@ export class SoftwareKernel implements Kernel {
 
   /** Both clocks are read at once, so the half-width of the bracket is 0. */
   sample(into: BigUint64Array): number {
-    checkSampleWords(into)
+    checkWords(into, 3)
     this.#calls++
     const { timebase, timeOfDayNs } = this.clock.sample()
     into.set([timebase, BigInt.asUintN(64, timeOfDayNs), 0n])
     return 0
+  }
+
+  clockState(into: BigUint64Array): number {
+    checkWords(into, 1)
+    this.#calls++
+    return this.clock.state(into)
   }
 
   #getOneReg(fd: number, id: bigint, value: Uint8Array): number {

@@ -50,6 +50,25 @@ export function checkClock(check: Check): void {
     expect(timeOfDayNs).toBeLessThanOrEqual(after + 10n * NS_PER_MS)
   })
 
+  check('tell how right the wall clock is', ({ kernel }) => {
+    const into = new BigUint64Array(1).fill(2n ** 64n - 1n)
+    const state = kernel.clockState?.(into)
+    // TIME_OK to TIME_ERROR; the kernel's greatest error is that of a clock that is not synchronised.
+    expect([0, 1, 2, 3, 4, 5]).toContain(state)
+    expect(into[0]).toBeLessThanOrEqual(16_000_000n)
+  })
+
+  check('refuse to tell it where there is no room', ({ kernel }) => {
+    for (const [into, code] of [
+      [undefined, 'ERR_INVALID_ARG_TYPE'],
+      [[0n], 'ERR_INVALID_ARG_TYPE'],
+      [new BigUint64Array(0), 'ERR_OUT_OF_RANGE'],
+      [new BigUint64Array(3), 'ERR_OUT_OF_RANGE'],
+    ]) {
+      expect(errorOf(() => kernel.clockState?.(into as never))).toMatchObject({ code })
+    }
+  })
+
   check('sample both so that they run on together', (rig) => {
     const first = sample(rig)
     let last = first

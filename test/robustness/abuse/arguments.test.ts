@@ -75,7 +75,6 @@ describeUnless(addonLacks, 'the addon under abuse', () => {
     it.each<[string, () => unknown]>([
       ['index', () => addon.bindBatch(memory())],
       ['timebase', () => addon.bindCalls(new BigUint64Array(new SharedArrayBuffer(32)))],
-      ['state', () => addon.clockState()],
     ])('makes an object with its own %s', (name, call) => {
       const set = vi.fn()
       let made: unknown

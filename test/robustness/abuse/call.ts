@@ -53,9 +53,6 @@ function taken(addon: Addon, name: keyof Addon, result: unknown): Outcome {
     callFor(addon, result as { index: number })
   } else if (name === 'bindCalls') {
     for (const call of Object.values(result as BoundCalls) as (() => unknown)[]) call()
-  } else if (name === 'clockState') {
-    const { state } = result as ReturnType<Addon['clockState']>
-    if (!Number.isInteger(state)) throw new Error(`gave ${inspect(result)}`)
   } else if (!Number.isInteger(result)) {
     throw new Error(`gave ${inspect(result)}`)
   } else if (name.endsWith('Async') && result !== 0) {

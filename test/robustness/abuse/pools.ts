@@ -28,8 +28,6 @@ export function harmless(name: keyof Addon): unknown[] {
     case 'close':
     case 'fileId':
       return [NO_FD]
-    case 'clockState':
-      return []
     case 'checkExtension':
     case 'createVm':
     case 'createVcpu':

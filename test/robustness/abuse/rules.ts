@@ -47,7 +47,6 @@ export const parameters: Readonly<Record<keyof Addon, readonly Rule[]>> = {
   createVcpu: [integer, integer],
   getOneReg: [integer, registerId, registerBytes],
   setOneReg: [integer, registerId, registerBytes],
-  clockState: [],
   bindBatch: [batch],
   getOneRegsAsync: [batch],
   setOneRegsAsync: [batch],
