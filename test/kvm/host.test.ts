@@ -414,12 +414,13 @@ describe('a sample', () => {
     return new Host(new Stub({ timebaseFrequency })).sample()
   }
 
-  it('has the timebase, the wall clock and the frequency', () => {
+  it('has the timebase, the wall clock with what is known of it, and the frequency', () => {
     expect(sampleOf([(1n << 64n) - 1n, 1_700_000_000_000_000_000n, 0n])).toEqual({
       timebase: (1n << 64n) - 1n,
       timeOfDayNs: 1_700_000_000_000_000_000n,
       timebaseFrequency: 512_000_000n,
       uncertaintyNs: 0n,
+      clock: { synchronised: true, maxErrorNs: 0n },
     })
   })
 
