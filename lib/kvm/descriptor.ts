@@ -19,8 +19,10 @@ export class Descriptor {
   /** For messages: `'vCPU 3'`. */
   readonly name: string
   /** The calls off the JavaScript thread. The file stays open until they have ended. */
-  readonly calls = new CallQueue()
+  readonly calls: CallQueue
   readonly #opened: Opened | undefined
+  /** The descriptor that opened the file, where this one borrows a file of this library. */
+  readonly #lender: Descriptor | undefined
   /** As {@link Kernel.fileId} had it when the file was opened. */
   readonly #fileId: number
   readonly #children = new Set<Descriptor>()
@@ -31,20 +33,30 @@ export class Descriptor {
    * @param name for messages
    * @param fd the file descriptor
    * @param opened undefined for a file that is borrowed, which is never closed here
+   * @param other another descriptor of the same file, if one is known
    */
-  constructor(owner: object, name: string, fd: number, opened?: Opened) {
+  constructor(owner: object, name: string, fd: number, opened?: Opened, other?: Descriptor) {
     this.name = name
+    this.calls = other?.calls ?? new CallQueue()
     this.#fd = fd
     this.#opened = opened
+    this.#lender = other === undefined || other.#opened !== undefined ? other : other.#lender
     this.#fileId = opened?.kernel.fileId?.(fd) ?? 0
     if (opened === undefined) return
     if (opened.parent) opened.parent.#children.add(this)
     owners.register(owner, this, this)
   }
 
-  /** The file descriptor; undefined once it is closed. */
+  /** The file descriptor; undefined once it is closed, or its lender is: the number may be another file's. */
   get fd(): number | undefined {
-    return this.#fd
+    return this.#lender === undefined || this.#lender.#fd !== undefined ? this.#fd : undefined
+  }
+
+  /** Whether its number still belongs to the file that it was given for, as far as the kernel tells. */
+  isStill(fd: number): boolean {
+    if (this.fd !== fd) return false
+    const kernel = this.#opened?.kernel
+    return kernel?.fileId === undefined || kernel.fileId(fd) === this.#fileId
   }
 
   /** Closes what was opened through it, and the file. Closing twice does nothing. */

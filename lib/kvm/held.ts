@@ -1,3 +1,4 @@
+import { ByNumber } from './by-number.ts'
 import type { Descriptor } from './descriptor.ts'
 import { OneRegError } from '../errors.ts'
 import type { Kernel } from '../kernel/kernel.ts'
@@ -14,16 +15,8 @@ interface HeldVcpu extends Held {
   readonly descriptor: Descriptor
 }
 
-type ByNumber = Map<number, HeldVcpu>
-
 // By the number of the file, not by the object that the caller holds: a borrowed vCPU may be held by two.
-// On the real kernel a number means the same file to all of the process.
-const ofRealKernel: ByNumber = new Map()
-const ofModels = new WeakMap<Kernel, ByNumber>()
-
-function heldOn(kernel: Kernel): ByNumber | undefined {
-  return kernel.backend === 'kvm' ? ofRealKernel : ofModels.get(kernel)
-}
+const heldVcpus = new ByNumber<HeldVcpu>()
 
 /**
  * Holds vCPUs until the function that is returned is called.
@@ -36,8 +29,7 @@ export function hold(
   fds: Int32Array,
   { offset, guestTimebase }: Held,
 ): () => void {
-  const byNumber = heldOn(kernel) ?? new Map<number, HeldVcpu>()
-  if (kernel.backend !== 'kvm') ofModels.set(kernel, byNumber)
+  const byNumber = heldVcpus.on(kernel)
   descriptors.forEach((descriptor, index) => {
     byNumber.set(fds[index] ?? -1, { offset, guestTimebase, descriptor })
   })
@@ -48,7 +40,7 @@ export function hold(
 
 /** For which guests vCPUs are held: an entry for each that is, with its index among the descriptors. */
 export function heldAmong(kernel: Kernel, fds: ArrayLike<number>): (Held & { index: number })[] {
-  const byNumber = heldOn(kernel)
+  const byNumber = heldVcpus.peek(kernel)
   if (byNumber === undefined || byNumber.size === 0) return []
   return Array.from(fds).flatMap((fd, index) => {
     const found = byNumber.get(fd)

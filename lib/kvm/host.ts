@@ -190,7 +190,9 @@ export class Host {
 
   /**
    * Borrows a vCPU that the caller's own monitor made: it is never closed here. The caller keeps
-   * the descriptor open for as long as this object is used, in the process that made the VM.
+   * the descriptor open for as long as this object is used, in the process that made the VM. A vCPU that
+   * this library made may be borrowed too: its calls off the JavaScript thread then have one order by all
+   * of its objects, and once it is closed, the borrowed one is.
    *
    *     const vcpu = host.vcpu(vcpuFd, 0)
    *

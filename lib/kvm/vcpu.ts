@@ -21,6 +21,7 @@ import { readSnapshot, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import { checkValues, lookUp, namesOf } from '../register-values.ts'
 import type { Faces, KvmSystem } from './system.ts'
+import { descriptorOf, rememberDescriptor } from './vcpu-files.ts'
 
 /**
  * Of the calls of a {@link Vcpu} that end in `Async`.
@@ -70,12 +71,11 @@ export class Vcpu {
     this.id = id
     this.vm = owner?.vm
     this.absent = owner?.absent ?? new Set()
-    this.descriptor = new Descriptor(
-      this,
-      `vCPU ${id}`,
-      fd,
-      owner && { kernel: system.kernel, parent: owner.parent },
-    )
+    const { kernel } = system.host
+    const other = owner === undefined ? descriptorOf(kernel, fd) : undefined
+    const opened = owner && { kernel: system.kernel, parent: owner.parent }
+    this.descriptor = new Descriptor(this, `vCPU ${id}`, fd, opened, other)
+    if (other === undefined) rememberDescriptor(kernel, fd, this.descriptor)
   }
 
   /** The {@link Host} that made or borrowed it. */

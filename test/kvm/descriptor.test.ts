@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { errorOf } from '../support/error-of.ts'
 import { collectGarbage } from '../support/garbage.ts'
 
 /** Where standard input is closed, the first file that is opened gets its number. */
@@ -50,6 +51,39 @@ describe('a descriptor', () => {
     await collectGarbage()
     expect(closed.deref()).toBeUndefined()
     expect(isClosed(vm)).toBe(false)
+  })
+
+  it('that is borrowed from this library is closed with the one that opened it', () => {
+    const kernel = new SoftwareKernel()
+    const vm = new Host(kernel).createVm()
+    const vcpu = vm.createVcpu(3)
+    const host = new Host(kernel)
+    const [first, second] = [host.vcpu(vcpu.fd, 3), host.vcpu(vcpu.fd, 3)]
+    const bound = second.bind(['DAR'])
+    expect([first, second].map(isClosed)).toEqual([false, false])
+    first.close()
+    expect([vcpu, first, second].map(isClosed)).toEqual([false, true, false])
+    const { fd } = vcpu
+    vcpu.close()
+    // The next vCPU has the number now.
+    const next = vm.createVcpu(4)
+    expect(next.fd).toBe(fd)
+    next.set('DAR', 5n)
+    for (const call of [
+      () => second.get('DAR'),
+      () => {
+        second.set('DAR', 7n)
+      },
+    ]) {
+      expect(errorOf(call)).toMatchObject({ code: 'ERR_KVM_CLOSED' })
+    }
+    expect(
+      errorOf(() => {
+        bound.read()
+      }),
+    ).toMatchObject({ code: 'ERR_KVM_CLOSED' })
+    expect(next.get('DAR')).toBe(5n)
+    expect(host.vcpu(next.fd, 4).get('DAR')).toBe(5n)
   })
 })
 

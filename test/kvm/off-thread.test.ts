@@ -80,6 +80,25 @@ describe('calls off the JavaScript thread', () => {
     expect(vcpu.read(['DAR', 'DSISR'])).toEqual({ DAR: 1n, DSISR: 2 })
   })
 
+  it('begin one at a time and in their order by two objects for one vCPU, borrowed or not', async () => {
+    const kernel = new RunningKernel()
+    const vcpu = new Host(kernel).createVm().createVcpu(0)
+    const [one, other] = [new Host(kernel).vcpu(vcpu.fd, 0), new Host(kernel).vcpu(vcpu.fd, 0)]
+    const done: string[] = []
+    const calls = [
+      one.setAsync('DAR', 1n).then(() => done.push('one')),
+      other.getAsync('DAR').then((value) => done.push(`other: ${value}`)),
+      vcpu.setAsync('DAR', 2n).then(() => done.push('vcpu')),
+    ]
+    await nextTurn()
+    for (let left = calls.length; left > 0; left--) {
+      expect(kernel.waiting).toBe(1)
+      await kernel.kick()
+    }
+    await Promise.all(calls)
+    expect(done).toEqual(['one', 'other: 1', 'vcpu'])
+  })
+
   it('may be of no registers', async () => {
     const { vcpu } = stopped()
     expect(await vcpu.readAsync([])).toEqual({})
