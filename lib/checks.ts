@@ -1,12 +1,13 @@
 import { inspect, types } from 'node:util'
 
 /**
- * The checks of what a caller hands in. The errors are Node's: TypeError with
+ * The checks of arguments. The errors are those of Node's own functions: TypeError with
  * ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE, RangeError with ERR_OUT_OF_RANGE.
  *
- * Reading what is handed in can run the caller's code, by a getter or a proxy. So it is read once,
- * checked, and used as it was read; and all of it before a descriptor is taken or memory that calls
- * share is touched, since that code may close the one and make calls that use the other.
+ * Reading an argument's property can run the caller's code, if it is a getter or a proxy's. So each property
+ * is read once, and the value that was checked is the one that is used. Everything is read before a call
+ * takes a descriptor or uses shared memory, since the caller's code may close the descriptor or make a call
+ * that uses the same memory.
  */
 
 const I64_MIN = -(1n << 63n)
@@ -19,7 +20,7 @@ function withCode<E extends Error>(error: E, code: ArgumentCode): E & { code: Ar
   return Object.assign(error, { code })
 }
 
-/** A value in an error message, however deep or long it is. */
+/** A value as an error message shows it: short, however deep or long the value is. */
 export function shown(value: unknown): string {
   return inspect(value, { depth: 0, maxStringLength: 64, maxArrayLength: 4, breakLength: Infinity })
 }
@@ -46,7 +47,7 @@ export function outOfRange(name: string, expected: string, value: unknown): Rang
   )
 }
 
-/** An integer from 0 to `max`, which is 2^31 - 1 unless told: a file descriptor, an id, a capability. */
+/** An integer from 0 to `max`, by default 2^31 - 1: a file descriptor, an id, a capability. */
 export function checkInteger(name: string, value: unknown, max: number = I32_MAX): number {
   if (typeof value !== 'number') throw wrongType(name, 'a number', value)
   if (!Number.isInteger(value) || value < 0 || value > max) {
@@ -62,14 +63,14 @@ export function checkU64(name: string, value: unknown): bigint {
   return value
 }
 
-/** Whether it is an unsigned 64-bit value: by one comparison, since comparing bigints is a call. */
+/** Whether a value is an unsigned 64-bit one. There is one comparison, since V8 makes a call for each. */
 export function isU64(value: unknown): boolean {
   return typeof value === 'bigint' && BigInt.asUintN(64, value) === value
 }
 
-/** The index of the first of these ids that one before it equals, or -1. */
+/** The index of the first id that is equal to an earlier one, or -1. */
 export function firstRepeated(ids: readonly number[]): number {
-  // As nearly always, and a set of a thousand takes a while.
+  // Nearly always true, and much faster than a set of a thousand ids.
   if (areRising(ids)) return -1
   const seen = new Set<number>()
   return ids.findIndex((id) => seen.size === seen.add(id).size)
@@ -99,7 +100,7 @@ export function checkBytes(name: string, value: unknown, length: number): Uint8A
   return bytes
 }
 
-/** Bytes of this realm or another, as of a test that runs in a vm context. */
+/** Bytes, also those that were made in another realm, such as the vm context in which a test runs. */
 export function checkUint8Array(name: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) throw wrongType(name, 'a Uint8Array', value)
   return value
@@ -110,12 +111,12 @@ const { get: getByteLength } = Object.getOwnPropertyDescriptor(
   'byteLength',
 ) as { get: () => number }
 
-/** Its real length: a property of its own can say anything. */
+/** The real length: an own property `byteLength` of the object could hold any number. */
 function lengthOf(bytes: Uint8Array): number {
   return getByteLength.call(bytes)
 }
 
-/** Room for the words that a call of the kernel leaves: three for a sample. */
+/** The array into which a call of the kernel puts its words: three for a sample. */
 export function checkWords(into: unknown, length: number): BigUint64Array {
   if (!types.isBigUint64Array(into)) throw wrongType('into', 'a BigUint64Array', into)
   if (into.length !== length) {
@@ -124,7 +125,7 @@ export function checkWords(into: unknown, length: number): BigUint64Array {
   return into
 }
 
-/** An object with named fields: not an array, nor a Map, whose entries would be passed over. */
+/** An object with named fields. An array or a Map is refused, since its entries would be ignored. */
 export function checkObject(name: string, value: unknown): object {
   if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
     throw wrongType(name, 'an object', value)
@@ -135,7 +136,7 @@ export function checkObject(name: string, value: unknown): object {
 /**
  * The elements of an array, each read once; undefined for a hole.
  *
- * @param limit how long it may be: a sparse array takes no memory, and its copy does
+ * @param limit how long it may be: a sparse array takes no memory, but its copy does
  */
 export function checkArray(name: string, of: string, value: unknown, limit: number): unknown[] {
   if (!Array.isArray(value)) throw wrongType(name, `an array of ${of}`, value)
@@ -155,7 +156,7 @@ function quoted(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join(', ')
 }
 
-/** A misspelt option is an error, not one that silently does nothing. */
+/** Refuses unknown options, so that a misspelt one is not silently ignored. */
 export function checkOptionNames(name: string, value: object, known: readonly string[]): void {
   for (const key of Object.keys(value)) {
     if (known.includes(key)) continue

@@ -1,8 +1,8 @@
 import { getSystemErrorName } from 'node:util'
 
 /**
- * Linux's numbers for the errors that KVM's calls give. Written out, since `os.constants` has the
- * numbers of the system it runs on and the model of the kernel is Linux everywhere.
+ * Linux's numbers for the errors that KVM's calls give. `os.constants` will not do: it has the numbers of
+ * the system that Node runs on, and the model behaves like Linux on every system.
  */
 export const errnos = {
   EPERM: 1,
@@ -43,9 +43,9 @@ const absent: ReadonlySet<string> = new Set<ErrnoName>([
 ])
 
 /**
- * Whether this errno of an ONE_REG call says that the register is not to be had on this vCPU, as
- * against a call that went wrong. The kernel's api.rst asks not to rely on one code: POWER gives
- * EINVAL for a register that it does not know and ENXIO for one whose device is not there.
+ * Whether this errno of an ONE_REG call says that the vCPU does not have the register. Any other errno says
+ * that the call failed. There are several such codes, since the kernel's api.rst asks not to rely on one:
+ * POWER gives EINVAL for a register that it does not know, and ENXIO for one whose device is absent.
  */
 export function meansAbsent(errno: number): boolean {
   return absent.has(errnoName(errno))

@@ -2,7 +2,7 @@ import { errnoName } from './errno.ts'
 import type { RegisterName } from './registers.ts'
 
 /**
- * Where a call to the kernel failed: what is known of it.
+ * Which call to the kernel failed, and on what.
  *
  * @group Errors
  */
@@ -16,20 +16,20 @@ export interface KvmErrorContext {
 }
 
 /**
- * A call to the kernel that failed, in the manner of Node's own system errors.
+ * A call to the kernel failed. `code`, `errno` and `syscall` are those of Node's own system errors.
  *
- * The kernel's documentation asks not to rely on one code for one situation
- * (Documentation/virt/kvm/api.rst, 4.68): `code` is for people and logs first.
+ * Do not let a program depend on which `code` a situation gives: the kernel's documentation says that it
+ * may change (Documentation/virt/kvm/api.rst, 4.68).
  *
  * @group Errors
  */
 export class KvmError extends Error implements KvmErrorContext {
   override readonly name = 'KvmError'
-  /** `'EINVAL'`. */
+  /** The name of the error, such as `'EINVAL'`. */
   readonly code: string
-  /** Negative, as Node's are: -22. */
+  /** The number of the error, negative as in Node's errors: -22. */
   readonly errno: number
-  /** `'ioctl'`. */
+  /** The system call, such as `'ioctl'`. */
   readonly syscall: string
   readonly operation: string
   declare readonly register?: string
@@ -53,7 +53,7 @@ function usualCause(code: string, context: KvmErrorContext): string {
   const ofRegister = context.register !== undefined
   switch (code) {
     case 'EIO':
-      return 'the VM was made by another process: vCPU calls work only in the process that created it, not in a child nor over a passed descriptor; worker threads are fine'
+      return 'the VM was made by another process: calls on its vCPUs work only in the process that created it, not in a child process or over a passed descriptor; worker threads are fine'
     case 'EINVAL':
       if (ofRegister)
         return 'this kernel or processor does not have the register, refuses the value, or the descriptor is not a vCPU'
@@ -71,22 +71,22 @@ function usualCause(code: string, context: KvmErrorContext): string {
     case 'EACCES':
       if (context.operation === 'readlink')
         return "/proc is not mounted, or hidden by Node's permission model: --allow-fs-read=/proc"
-      return 'this user may not do that'
+      return 'this user has no permission'
     case 'EINTR':
-      return 'a signal came in; try again'
+      return 'a signal interrupted the call; try again'
     case 'ENOMEM':
-      return 'the kernel has no memory left for it'
+      return 'the kernel has no memory left for the call'
     case 'EMFILE':
       return 'this process has too many files open; see ulimit -n'
     case 'EFAULT':
-      return 'the kernel could not reach the memory'
+      return 'the kernel could not read or write the memory that the call named'
     default:
       return "see ioctl(2) and the kernel's Documentation/virt/kvm/api.rst"
   }
 }
 
 /**
- * The codes of the errors that are this library's own.
+ * The codes of {@link OneRegError}.
  *
  * @group Errors
  */
@@ -107,28 +107,28 @@ export type ErrorCode =
   | VmstateErrorCode
 
 /**
- * The codes of what is wrong with bytes in one of QEMU's formats.
+ * The codes of {@link VmstateError}: what is wrong with bytes in one of QEMU's formats.
  *
  * @group Errors
  */
 export type VmstateErrorCode =
-  /** The bytes are not what the format demands. */
+  /** The bytes break a rule of the format. */
   | 'ERR_VMSTATE_FORMAT'
-  /** They end before they should. */
+  /** The bytes end too early. */
   | 'ERR_VMSTATE_TRUNCATED'
-  /** A version that the description does not know. */
+  /** The bytes have a version that the description does not read. */
   | 'ERR_VMSTATE_VERSION'
-  /** A field that must be equal is not. */
+  /** A field that must equal the destination's differs from it. */
   | 'ERR_VMSTATE_MISMATCH'
-  /** What was asked for is not in them. */
+  /** The bytes or the state lack something that the call needs. */
   | 'ERR_VMSTATE_MISSING'
-  /** Well formed, as far as can be told, and not read by this release. */
+  /** The bytes may well be valid, but use something that this release does not read. */
   | 'ERR_VMSTATE_UNSUPPORTED'
-  /** More than a named limit allows. */
+  /** The bytes need more than one of the reader's limits allows. */
   | 'ERR_VMSTATE_LIMIT'
 
 /**
- * An error of this library's own; `code` says which.
+ * An error that this library found itself, not the kernel; `code` says which.
  *
  * @group Errors
  */
@@ -142,7 +142,7 @@ export class OneRegError extends Error {
   }
 }
 
-/** What this machine, its kernel or this installation lacks. */
+/** For something that this machine, its kernel or this installation lacks. */
 export function unavailable(message: string, cause?: unknown): OneRegError {
   return new OneRegError('ERR_KVM_UNAVAILABLE', message, cause === undefined ? {} : { cause })
 }
@@ -156,12 +156,12 @@ export function stateFormat(message: string, cause?: unknown): OneRegError {
 }
 
 /**
- * The vCPUs of one guest have different offsets, so there is no one guest timebase.
+ * The vCPUs of a guest have different offsets, so the guest does not have one timebase that could be saved.
  *
  * @group Errors
  */
 export class TimebaseDivergedError extends OneRegError {
-  /** TB_OFFSET of every vCPU, ticks, u64. */
+  /** TB_OFFSET of every vCPU, in ticks, u64. */
   readonly offsets: readonly { readonly vcpu: number; readonly offset: bigint }[]
 
   constructor(offsets: readonly { readonly vcpu: number; readonly offset: bigint }[]) {
@@ -172,14 +172,15 @@ export class TimebaseDivergedError extends OneRegError {
 }
 
 /**
- * The guest was made for another timebase frequency than the host has, and cannot be told.
+ * The guest was started on a host with another timebase frequency. It read the frequency once, at boot, and
+ * cannot be told of a new one.
  *
  * @group Errors
  */
 export class TimebaseFrequencyError extends OneRegError {
-  /** Hz, of the saved state. */
+  /** The frequency in the saved state, in Hz. */
   readonly saved: bigint
-  /** Hz, of the host that should load it. */
+  /** The frequency of the host that should load the state, in Hz. */
   readonly host: bigint
 
   constructor(saved: bigint, host: bigint) {
@@ -198,9 +199,9 @@ export class TimebaseFrequencyError extends OneRegError {
  * @group Errors
  */
 export class TimebaseDowntimeError extends OneRegError {
-  /** ns, by the clocks of the two hosts. */
+  /** How long the guest was away by the clocks of the two hosts, in ns. */
   readonly downtimeNs: bigint
-  /** ns, as the caller asked; not there if the downtime is too long for any guest. */
+  /** The caller's limit, in ns; absent if the downtime is too long for any guest. */
   declare readonly maxDowntimeNs?: bigint
 
   constructor(downtimeNs: bigint, maxDowntimeNs?: bigint) {
@@ -250,12 +251,12 @@ export interface NotRestored {
   readonly problem: string
 }
 
-/** What went wrong on which register, and what became of those written before. */
+/** Why a load failed, and whether the registers that it had written were restored. */
 export interface NotApplied {
   readonly vcpu?: number | undefined
   readonly register?: string | undefined
   readonly problem: string
-  /** Whether anything had been written when it went wrong. */
+  /** Whether a register had been written before the failure. */
   readonly written: boolean
   readonly notRestored: readonly NotRestored[]
   readonly cause?: KvmError | undefined
@@ -267,12 +268,12 @@ export interface NotApplied {
  * @group Errors
  */
 export class TimebaseNotAppliedError extends OneRegError {
-  /** The vCPU and the register on which it failed, where it failed on one. */
+  /** The vCPU and the register on which the call failed, if it failed on one. */
   declare readonly vcpu?: number
   declare readonly register?: string
-  /** True if every vCPU is as it was before the call. */
+  /** True if every register holds the value that it had before the call. */
   readonly restored: boolean
-  /** The registers that are not as they were before: empty if `restored`. */
+  /** The registers that do not hold the value from before the call: empty if `restored`. */
   readonly notRestored: readonly NotRestored[]
 
   /** @internal */
@@ -309,15 +310,15 @@ export interface NotWritten {
 }
 
 /**
- * A snapshot of which some registers could not be written; all that are not listed here were.
+ * Some registers of a snapshot could not be written. All that are not listed here were written.
  *
  * @group Errors
  */
 export class RestoreIncompleteError extends OneRegError {
   readonly vcpu: number
-  /** The registers for which the call went wrong, in the order in which they were written. */
+  /** The registers for which the kernel's call failed, in the order in which they were written. */
   readonly failed: readonly NotWritten[]
-  /** Those that this kernel would not take and that hold another value, as in the outcome of a restore. */
+  /** The registers that this kernel refuses to set and that hold another value: see {@link RestoreOutcome}. */
   readonly refused: readonly NotWritten[]
 
   /** @internal */
@@ -333,12 +334,12 @@ interface RestoreIncomplete {
   readonly vcpu: number
   readonly failed: readonly NotWritten[]
   readonly refused: readonly NotWritten[]
-  /** How many registers there were to write. */
+  /** How many registers the restore was to write. */
   readonly of: number
   readonly cause: KvmError
 }
 
-/** How many registers a message names. */
+/** How many registers a message names at most. */
 const NAMED_REGISTERS = 8
 
 function incomplete(
@@ -355,12 +356,12 @@ function incomplete(
 }
 
 /**
- * Bytes in one of QEMU's formats that cannot be read, or a value that cannot be written as such.
+ * Bytes in one of QEMU's formats cannot be read, or a value cannot be written in one.
  *
  * @group Errors
  */
 export class VmstateError extends OneRegError {
-  /** The byte at which it was seen, counted from the beginning of what was read, where there is one. */
+  /** The byte at which the problem was found, counted from the beginning of the bytes; absent on writing. */
   declare readonly offset?: number
 
   constructor(code: VmstateErrorCode, problem: string, offset?: number, options?: ErrorOptions) {

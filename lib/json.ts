@@ -1,14 +1,14 @@
-/** JSON of an unknown hand: what has to be known of it before it is parsed and walked by recursion. */
+/** Checks for JSON from an untrusted source: how deep it is, how large, and whether a key is there twice. */
 
 /** A value that JSON.parse can return. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 export interface JsonSurvey {
-  /** The most arrays and objects within each other. */
+  /** How deep arrays and objects are nested. */
   readonly depth: number
   /** How many arrays and objects there are. */
   readonly nodes: number
-  /** How many keys: as many as colons outside of strings. */
+  /** How many keys there are, counted as the colons outside of strings. */
   readonly keys: number
 }
 
@@ -20,7 +20,10 @@ const CLOSING_BRACKET = 0x5d
 const OPENING_BRACE = 0x7b
 const CLOSING_BRACE = 0x7d
 
-/** Looks over JSON in UTF-8, in one pass; of bytes that are no JSON it says anything. */
+/**
+ * Measures JSON in UTF-8 without parsing it, so that a limit can be checked before JSON.parse and before a
+ * walk by recursion. The counts mean nothing if the bytes are not valid JSON.
+ */
 export function surveyJson(bytes: Uint8Array): JsonSurvey {
   let depth = 0
   let level = 0
@@ -43,8 +46,8 @@ export function surveyJson(bytes: Uint8Array): JsonSurvey {
 }
 
 /**
- * How many keys a value has, through all its depth. Fewer than in its text, and one was there twice:
- * JSON.parse keeps the last value of such a key, and says nothing.
+ * How many keys a value has at all depths. If its text had more, a key was there twice: JSON.parse keeps
+ * the last value of such a key without an error.
  */
 export function countKeys(json: Json): number {
   if (typeof json !== 'object' || json === null) return 0

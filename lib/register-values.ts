@@ -2,16 +2,16 @@ import { checkBytes, checkObject, checkU64, outOfRange, wrongType, wrongValue } 
 import { registers } from './registers.ts'
 import type { Register, RegisterName, RegisterValues, RegisterWidth } from './registers.ts'
 
-/** The value of any register: 32 bits are a number, 64 a bigint, 128 bytes in the order of memory. */
+/** A register's value: a number for 32 bits, a bigint for 64, and the bytes in memory order for 128. */
 export type AnyRegisterValue = number | bigint | Uint8Array
 
-/** The table of registers again, as a Map: a lookup in an object of hundreds of names takes longer. */
+/** The table of registers as a Map, which is faster to look up than an object with hundreds of names. */
 const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
 
 /**
  * The id and width of a register.
  *
- * @throws TypeError ERR_INVALID_ARG_VALUE for a name that the table lacks
+ * @throws TypeError ERR_INVALID_ARG_VALUE for a name that is not in the table
  */
 export function lookUp(name: unknown): Register {
   return byName.get(name) ?? unknownRegister(name)
@@ -50,7 +50,7 @@ export function checkWidth(name: string, value: unknown, width: RegisterWidth): 
   }
 }
 
-/** Names of registers, each with a value that has been checked. */
+/** Names of registers with their checked values. */
 export type Entries = readonly (readonly [name: RegisterName, value: AnyRegisterValue])[]
 
 /**
@@ -69,7 +69,7 @@ export function namesOf(entries: Entries): RegisterName[] {
   return entries.map(([name]) => name)
 }
 
-/** Whether two values of one register are the same. */
+/** Whether two values of a register are equal. */
 export function sameValue(a: AnyRegisterValue, b: AnyRegisterValue): boolean {
   if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b
   return a.length === b.length && a.every((byte, index) => byte === b[index])

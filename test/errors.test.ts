@@ -120,7 +120,7 @@ describe('KvmError', () => {
     [-4, ofRegister, /signal.*try again/],
     [-12, { operation: 'KVM_CREATE_VM' }, /no memory left/],
     [-24, { operation: 'KVM_CREATE_VM' }, /too many files.*ulimit -n/],
-    [-14, ofRegister, /could not reach the memory/],
+    [-14, ofRegister, /could not read or write the memory/],
     [-16, ofRegister, /ioctl\(2\).*api\.rst/],
     [-524, ofRegister, /ioctl\(2\).*api\.rst/],
   ])('says what usually causes %d', (errno, context, cause) => {

@@ -14,17 +14,16 @@ import {
 
 /**
  * The descriptions of the QEMU patch "spapr: support time base offset migration" (A. Kardashevskiy,
- * September 2013) as it stood after its review. It did not become part of QEMU, which has a
- * {@link timebase} of its own.
+ * September 2013) after its review. QEMU did not take the patch: its own format is {@link timebase}.
  */
 
 /**
- * A guest's timebase in the patch's format, 28 bytes. What the guest read at `time_of_the_day` is
+ * A guest's timebase in the patch's format, 28 bytes. At `time_of_the_day` the guest's timebase was
  * `timebase + tb_offset`, modulo 2^64.
  *
- * The state has `timebase`, the source host's own in ticks, u64; `tb_offset`, TB_OFFSET of the vCPU in
- * ticks, i64; `time_of_the_day` in µs since the epoch, u64; and `tb_freq` in Hz, u32, which must be the
- * destination's.
+ * The fields are `timebase`, the source host's timebase in ticks, u64; `tb_offset`, TB_OFFSET of the vCPU
+ * in ticks, i64; `time_of_the_day` in µs since the epoch, u64; and `tb_freq` in Hz, u32, which must equal
+ * the destination's.
  *
  * @group Encoding and decoding
  */
@@ -83,10 +82,10 @@ const slb = vmstate({
 })
 
 /**
- * A vCPU of a 64-bit POWER guest (target-ppc/machine.c), with the timebase from version 6 on: that is
- * how the patch's review had it, since a field that is just added breaks the format. Version 5 has all
- * but the timebase, and is what QEMU wrote for machines up to pseries-2.7. Version 4 is older than
- * descriptions and has no timebase; it is refused, as are the subsections of embedded processors.
+ * A vCPU of a 64-bit POWER guest (target-ppc/machine.c). It has the timebase from version 6 on: the patch's
+ * review asked for a new version, since adding a field to an existing one breaks the format. Version 5 has
+ * all but the timebase, and is what QEMU wrote for machines up to pseries-2.7. Version 4 is refused, since
+ * it is older than descriptions and has no timebase, and so are the subsections of embedded processors.
  *
  * @group Encoding and decoding
  */

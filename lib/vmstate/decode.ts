@@ -16,22 +16,22 @@ import { SUBSECTION_MARK } from './subsection.ts'
 import type { DestinationOf, StateOf } from './types.ts'
 
 /**
- * How {@link decode} reads.
+ * The options of {@link decode}.
  *
  * @group Encoding and decoding
  */
 export interface DecodeOptions<Destination = unknown> {
-  /** The version of the bytes, as it stands before them in a stream: the newest unless told. */
+  /** The version of the bytes, which a stream has in front of them. The default is the newest. */
   readonly versionId?: number
   /**
-   * What the destination has already: the values that `equal` fields must have, and an object for each
-   * pointer that the bytes have a struct for. `'unknown'` is for looking at bytes, not for loading them:
-   * nothing is compared.
+   * The state of the destination: the values that `equal` fields must have, and an object for each
+   * pointer that the bytes have a struct for. With `'unknown'` nothing is compared: use it to look at bytes
+   * that are not loaded anywhere.
    */
   readonly destination?: Destination | 'unknown'
 }
 
-/** The options, and whether they can be left out. */
+/** The options, which may be left out if the description needs nothing from the destination. */
 type OptionsFor<D> = [DestinationOf<D>] extends [never]
   ? [options?: DecodeOptions<never>]
   : unknown extends DestinationOf<D>
@@ -41,12 +41,12 @@ type OptionsFor<D> = [DestinationOf<D>] extends [never]
 type Values = Record<string, unknown>
 
 /**
- * The state that a description's bytes hold. The bytes are the fields and subsections alone, as between
- * the header and the footer of a section in a stream, and nothing may follow them. Integers of 64 bits
- * are bigints, others are numbers.
+ * Reads a state from the bytes that a description describes. The bytes must be the fields and subsections
+ * alone, without the header and the footer that a section has in a stream, and nothing may follow them.
+ * Integers of 64 bits become bigints, others numbers.
  *
- * The rules are those of `vmstate_load_state` in QEMU's migration/vmstate.c. No length on the wire is
- * believed: each is compared with the bytes that are left before anything is made for it.
+ * The rules are those of `vmstate_load_state` in QEMU's migration/vmstate.c. Each length is compared with
+ * the number of bytes that are left before memory is allocated for it.
  *
  * @param description the format of the bytes
  * @param bytes the bytes of one VMState, from its first field on
@@ -54,8 +54,8 @@ type Values = Record<string, unknown>
  * @throws VmstateError with the path of the field in its message, and the byte in `offset`:
  *   ERR_VMSTATE_TRUNCATED for bytes that end too soon, ERR_VMSTATE_VERSION for a version that the
  *   description does not read, ERR_VMSTATE_MISMATCH for an `equal` field that differs,
- *   ERR_VMSTATE_MISSING for an `equal` field or a pointer that the destination does not have, ERR_VMSTATE_UNSUPPORTED for an
- *   unknown subsection, ERR_VMSTATE_FORMAT for all else
+ *   ERR_VMSTATE_MISSING for an `equal` field or a pointer that the destination does not have,
+ *   ERR_VMSTATE_UNSUPPORTED for an unknown subsection, ERR_VMSTATE_FORMAT for everything else
  * @throws TypeError, RangeError for a wrong argument
  * @example
  * ```ts
@@ -103,13 +103,13 @@ function decodeDescription(
   return description.postLoad?.(state, versionId) ?? state
 }
 
-/** What the destination has for a field or an element. */
+/** The destination's value of a field or an element. */
 function of(destination: unknown, part: string | number): unknown {
   if (destination === 'unknown') return destination
   return typeof destination === 'object' ? (destination as Values | null)?.[part] : undefined
 }
 
-/** Undefined for a field that is not there. */
+/** @returns the field's value; undefined if this version or state does not have the field */
 function decodeField(
   reader: VmstateReader,
   field: FieldKind,
@@ -232,8 +232,8 @@ function destinationOfPointer(reader: VmstateReader, destination: unknown): unkn
 }
 
 /**
- * As `vmstate_subsection_load` does it: a mark and a name that begins with this description's is a
- * subsection of it; anything else is for whoever comes next.
+ * Reads subsections by the rule of QEMU's `vmstate_subsection_load`: a mark and a name that begins with
+ * this description's name is a subsection of it. Anything else is left to the description around this one.
  */
 function decodeSubsections(
   reader: VmstateReader,

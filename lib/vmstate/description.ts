@@ -16,10 +16,10 @@ const optionNames = [
   ...hooks,
 ]
 
-/** Those that were checked. */
+/** The descriptions that {@link vmstate} has checked. */
 const checked = new WeakSet()
 
-/** @throws TypeError for what {@link vmstate} has not made */
+/** @throws TypeError for an object that {@link vmstate} did not make */
 export function checkDescription(description: unknown): void {
   if (!checked.has(checkObject('description', description))) {
     throw wrongType('description', 'made by vmstate()', description)
@@ -27,41 +27,41 @@ export function checkDescription(description: unknown): void {
 }
 
 /**
- * What {@link vmstate} is told: the names are those of QEMU's VMStateDescription.
+ * The argument of {@link vmstate}. The names are those of QEMU's VMStateDescription.
  *
  * @group Describing a format
  */
 export interface VmstateSource<F, S, State> {
-  /** As it stands in a stream, before a section or a subsection. */
+  /** The name that a stream has in front of the section or subsection. */
   readonly name: string
-  /** The newest version, which is the one that is written unless the caller says another. */
+  /** The newest version, which `encode` writes by default. */
   readonly versionId: number
   /** The oldest version that these fields can read and write. */
   readonly minimumVersionId: number
-  /** In the order of the wire. A name is for the state and for errors; the wire has none. */
+  /** The fields in the order of the bytes. Their names are for the state and for errors; the bytes have none. */
   readonly fields: F
   /**
-   * What follows the fields, each with a name and a version of its own, where it is needed. The name of
-   * each must begin with the name of this description, by which QEMU tells whose it is.
+   * Optional parts that follow the fields, each with a name and a version of its own. Each name must begin
+   * with the name of this description: by that QEMU recognises its subsections.
    */
   readonly subsections?: S
-  /** The oldest version that `loadStateOld` reads; it is called for those below `minimumVersionId`. */
+  /** The oldest version that `loadStateOld` reads. It is called for versions below `minimumVersionId`. */
   readonly minimumVersionIdOld?: number
-  /** Reads the fields of an older version, which ends where it stops reading. */
+  /** Reads the fields of an older version. Those fields end where the function stops reading. */
   readonly loadStateOld?: (reader: VmstateReader, versionId: number) => State
-  /** Gives the state to write for the state at hand, before any of it is written. */
+  /** Called before encoding: takes the caller's state and returns the state to write. */
   readonly preSave?: (state: State, versionId: number) => State
-  /** Gives the state at hand for the state that was read, subsections and all; or throws. */
+  /** Called after decoding: takes the decoded state with its subsections and returns the result, or throws. */
   readonly postLoad?: (state: State, versionId: number) => State
   /**
-   * For a subsection: whether it is written, by the whole state of the description that it belongs to.
-   * Without it, it is written if the state has it.
+   * For a subsection: decides from the whole state of the description around it whether it is written.
+   * Without this function a subsection is written if the state has it.
    */
   readonly needed?: (whole: Readonly<Record<string, unknown>>) => boolean
 }
 
 /**
- * A description of a device's state in QEMU's VMState format, to {@link encode} and {@link decode} with:
+ * Makes a description of a device's state in QEMU's VMState format, for {@link encode} and {@link decode}:
  *
  *     const timer = vmstate({
  *       name: 'timer',
@@ -71,8 +71,8 @@ export interface VmstateSource<F, S, State> {
  *     })
  *
  * @param source the name, the versions and the fields
- * @throws TypeError, RangeError for a description that cannot work: a name that JavaScript or the wire
- *   has no room for, versions out of order, a count that is no earlier integer
+ * @throws TypeError, RangeError for a description that cannot work: a name that does not fit into JavaScript
+ *   or the format, versions out of order, a count that does not name an earlier integer
  * @example
  * ```ts
  * const clock = vmstate({ name: 'clock', versionId: 1, fields: { ticks: uint64 } })
@@ -116,7 +116,7 @@ function checkName(name: unknown): void {
   }
 }
 
-/** Also keeps out numbers, which JavaScript would move to the front, and `__proto__`. */
+/** Also refuses numbers, since JavaScript moves those to the front of an object, and `__proto__`. */
 function checkFieldName(name: string): void {
   if (!/^[A-Za-z_]\w*$/.test(name) || name === '__proto__') {
     throw wrongValue("a field's name", 'of letters, digits and _, and no number first', name)
@@ -167,7 +167,9 @@ function checkSubsections({ name, fields, subsections }: VmstateDescription): vo
   for (const [key, subsection] of Object.entries(subsections)) {
     checkFieldName(key)
     checkDescription(subsection)
-    if (Object.hasOwn(fields, key)) throw wrongValue('a subsection', 'no field as well', key)
+    if (Object.hasOwn(fields, key)) {
+      throw wrongValue('the name of a subsection', 'different from the names of the fields', key)
+    }
     const its = subsection.name
     if (!its.startsWith(name) || its === name || names.has(its)) {
       throw wrongValue("a subsection's name", `new, and begin with '${name}'`, its)

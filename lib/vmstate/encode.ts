@@ -25,27 +25,27 @@ import { VmstateWriter } from './writer.ts'
 import type { StateOf } from './types.ts'
 
 /**
- * How {@link encode} writes.
+ * The options of {@link encode}.
  *
  * @group Encoding and decoding
  */
 export interface EncodeOptions {
-  /** The version to write, which goes before the bytes in a stream: the newest unless told. */
+  /** The version to write, which a stream has in front of the bytes. The default is the newest. */
   readonly versionId?: number
 }
 
 type Values = Record<string, unknown>
 
-/** Where we write, and what to call it. */
+/** The bytes so far, and the name of the field that is written next. */
 interface Output {
   readonly writer: VmstateWriter
   readonly path: Path
 }
 
 /**
- * A state as a description's bytes: the fields and the subsections that are needed, without the header
- * that a section has in a stream. Fields that the version does not have are left out, whether the state
- * has them or not.
+ * Writes a state as the bytes that a description describes: the fields, and the subsections that are
+ * needed, without the header that a section has in a stream. Fields that the version does not have are not
+ * written, even if the state has them.
  *
  * The rules are those of `vmstate_save_state` in QEMU's migration/vmstate.c.
  *
@@ -54,8 +54,8 @@ interface Output {
  * @param options the version to write
  * @throws TypeError, RangeError for a wrong argument, or a field of the state with a wrong type, range or
  *   length
- * @throws VmstateError ERR_VMSTATE_MISSING for a field, pointer or subsection that need not always be
- *   there and must be here
+ * @throws VmstateError ERR_VMSTATE_MISSING for a field, pointer or subsection that is optional in general,
+ *   is needed for this version and state, and is missing
  * @example
  * ```ts
  * const bytes = encode(timebase, { guest_timebase: 1n, time_of_the_day_ns: 2n })
@@ -100,7 +100,7 @@ function encodeDescription(
   encodeSubsections(output, description, state)
 }
 
-/** Says whether the field was written and holds something. */
+/** @returns whether the field was written and has a value, so that later fields may refer to it */
 function encodeField(
   output: Output,
   field: FieldKind,
@@ -131,7 +131,7 @@ function encodeField(
   }
 }
 
-/** A field that the state can do without elsewhere, and not here. */
+/** Writes an optional field whose version or condition says that it must be there. */
 function encodeUncertain(
   output: Output,
   field: FieldKind,

@@ -19,8 +19,8 @@ import type { BoolKind, IntegerKind, ScalarKind } from './scalars.ts'
 import type { DestinationOf, EachOf, ObjectOf, StateOf, Typed } from './types.ts'
 
 /**
- * What the fields of a description are written with. QEMU has macros for it (include/migration/vmstate.h);
- * beside each function stands the one that it is the like of. All integers are big-endian on the wire.
+ * The kinds of fields. Each comment names the macro of QEMU (include/migration/vmstate.h) for the same kind.
+ * All integers are big-endian.
  */
 
 function integer<T extends number | bigint>(
@@ -80,15 +80,15 @@ export const int32 = integer<number>(32, true)
 export const int64 = integer<bigint>(64, true)
 
 /**
- * One byte, 0 or 1 (VMSTATE_BOOL). QEMU takes any other for true; here it is an error.
+ * One byte, 0 or 1 (VMSTATE_BOOL). QEMU reads any other value as true; here it is an error.
  *
  * @group Describing a format
  */
 export const bool: BoolKind & Typed<boolean> = { kind: 'bool' }
 
 /**
- * A value that must be the destination's own (VMSTATE_UINT32_EQUAL and its like): a host's frequency, a
- * processor's version. It is written as it is, and compared on load.
+ * A value that must equal the destination's (VMSTATE_UINT32_EQUAL and similar), such as a host's frequency
+ * or a processor's version. It is compared on load.
  *
  * @param of the kind of the field
  * @example
@@ -102,13 +102,13 @@ export function equal<K extends ScalarKind>(of: K): EqualKind & Typed<StateOf<K>
 }
 
 /**
- * Elements one after another, as many as `count` says (VMSTATE_UINT64_ARRAY and its like) or as many
- * as the earlier field of that name does (VMSTATE_VARRAY_UINT32 and its like).
+ * Elements one after another. `count` is their number (VMSTATE_UINT64_ARRAY and similar) or the name of an
+ * earlier field that holds it (VMSTATE_VARRAY_UINT32 and similar).
  *
  * @param of the kind of each element
- * @param count how many there are, or the field that says it
- * @throws TypeError for elements that may be empty and are counted on the wire: a count costs nothing
- *   to write, so four bytes could ask for 2^32 of them
+ * @param count how many there are, or the name of the field that holds the number
+ * @throws TypeError for elements that may be empty if their number is in the bytes: four bytes could then
+ *   ask for 2^32 elements
  * @example
  * ```ts
  * fields: { gpr: array(uint64, 32) }
@@ -128,9 +128,10 @@ export function array<K extends ElementKind>(
 }
 
 /**
- * Bytes, as many as `length` says (VMSTATE_BUFFER) or the earlier field of that name (VMSTATE_VBUFFER_UINT32).
+ * Bytes. `length` is their number (VMSTATE_BUFFER) or the name of an earlier field that holds it
+ * (VMSTATE_VBUFFER_UINT32).
  *
- * @param length how many bytes
+ * @param length how many bytes, or the name of the field that holds the number
  * @example
  * ```ts
  * fields: { mac: buffer(6) }
@@ -142,7 +143,7 @@ export function buffer(length: Count): BufferKind & Typed<Uint8Array> {
 }
 
 /**
- * Bytes that mean nothing: written as zeros, passed over on load (VMSTATE_UNUSED).
+ * Bytes without a meaning: written as zeros, skipped on load (VMSTATE_UNUSED).
  *
  * @param length how many bytes to skip
  * @example
@@ -156,11 +157,11 @@ export function unused(length: number): UnusedKind & Typed<never> {
 }
 
 /**
- * Another description's fields and subsections, in place and without a header (VMSTATE_STRUCT). The
- * wire does not have its version: it is the description's newest, or `versionId` (VMSTATE_VSTRUCT).
+ * The fields and subsections of another description, without a header (VMSTATE_STRUCT). The bytes do not
+ * hold its version: it is the description's newest, or `versionId` (VMSTATE_VSTRUCT).
  *
  * @param description the fields of the structure
- * @param versionId the version of the structure, that of its description by default
+ * @param versionId the version of the structure; the default is the description's newest
  * @example
  * ```ts
  * fields: { timer: struct(timer) }
@@ -175,10 +176,10 @@ export function struct<State, Destination>(
 }
 
 /**
- * The same for an object that may not be there (VMSTATE_STRUCT_POINTER). The wire has nothing that
- * says so, neither in 2013 nor today: QEMU marks a null pointer only inside an array of them. So
- * whether it is there is a matter of the version, or of a condition ({@link since}, {@link when}); where
- * it is, the destination must have the object already, since QEMU does not make one.
+ * Like {@link struct}, for an object that may be absent (VMSTATE_STRUCT_POINTER). The bytes do not say
+ * whether it is there: QEMU marks a null pointer only inside an array of pointers. So it depends on the
+ * version or on a condition ({@link since}, {@link when}). If it is there, the destination must have the
+ * object already, since QEMU does not create one.
  *
  * @param description the fields of the structure
  * @example
@@ -195,7 +196,7 @@ export function structPointer<State, Destination>(
 }
 
 /**
- * A field that is there from this version of its description on (the macros that end in `_V`).
+ * A field that its description has from this version on (the macros that end in `_V`).
  *
  * @param versionId the first version that has the field
  * @param of the kind of the field
@@ -213,8 +214,8 @@ export function since<K extends FieldKind>(
 }
 
 /**
- * A field that is there if the condition holds (the macros that end in `_TEST`). It is told the fields
- * before this one, no others, so that it says the same on both ends; and the version.
+ * A field that is there if the condition holds (the macros that end in `_TEST`). The condition gets the
+ * version and the fields before this one only, so that it gives the same answer on both hosts.
  *
  * @param condition whether the field is there, from the fields before it
  * @param of the kind of the field
@@ -251,7 +252,7 @@ function checkStructVersion(description: VmstateDescription, versionId: number):
   throw wrongValue('versionId', `a version of ${shown(name)}`, versionId)
 }
 
-/** The fewest bytes that a field of this kind can have; one that may be absent has none. */
+/** The least number of bytes that a field of this kind takes; 0 for a field that may be absent. */
 function smallestSize(of: FieldKind): number {
   switch (of.kind) {
     case 'integer':

@@ -2,7 +2,7 @@ import type { VmstateReader } from './reader.ts'
 import type { ScalarKind } from './scalars.ts'
 import type { Typed } from './types.ts'
 
-/** The kinds of fields that a description has, as encode and decode see them; fields.ts makes them. */
+/** The kinds of fields, by which encode and decode work. The functions of fields.ts make them. */
 
 export interface EqualKind {
   readonly kind: 'equal'
@@ -10,7 +10,7 @@ export interface EqualKind {
 }
 
 /**
- * A length: the description's own, or the name of the earlier field that holds it.
+ * A number of elements or bytes, or the name of the earlier field that holds the number.
  *
  * @group Describing a format
  */
@@ -25,7 +25,7 @@ export interface ArrayKind {
   readonly kind: 'array'
   readonly of: ElementKind
   readonly count: Count
-  /** No element is shorter than this many bytes. */
+  /** The least number of bytes that an element takes. */
   readonly smallest: number
 }
 
@@ -53,7 +53,7 @@ export interface SinceKind {
 }
 
 /**
- * The state so far: the fields before this one.
+ * Decides from the fields before it whether a field is there.
  *
  * @group Describing a format
  */
@@ -66,14 +66,14 @@ export interface WhenKind {
 }
 
 /**
- * What an array can be made of.
+ * The kinds of fields that can be elements of an array.
  *
  * @group Describing a format
  */
 export type ElementKind = ScalarKind | BufferKind | ArrayKind | StructKind
 
 /**
- * Anything that a field can be.
+ * Any kind of field.
  *
  * @group Describing a format
  */
@@ -81,14 +81,14 @@ export type FieldKind =
   ElementKind | EqualKind | UnusedKind | StructPointerKind | SinceKind | WhenKind
 
 /**
- * A description's fields by name, in the order in which they stand on the wire.
+ * A description's fields by name, in the order of the bytes.
  *
  * @group Describing a format
  */
 export type Fields = Readonly<Record<string, FieldKind>>
 
 /**
- * A description's subsections by the name that their state has in the description's own.
+ * A description's subsections, by the property of the description's state that holds their state.
  *
  * @group Describing a format
  */

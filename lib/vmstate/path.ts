@@ -1,4 +1,4 @@
-/** Where in a description's state we are, for errors: `cpu.timebase.tb_freq`, `cpu.slb[3].esid`. */
+/** The path of a field in a state, for errors: `cpu.timebase.tb_freq`, `cpu.slb[3].esid`. */
 export class Path {
   /** Names, and the indices of elements. */
   readonly #parts: (string | number)[] = []
@@ -19,7 +19,7 @@ export class Path {
     return joined(this.#parts)
   }
 
-  /** The same place in another object of that shape: `options.destination.timebase.tb_freq`. */
+  /** The same path in another object: `options.destination.timebase.tb_freq`. */
   in(object: string): string {
     return joined([object, ...this.#parts.slice(1)])
   }

@@ -4,8 +4,8 @@ import type { IntegerKind } from './scalars.ts'
 import { Path } from './path.ts'
 
 /**
- * Takes big-endian values out of bytes, one after another. What `loadStateOld` of a description reads
- * with; every method throws VmstateError ERR_VMSTATE_TRUNCATED if the bytes do not reach.
+ * Reads big-endian values from bytes, one after another. A description's `loadStateOld` gets one. Every
+ * method throws VmstateError ERR_VMSTATE_TRUNCATED if there are not enough bytes.
  *
  * @group Encoding and decoding
  */
@@ -22,12 +22,12 @@ export class VmstateReader {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** Bytes read so far. */
+  /** How many bytes were read so far. */
   get offset(): number {
     return this.#offset
   }
 
-  /** Bytes left. */
+  /** How many bytes are left. */
   get remaining(): number {
     return this.#view.byteLength - this.#offset
   }
@@ -87,18 +87,18 @@ export class VmstateReader {
   }
 
   /**
-   * A copy of the next bytes.
+   * Copies the next bytes.
    *
    * @param length how many bytes
    */
   bytes(length: number): Uint8Array {
     const start = this.#take(length)
-    // Not slice, which makes a Buffer of a Buffer.
+    // A plain Uint8Array: slice() of a Buffer would be a Buffer, and share its memory.
     return new Uint8Array(this.#bytes.subarray(start, start + length))
   }
 
   /**
-   * Passes over bytes.
+   * Skips bytes.
    *
    * @param length how many bytes
    */
@@ -107,7 +107,7 @@ export class VmstateReader {
   }
 
   /**
-   * Says whether so many bytes are left, before anything is made for them.
+   * Checks that so many bytes are left, before memory is allocated for them.
    *
    * @internal
    */

@@ -15,7 +15,8 @@ export type ScalarKind = IntegerKind | BoolKind
 export type Scalar = number | bigint | boolean
 
 /**
- * Checks a value that is to be written, or compared with. Its name is put together for the error only.
+ * Checks a value that is to be written or compared with. Its name is a function, since putting a path
+ * together costs time and only an error needs it.
  *
  * @throws TypeError, RangeError
  */

@@ -14,9 +14,9 @@ import {
 } from './fields.ts'
 
 /**
- * A guest's timebase in QEMU's format, 16 bytes (hw/ppc/ppc.c, vmstate_ppc_timebase). The state has
- * `guest_timebase`, what the guest read, in ticks, u64; and `time_of_the_day_ns`, in ns since the epoch,
- * i64. The frequency is not in it, and under TCG `guest_timebase` is no guest's time at all: see
+ * A guest's timebase in QEMU's format, 16 bytes (hw/ppc/ppc.c, vmstate_ppc_timebase). The fields are
+ * `guest_timebase`, the guest's timebase in ticks, u64, and `time_of_the_day_ns`, in ns since the epoch,
+ * i64. The format does not have the frequency. Under TCG `guest_timebase` is not the guest's timebase: see
  * docs/formats.md.
  *
  * @group Encoding and decoding
@@ -40,12 +40,12 @@ function capability(name: string) {
 }
 
 /**
- * The section `spapr` of a pseries guest's stream (hw/ppc/spapr.c, vmstate_spapr), which has the
- * timebase as `tb` from version 2 on. Version 3 is what QEMU writes for every machine; 1 and 2 come
- * from QEMU 2.2 and before.
+ * The section `spapr` of a pseries guest's stream (hw/ppc/spapr.c, vmstate_spapr). It has the timebase as
+ * `tb` from version 2 on. QEMU writes version 3 for every machine; versions 1 and 2 come from QEMU 2.2 and
+ * before.
  *
- * The subsections are those that guests were found to have, in QEMU's order. Others, as of a hot plug
- * under way or of nested guests, are an error by name.
+ * The subsections are those that recorded streams have, in QEMU's order. Any other, such as one of a pending
+ * hot plug or of nested guests, is an error that names it.
  *
  * @group Encoding and decoding
  */

@@ -1,2 +1,2 @@
-/** Begins a subsection: then come the length of its name in a byte, its name, and its version, u32. */
+/** The first byte of a subsection; the length of its name (u8), its name and its version (u32) follow. */
 export const SUBSECTION_MARK = 0x05

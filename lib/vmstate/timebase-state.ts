@@ -21,50 +21,51 @@ const I64_MAX = (1n << 63n) - 1n
 export type CpuTimebase = StateOf<typeof cpuTimebase>
 
 /**
- * A decoded `timebase` of QEMU's.
+ * QEMU's `timebase`, decoded.
  *
  * @group Timebases
  */
 export type QemuTimebaseFields = StateOf<typeof timebase>
 
 /**
- * What `cpu/timebase` does not carry, and only the caller can know.
+ * The parts of a state that `cpu/timebase` does not have, so that the caller must supply them.
  *
  * @group Timebases
  */
 export interface BeyondCpuTimebase {
   /**
-   * How far apart the instants of the two readings can be, in ns, u64. The patch reads one clock after
-   * the other, so it is at least the µs of its time of day.
+   * How far apart the readings of the timebase and the wall clock can be, in ns, u64. It is at least 1000n:
+   * the patch reads one clock after the other, and its time of day is in µs.
    */
   readonly uncertaintyNs: bigint
-  /** The timers of the vCPUs as far as they were saved another way; a load lets the others fire at once. */
+  /** The timers of the vCPUs, if they were saved in another way; a timer that is missing fires at once. */
   readonly vcpus: TimebaseState['vcpus']
 }
 
 /**
- * What QEMU's `timebase` does not carry, and only the caller can know.
+ * The parts of a state that QEMU's `timebase` does not have, so that the caller must supply them.
  *
  * @group Timebases
  */
 export interface BeyondQemuTimebase extends BeyondCpuTimebase {
   /** Ticks per second of the guest's timebase, in Hz, u64: 512000000n on POWER. */
   readonly timebaseFrequency: bigint
-  /** TB_OFFSET of the source's vCPUs, in ticks, u64: for the record, 0n if nobody knows. */
+  /** TB_OFFSET of the source's vCPUs, in ticks, u64. A load only reports it: 0n will do if it is not known. */
   readonly offset: bigint
   /**
-   * The guest had been stopped before it was migrated. Under KVM QEMU computes its timebase from an
-   * offset that it remembers without the kernel's rounding, which can be up to 2^24 ticks behind what
-   * the guest has read; with true that many are added, so that it does not go back.
+   * Whether the guest had been stopped before it was migrated. Under KVM, QEMU then computes its timebase
+   * from the offset that it had asked for, not from the one that the kernel rounded up to a whole step. The
+   * result can be up to a step of 2^24 ticks behind what the guest has read. With true a step is added, so
+   * that the guest does not go back.
    */
   readonly guestWasStopped?: boolean
 }
 
 /**
- * A guest's timebase out of the format of the patch of 2013.
+ * Converts a guest's timebase from the format of the patch of 2013.
  *
  * @param timebase the decoded fields of `cpu/timebase`
- * @param beyond what a state needs and this format does not have
+ * @param beyond the parts of a state that this format does not have
  * @throws VmstateError ERR_VMSTATE_FORMAT for a time of day beyond the year 2262, or a frequency of 0
  * @throws TypeError, RangeError
  * @example
@@ -77,7 +78,7 @@ export function cpuTimebaseToState(
   timebase: CpuTimebase,
   beyond: BeyondCpuTimebase,
 ): TimebaseState {
-  // What can be written has the right fields.
+  // Writing checks the types and ranges of all fields.
   encode(cpuTimebase, timebase)
   checkObject('beyond', beyond)
   checkOptionNames('beyond', beyond, ['uncertaintyNs', 'vcpus'])
@@ -100,13 +101,13 @@ export function cpuTimebaseToState(
 }
 
 /**
- * A guest's timebase in the format of the patch of 2013. What is lost: the ns of the time of day beyond
- * its µs, for which the guest goes on by less than 1 µs more than it should; the uncertainty, the
- * rounding error of earlier moves, and the vCPUs' timers.
+ * Converts a guest's timebase to the format of the patch of 2013. The format has no room for the
+ * uncertainty, the rounding error of earlier moves and the vCPUs' timers. Its time of day has whole µs and
+ * is rounded down, so that the guest goes on up to 1 µs further than it should.
  *
  * @param state the result of `saveTimebase`
- * @throws TypeError, RangeError for a state with a wrong field, a time before 1970, or a frequency that
- *   32 bits have no room for
+ * @throws TypeError, RangeError for a state with a wrong field, a time before 1970, or a frequency of more
+ *   than 32 bits
  * @example
  * ```ts
  * const bytes = encode(cpuTimebase, stateToCpuTimebase(saveTimebase(vcpus)))
@@ -123,18 +124,19 @@ export function stateToCpuTimebase(state: TimebaseState): CpuTimebase {
   return {
     timebase: u64(guestTimebase - offset),
     tb_offset: BigInt.asIntN(64, offset),
-    // Rounded down, so that the guest is not behind.
+    // Rounded down, so that the guest is ahead rather than behind.
     time_of_the_day: timeOfDayNs / NS_PER_US,
     tb_freq: Number(timebaseFrequency),
   }
 }
 
 /**
- * A guest's timebase out of QEMU's format, as the `timebase` of {@link spapr} or {@link readQemuTimebase} gives it. It must be
- * of a guest that ran under KVM: under TCG the field is the host's cycle counter (docs/formats.md).
+ * Converts a guest's timebase from QEMU's format: the field `tb` of {@link spapr}, or the result of
+ * {@link readQemuTimebase}. The guest must have run under KVM: under TCG the field is the host's cycle
+ * counter (docs/formats.md).
  *
  * @param timebase the result of {@link readQemuTimebase}, or the decoded fields of `timebase`
- * @param beyond what a state needs and this format does not have
+ * @param beyond the parts of a state that this format does not have
  * @throws TypeError, RangeError
  * @example
  * ```ts
@@ -163,8 +165,8 @@ export function qemuTimebaseToState(
 }
 
 /**
- * A guest's timebase in QEMU's format. What is lost: the frequency, the offset, the uncertainty, the
- * rounding error of earlier moves, and the vCPUs' timers.
+ * Converts a guest's timebase to QEMU's format. The format has no room for the frequency, the offset, the
+ * uncertainty, the rounding error of earlier moves and the vCPUs' timers.
  *
  * @param state the result of `saveTimebase`
  * @throws TypeError, RangeError for a state with a wrong field

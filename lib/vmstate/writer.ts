@@ -1,6 +1,6 @@
 import type { IntegerKind } from './scalars.ts'
 
-/** Puts big-endian values one after another. The values have been checked. */
+/** Writes big-endian values one after another. The caller has checked them. */
 export class VmstateWriter {
   #bytes = new Uint8Array(256)
   #view = new DataView(this.#bytes.buffer)
@@ -24,7 +24,7 @@ export class VmstateWriter {
     this.#grow(length)
   }
 
-  /** What was written. */
+  /** A copy of the bytes that were written. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length)
   }

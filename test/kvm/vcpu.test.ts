@@ -324,8 +324,8 @@ describe('an error of the kernel', () => {
     })
     expect((error as Error).message).toBe(
       `${operation} of ${register} on vCPU 3 failed: EIO (the VM was made by another process: ` +
-        'vCPU calls work only in the process that created it, not in a child nor over a passed ' +
-        'descriptor; worker threads are fine)',
+        'calls on its vCPUs work only in the process that created it, not in a child process or over ' +
+        'a passed descriptor; worker threads are fine)',
     )
   })
 })

@@ -7,23 +7,23 @@ import { TURN } from './limits.ts'
 export interface Input {
   /** The next bytes, valid until the parser asks again; undefined after the last. */
   readonly bytes: Uint8Array | undefined
-  /** How many bytes in front of them were passed over: at most as many as the parser offered. */
+  /** How many bytes in front of them the source skipped: at most as many as the parser allowed. */
   readonly passed: number
 }
 
 /** Gives the bytes of a source in order. */
 export interface ByteSource {
-  /** The next bytes, of which `mayPass` may be passed over. They are valid until the next call. */
+  /** The next bytes, valid until the next call. The source may skip up to `mayPass` bytes in front of them. */
   next(mayPass: number): Input | Promise<Input>
-  /** Nothing more is asked of the source. */
+  /** Called when no more bytes are needed. */
   close(): Promise<void>
 }
 
 /**
- * A parser that suspends itself where it needs more bytes, so that the same code reads from memory, a
+ * A parser that suspends itself when it needs more bytes, so that the same code reads from memory, a
  * file or a pipe. It yields one of:
  *
- * - a number, to ask for the next bytes: so many of them may be passed over unread;
+ * - a number, to ask for the next bytes: so many bytes may be skipped without being read;
  * - `'pause'`, so that a long parse does not block the event loop; the answer is ignored;
  * - {@link Unpack}, after which it gets bytes that were unpacked; the answer is ignored.
  */
@@ -32,14 +32,14 @@ export type Parser<T> = Generator<number | 'pause' | Unpack, T, Input>
 /** Asks that the rest of the source be unpacked. */
 export interface Unpack {
   readonly format: 'gzip' | 'zstd'
-  /** Bytes of it that the parser was given already. */
+  /** The packed bytes that the parser got already. */
   readonly first: Buffer
 }
 
-/** The answer where there are no more bytes, or none were asked for. */
+/** The answer if there are no more bytes, or if the parser did not ask for any. */
 export const AT_END: Input = { bytes: undefined, passed: 0 }
 
-/** Runs a parser over bytes that another parser holds, which passes on its pauses. */
+/** Runs a parser over bytes that the calling parser holds. Its pauses become those of the caller. */
 export function* parseWithin<T>(parser: Parser<T>, bytes: Uint8Array): Parser<T> {
   let left: Uint8Array | undefined = bytes
   let step = parser.next()
@@ -58,34 +58,33 @@ export function* parseWithin<T>(parser: Parser<T>, bytes: Uint8Array): Parser<T>
 const NOTHING: Buffer = Buffer.alloc(0)
 
 /**
- * The bytes of a stream in order, big-endian. First comes {@link need}, then the plain readers, which
- * look at nothing but the bytes at hand: that keeps the loop over a guest's RAM free of calls that
- * may wait.
+ * Reads a stream's bytes in order, big-endian. Call {@link need} first, and then the plain readers, which
+ * read only bytes that are in memory: so the loop over a guest's RAM does not contain calls that may wait.
  */
 export class ByteReader {
-  /** The bytes at hand, of which those before `#position` are done with. */
+  /** The bytes in memory, of which those before `#position` have been read. */
   #window: Buffer = NOTHING
   #position = 0
-  /** What follows the window, if that is a bridge from one chunk to the next. */
+  /** The rest of the last chunk, if the window is a copy that joins the ends of two chunks. */
   #following: Buffer | undefined
-  /** Where in the stream the window begins. */
+  /** The offset of the window in the stream. */
   #base: number
-  /** Records or sections since the last pause. */
+  /** How many records or sections were read since the last pause. */
   #parsed = 0
   readonly #end: string
 
-  /** @param end what it means if there are no more bytes, as the beginning of an error's message */
+  /** @param end the beginning of the error message for a stream that ends too early */
   constructor(base = 0, end = 'The stream ends') {
     this.#base = base
     this.#end = end
   }
 
-  /** Where in the stream the next byte is. */
+  /** The offset of the next byte in the stream. */
   get offset(): number {
     return this.#base + this.#position
   }
 
-  /** The bytes at hand, those before {@link position} too. */
+  /** The bytes in memory, including those before {@link position}. */
   get window(): Buffer {
     return this.#window
   }
@@ -99,10 +98,11 @@ export class ByteReader {
   }
 
   /**
-   * Sees to it that the next `length` bytes are at hand, in one piece: for a few bytes, since those
-   * of two chunks are copied together.
+   * Makes sure that the next `length` bytes are in memory, in one piece. Use it for a few bytes, since they
+   * are copied where they cross from one chunk to the next.
    *
-   * @throws VmstateError ERR_VMSTATE_TRUNCATED if the stream ends before, inside `what`
+   * @param what the part of the stream that the bytes are in, for the error
+   * @throws VmstateError ERR_VMSTATE_TRUNCATED if the stream ends before that
    */
   *need(length: number, what: string): Parser<void> {
     if (this.has(length)) return
@@ -124,7 +124,7 @@ export class ByteReader {
     this.#position = 0
   }
 
-  /** Whether there is nothing left. */
+  /** Whether there are no more bytes. */
   *isAtEnd(): Parser<boolean> {
     if (this.has(1)) return false
     const next = yield* this.#next(0)
@@ -133,7 +133,7 @@ export class ByteReader {
     return false
   }
 
-  /** Passes over bytes that nobody needs. */
+  /** Skips bytes, which a source that is a file does not even read. */
   *skip(length: number, what: string): Parser<void> {
     const end = this.offset + length
     while (this.#base + this.#window.length < end) {
@@ -144,7 +144,7 @@ export class ByteReader {
     this.#position = end - this.#base
   }
 
-  /** All bytes up to the end, or the first `limit` of them, in memory of their own. */
+  /** A copy of all bytes up to the end, or of the first `limit` of them. */
   *rest(limit: number): Parser<Buffer> {
     const held = new Held(limit)
     while (held.length < limit && !(yield* this.isAtEnd())) {
@@ -153,7 +153,7 @@ export class ByteReader {
     return held.bytes()
   }
 
-  /** The next `length` bytes, in memory of their own that grows as they arrive. */
+  /** A copy of the next `length` bytes, in memory that grows as they arrive. */
   *take(length: number, what: string): Parser<Buffer> {
     const held = new Held(length)
     while (held.length < length) {
@@ -164,8 +164,8 @@ export class ByteReader {
   }
 
   /**
-   * How many bytes are left. A file says it without being read; of other sources bytes are read until
-   * there are more than `limit`.
+   * How many bytes are left. For a file its size tells; from other sources bytes are read until there are
+   * more than `limit`.
    */
   *countRest(limit: number): Parser<number> {
     const start = this.offset
@@ -179,18 +179,18 @@ export class ByteReader {
     return this.offset - start
   }
 
-  /** Counts records or sections, and says when a parser should pause. */
+  /** Counts a record or section. Returns true if the parser should pause now. */
   isTurnOver(): boolean {
     this.#parsed = (this.#parsed + 1) % TURN
     return this.#parsed === 0
   }
 
-  /** Counts offsets from here on, where a stream begins that is wrapped in something. */
+  /** Makes this place offset 0: here begins the stream that another format wraps. */
   startHere(): void {
     this.#base = -this.#position
   }
 
-  /** The same for a stream that is packed: what comes next is unpacked. */
+  /** Like {@link startHere} for a packed stream: the next bytes are unpacked ones. */
   *unpackHere(format: Unpack['format']): Parser<void> {
     const first = Buffer.concat([this.#window.subarray(this.#position), this.#following ?? NOTHING])
     this.#window = NOTHING
@@ -233,12 +233,12 @@ export class ByteReader {
     return this.#window.subarray(start, this.#position)
   }
 
-  /** Passes over bytes at hand. */
+  /** Skips bytes that are in memory. */
   pass(length: number): void {
     this.#position += length
   }
 
-  /** A name: one byte of length, then printable ASCII. */
+  /** A name: its length (u8), then printable ASCII. */
   *name(what: string): Parser<string> {
     yield* this.need(1, what)
     return yield* this.text(this.u8(), what)
@@ -251,7 +251,7 @@ export class ByteReader {
     yield* this.need(length, what)
     const text = this.bytes(length).toString('latin1')
     if (!/^[ -~]+$/.test(text)) {
-      throw malformed(`${shown(text)} is no text, where ${what} must be`, at)
+      throw malformed(`${shown(text)} is not printable ASCII, as ${what} must be`, at)
     }
     return text
   }
@@ -261,8 +261,8 @@ export class ByteReader {
   }
 
   /**
-   * What comes after the window, which is empty afterwards. Up to `mayPass` bytes in front of it may
-   * be left out; `#base` says where it begins.
+   * The bytes after the window, which is empty afterwards. The source may skip up to `mayPass` bytes in front
+   * of them; `#base` is then their offset.
    */
   *#next(mayPass: number): Parser<Buffer | undefined> {
     this.#base += this.#window.length

@@ -2,12 +2,15 @@ import type { ByteReader, Parser } from './bytes.ts'
 import { malformed, overLimit, unsupported } from './errors.ts'
 import { HELD_LIMIT } from './limits.ts'
 
-/** Bytes of data with which POSTCOPY_ADVISE is about RAM, not dirty bitmaps alone: two page sizes. */
+/**
+ * With two page sizes as data, POSTCOPY_ADVISE prepares for postcopy of RAM; without data, for that of dirty
+ * bitmaps alone.
+ */
 const ADVISE_RAM_BYTES = 16
 
 /**
- * Names by code, and the numbers of bytes of data that each can have, without which it can have any
- * (QEMU, migration/savevm.c: mig_cmd_args, loadvm_postcopy_handle_advise).
+ * The commands by code. `lengths` are the lengths that a command's data can have, in bytes; without it any
+ * length is valid (QEMU, migration/savevm.c: mig_cmd_args, loadvm_postcopy_handle_advise).
  */
 const commands: Readonly<
   Record<number, { readonly name: string; readonly lengths?: readonly number[] }>
@@ -31,30 +34,30 @@ const commands: Readonly<
  * @group Streams
  */
 export interface QemuCommand {
-  /** As in QEMU's sources, without `MIG_CMD_`: `SWITCHOVER_START`. */
+  /** The name in QEMU's sources without `MIG_CMD_`, such as `SWITCHOVER_START`. */
   readonly name: string
-  /** Where in the stream it begins, in bytes. */
+  /** The offset of the command in the stream, in bytes. */
   readonly offset: number
 }
 
-/** The bytes of a package, which are elements of a stream themselves. */
+/** The contents of a package: sections and commands, like those of the stream around it. */
 export interface Package {
   readonly offset: number
   readonly bytes: Buffer
 }
 
-/** A command, and what it says about what comes after it. */
+/** A command, with what the reader of the following sections must know of it. */
 interface ReadCommand {
   readonly command: QemuCommand
   readonly contents?: Package
-  /** It prepares for postcopy of RAM. */
+  /** Whether it prepares for postcopy of RAM. */
   readonly advisesRam: boolean
 }
 
 /**
- * A command behind its mark, which is at `offset`.
+ * Reads a command whose mark, at `offset`, was read already.
  *
- * @param room how many bytes of packages may still be held
+ * @param room how many bytes of packages may still be kept in memory
  */
 export function* readCommand(
   reader: ByteReader,

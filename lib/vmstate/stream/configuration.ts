@@ -6,17 +6,17 @@ const SUBSECTION = 0x05
 const TARGET_PAGE_BITS = 12
 const UUID_BYTES = 16
 
-/** The capabilities that change what a RAM section looks like: the only ones that QEMU writes down. */
+/** The capabilities that change the format of a RAM section. QEMU writes no others into a stream. */
 const KNOWN_CAPABILITIES = ['x-ignore-shared', 'mapped-ram']
 
-/** What stands between the header and the first section (QEMU, migration/savevm.c: vmstate_configuration). */
+/** The part between the header and the first section (QEMU, migration/savevm.c: vmstate_configuration). */
 export interface Configuration {
   readonly machine: string
   readonly capabilities: readonly string[]
   readonly uuid?: string
 }
 
-/** The configuration behind its mark. */
+/** Reads a configuration whose mark was read already. */
 export function* readConfiguration(reader: ByteReader): Parser<Configuration> {
   yield* reader.need(4, 'the configuration')
   const at = reader.offset

@@ -7,25 +7,25 @@ import type { Elements } from './elements.ts'
 import { malformed, overLimit } from './errors.ts'
 import { DESCRIPTION_CANDIDATE_LIMIT } from './limits.ts'
 
-/** What is held of a stream: the bytes from its first device on. */
+/** The bytes of a stream from its first device on, which are kept in memory. */
 export interface HeldBytes {
   readonly bytes: Buffer
-  /** Where in the stream they begin. */
+  /** The offset of these bytes in the stream. */
   readonly offset: number
-  /** False if there were more than may be held. */
+  /** False if there were more bytes than the limit. */
   readonly isWhole: boolean
 }
 
-/** The devices of a stream by its description, which fits them to the byte. */
+/** The devices of a stream, read by a description that fits them exactly. */
 export interface Described {
   /** All elements of the stream. */
   readonly elements: Elements
   readonly devices: readonly DescribedDevice[]
-  /** Where the description is in the held bytes. */
+  /** The place of the description in the held bytes. */
   readonly place: DescriptionPlace
 }
 
-/** No description fits; `reason` is the error of one that does not, if something looks like one. */
+/** No description fits. `reason` says why the first place that looks like one does not. */
 export interface Undescribed {
   readonly reason?: VmstateError
 }
@@ -33,9 +33,9 @@ export interface Undescribed {
 /**
  * Reads the devices in the held bytes by the description at the end.
  *
- * A stream that was cut out of a qcow2 image, or lies on a block device, has other bytes behind its
- * description. Then each place that looks like a description is tried; one must fit, and no more than
- * one, since a device can hold the like: nothing else would keep a guest from choosing for itself.
+ * A stream from a qcow2 image or a block device has other bytes behind its description. Then each place
+ * that looks like a description is tried. Exactly one must fit: a guest can write bytes that look like a
+ * description into a device, and so could otherwise choose how its devices are read.
  */
 export function* readDescribed(
   elements: Elements,

@@ -4,26 +4,26 @@ import { parseJson } from './json.ts'
 import { DESCRIPTION_LIMIT, HELD_LIMIT } from './limits.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
 
-/** A field as the description has it. */
+/** A field, as the description at the end of a stream describes it. */
 export interface DescribedField {
   readonly name: string
   readonly type: string
-  /** Of one element, in bytes, all that is inside it included. */
+  /** The size of one element in bytes, with everything inside it. */
   readonly size: number
-  /** How many there are, if it is an array of which only the first element is described. */
+  /** The number of elements of an array of which only the first element is described. */
   readonly arrayLength: number | undefined
-  /** Which element of an array it is, if they are described one by one. */
+  /** The index of an element of an array whose elements are described one by one. */
   readonly index: number | undefined
   readonly struct: DescribedStruct | undefined
 }
 
 export interface DescribedStruct {
-  /** `vmsd_name`: devices of an old kind have none. */
+  /** `vmsd_name`. Devices without a VMStateDescription have none. */
   readonly name: string | undefined
   readonly version: number | undefined
   readonly fields: readonly DescribedField[]
   readonly subsections: readonly DescribedStruct[]
-  /** Of fields and subsections together, in bytes. */
+  /** The size of fields and subsections together, in bytes. */
   readonly size: number
 }
 
@@ -33,11 +33,11 @@ export interface DescribedDevice extends DescribedStruct {
   readonly instance: number
 }
 
-/** Where a description is, counted from the beginning of the bytes that it was found in. */
+/** The place of a description, in offsets from the beginning of the bytes that it was found in. */
 export interface DescriptionPlace {
-  /** Of its mark. */
+  /** The offset of its mark. */
   readonly start: number
-  /** Behind its last byte. */
+  /** The offset after its last byte. */
   readonly end: number
 }
 
@@ -49,14 +49,14 @@ const CLOSING_BRACE = 0x7d
 const HEADER_BYTES = 5
 
 /**
- * Where the description is in a stream that ends with one.
+ * Finds the description in bytes that end with one.
  *
- * The JSON has no NUL, so the last one is the end mark in front of it or one of the bytes of its
- * length. Looking for the first brace is not enough: a byte of the length can be one.
+ * JSON contains no NUL, so the last NUL is the end mark in front of the description or one of the bytes of
+ * its length. Looking for the first brace would not do, since a byte of the length can have that value.
  *
- * @param offset where in the stream the bytes are
+ * @param offset the offset of the bytes in the stream
  * @returns undefined if the bytes do not end like that
- * @throws VmstateError for a length that is not that of the bytes up to the end
+ * @throws VmstateError for a length that does not reach to the end exactly
  */
 export function findLastDescription(bytes: Buffer, offset: number): DescriptionPlace | undefined {
   const lastNul = bytes.lastIndexOf(0)
@@ -69,12 +69,12 @@ export function findLastDescription(bytes: Buffer, offset: number): DescriptionP
 }
 
 /**
- * Every place that looks like a description with other bytes behind it, at most `limit` of them. What a
- * device holds can look like one as well.
+ * Finds places that look like a description with other bytes behind it, at most `limit` of them. The
+ * contents of a device can look like one as well.
  */
 export function findDescriptions(bytes: Buffer, limit: number): DescriptionPlace[] {
   const found: DescriptionPlace[] = []
-  // A plain loop: its time does not depend on how often the beginning occurs.
+  // A plain loop, whose time does not depend on how often the first bytes of a description occur.
   for (let start = 1; start < bytes.length - HEADER_BYTES && found.length < limit; start++) {
     if (!beginsDescription(bytes, start)) continue
     const json = start + HEADER_BYTES
@@ -104,7 +104,7 @@ function checkLength(length: number, found: number, at: number): void {
   }
 }
 
-/** The devices of a description that was found in `bytes`, which are at `offset` in the stream. */
+/** Parses a description that was found in `bytes`, whose offset in the stream is `offset`. */
 export function readDescription(
   bytes: Buffer,
   { start, end }: DescriptionPlace,
@@ -148,7 +148,7 @@ function parseStruct(json: Record<string, Json>, path: string, at: Place): Descr
   }
 }
 
-/** A subsection's mark, name and version, in bytes. */
+/** The size of a subsection's mark, name and version, in bytes. */
 export function subsectionHeader(name = ''): number {
   return 1 + 1 + name.length + 4
 }
@@ -176,12 +176,12 @@ function parseField(json: Json, path: string, at: Place): DescribedField {
   }
   at.sum(size * (field.arrayLength ?? 1), path)
   if (field.struct !== undefined && field.struct.size !== size) {
-    throw at.wrong(`${path}.size`, `${field.struct.size}, as much as what is in it`, size)
+    throw at.wrong(`${path}.size`, `${field.struct.size}, the size of the struct in it`, size)
   }
   return field
 }
 
-/** The checks of what is in the JSON, whose errors name the path in it. */
+/** Checks values of the JSON. The errors name their path in it, and the offset of the JSON in the stream. */
 class Place {
   readonly #offset: number
 
@@ -214,7 +214,7 @@ class Place {
     return value
   }
 
-  /** As it stands in a stream, where one byte has its length. */
+  /** A name that fits into a stream, where its length is a u8. */
   name(value: Json | undefined, path: string): string {
     const name = this.string(value, path)
     if (/^[\x20-\x7e]{0,255}$/.test(name)) return name

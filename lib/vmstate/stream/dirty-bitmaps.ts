@@ -1,7 +1,7 @@
 import type { ByteReader, Parser } from './bytes.ts'
 import { hex, malformed, unsupported } from './errors.ts'
 
-/** What a chunk holds (QEMU, migration/block-dirty-bitmap.c: DIRTY_BITMAP_MIG_FLAG_). */
+/** The flags of a chunk (QEMU, migration/block-dirty-bitmap.c: DIRTY_BITMAP_MIG_FLAG_). */
 const Flag = {
   EOS: 0x01,
   ZEROES: 0x02,
@@ -20,13 +20,13 @@ const RESERVED_START_FLAGS = 0xf8
 /** First sector, u64, and number of sectors, u32. */
 const RANGE_BYTES = 12
 
-/** QEMU refuses more bytes of bits in one chunk. */
+/** The most bytes of bits that QEMU accepts in one chunk. */
 const BITS_LIMIT = 10 * 1024
 
 /**
- * The section `dirty-bitmap`, version 1: which parts of the disks were written since a backup. Its
- * chunks are checked and passed over. It is there with the capability `dirty-bitmaps`, even if no disk
- * has a bitmap: then its start section is a single byte.
+ * Checks and skips the section `dirty-bitmap`, version 1, which says which parts of the disks were written
+ * since a backup. A stream has it if the capability `dirty-bitmaps` was set, even if no disk has a bitmap:
+ * then its start section is a single byte.
  */
 export function* readDirtyBitmaps(reader: ByteReader): Parser<void> {
   for (;;) {

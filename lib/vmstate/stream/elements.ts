@@ -11,7 +11,7 @@ import { HELD_LIMIT, LISTED_LIMIT, PACKAGE_LIMIT } from './limits.ts'
 import type { RamReader } from './ram.ts'
 import type { QemuDevice, QemuSection } from './types.ts'
 
-/** The first byte of what a stream is made of (QEMU, migration/savevm.h: QEMU_VM_). */
+/** The first bytes of the elements of a stream (QEMU, migration/savevm.h: QEMU_VM_). */
 export const Mark = {
   END: 0x00,
   START: 0x01,
@@ -32,10 +32,12 @@ const misplaced: Readonly<Record<number, string>> = {
   [Mark.FOOTER]: 'A footer',
 }
 
-/** How to read a section that is sent in pieces: its first piece, and any other. */
+/** The readers of a section that QEMU sends in pieces. */
 interface Iterative {
   readonly version: number
+  /** Reads the first piece. */
   readonly start: (elements: Elements, reader: ByteReader) => Parser<void>
+  /** Reads any other piece. */
   readonly more: (elements: Elements, reader: ByteReader) => Parser<void>
 }
 
@@ -66,7 +68,7 @@ const iterative = new Map<string, Iterative>([
   ],
 ])
 
-/** A section that is sent in pieces, of which the first was read. */
+/** A section in pieces whose first piece was read. */
 interface Started {
   readonly name: string
   readonly instance: number
@@ -75,25 +77,25 @@ interface Started {
   readonly hasEnded: boolean
 }
 
-/** Where {@link Elements.read} stopped: behind the end mark, or at the first device that it has no description of. */
+/** Where {@link Elements.read} stopped: behind the end mark, or in front of a device without a description. */
 export type StoppedAt = 'end' | 'device'
 
-/** The sections and commands of a stream, and what is remembered from one to the next. */
+/** Reads the sections and commands of a stream, and collects them. */
 export class Elements {
   sections: QemuSection[] = []
   commands: QemuCommand[] = []
   devices: QemuDevice[] = []
-  /** Bytes of packages from their first device on: nothing says how long that is. */
+  /** The bytes of packages from their first device on, whose lengths are not known. */
   packages: Package[] = []
-  /** Bytes that packages hold, those before their first device included. */
+  /** How many bytes of memory the packages take, including those before their first device. */
   packageBytes = 0
   ram: RamReader
   htab = new HtabReader()
   partSections = 0
-  /** Whether there are footers: known after the first section. */
+  /** Whether the sections have footers; known after the first section. */
   footers: boolean | undefined
 
-  /** Part and end sections so far, of which the first are listed. */
+  /** How many part and end sections were read, of which `sections` lists only the first. */
   #pieces = 0
   #started = new Map<number, Started>()
   #deviceIds = new Set<number>()
@@ -104,7 +106,7 @@ export class Elements {
     this.ram = ram
   }
 
-  /** The same elements, to which others can be added without changing these. */
+  /** A copy, to which elements can be added without changing these. */
   fork(): Elements {
     const fork = new Elements(this.ram.fork())
     fork.sections = this.sections.slice()
@@ -124,7 +126,7 @@ export class Elements {
   /**
    * Reads up to the end mark.
    *
-   * @param described the devices that come, in order; without it reading stops before the first device
+   * @param described the descriptions of the devices, in order; without it reading stops at the first device
    */
   *read(reader: ByteReader, described?: Iterator<DescribedDevice, undefined>): Parser<StoppedAt> {
     for (;;) {
@@ -167,7 +169,7 @@ export class Elements {
     if (kind === undefined) {
       const known = [...iterative.keys()].join(', ')
       throw unsupported(
-        `Nothing says how long the section ${name} is; of sections in pieces this release knows ${known}`,
+        `The stream does not say how long the section ${name} is; of sections in pieces this release knows ${known}`,
         offset,
       )
     }
@@ -189,8 +191,8 @@ export class Elements {
   }
 
   /**
-   * A part or end section. QEMU from 10.1 on ends every section a second time when it completes a
-   * postcopy migration; nothing else may follow an end.
+   * Reads a part or end section. From 10.1 on QEMU ends every section a second time when it completes a
+   * postcopy migration; no part may follow an end.
    */
   *#continue(reader: ByteReader, offset: number, mark: number): Parser<void> {
     yield* reader.need(4, 'the id of a section')
@@ -248,7 +250,7 @@ export class Elements {
     if (contents !== undefined) yield* this.#openPackage(contents)
   }
 
-  /** A package has elements like those outside, but no description. */
+  /** Reads the elements in a package. They are like those outside, but no description follows them. */
   *#openPackage({ offset, bytes }: Package): Parser<void> {
     if (this.#isInPackage) {
       throw unsupported('A package in a package, which QEMU does not write', offset)

@@ -1,6 +1,6 @@
 import { VmstateError } from '../../errors.ts'
 
-/** The errors of reading a stream; `offset` counts bytes from the stream's first. */
+/** The errors of reading a stream. `offset` is in bytes from the beginning of the stream. */
 
 export function malformed(problem: string, offset: number, cause?: unknown): VmstateError {
   return new VmstateError(
@@ -31,7 +31,7 @@ export function overLimit(problem: string, offset: number): VmstateError {
   return new VmstateError('ERR_VMSTATE_LIMIT', problem, offset)
 }
 
-/** A byte or a set of flags, as it stands in QEMU's sources: `0x7e`. */
+/** A byte or a set of flags in the notation of QEMU's sources: `0x7e`. */
 export function hex(value: number): string {
   return `0x${value.toString(16).padStart(2, '0')}`
 }

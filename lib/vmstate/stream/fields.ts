@@ -8,16 +8,19 @@ import type { QemuDevice, QemuStruct, QemuValue } from './types.ts'
 const SUBSECTION = 0x05
 
 /**
- * What objects with names out of a stream inherit: nothing. A prototype of its own instead of null
- * keeps V8 from making a hash table of each.
+ * The prototype of objects whose keys come from a stream: an empty object without a prototype. With null as
+ * the prototype V8 would make a slower hash table of each object.
  */
 const NOTHING = Object.freeze(Object.create(null) as object)
 
-/** Decodes devices by their descriptions. Lengths were checked when the description was read. */
+/** Decodes devices by their descriptions. Parsing the description has checked the lengths. */
 export class DeviceDecoder {
   #values = 0
 
-  /** @param bytes the device's own, as many as the description says, which are at `offset` in the stream */
+  /**
+   * @param bytes the bytes of the device, as many as the description says
+   * @param offset the offset of these bytes in the stream
+   */
   decode(described: DescribedDevice, version: number, bytes: Buffer, offset: number): QemuDevice {
     const { section: name, instance, name: vmsdName } = described
     const { fields, subsections } = this.#struct(described, { bytes, base: offset, position: 0 })
@@ -49,7 +52,7 @@ export class DeviceDecoder {
     return { name: described.name ?? '', version: described.version ?? 0, fields, subsections }
   }
 
-  /** A name that is there more than once is that of an array, whose elements are described one by one. */
+  /** Decodes fields. Fields with the same name are the elements of an array, described one by one. */
   #fields(described: readonly DescribedField[], cursor: Cursor): Record<string, QemuValue> {
     const fields = Object.create(NOTHING) as Record<string, QemuValue>
     let lists: Map<string, QemuValue[]> | undefined
@@ -85,10 +88,12 @@ export class DeviceDecoder {
   }
 }
 
-/** A device's bytes, of which those before `position` are decoded; `base` is where in the stream they are. */
+/** A position in the bytes of a device. */
 interface Cursor {
   readonly bytes: Buffer
+  /** The offset of the bytes in the stream. */
   readonly base: number
+  /** How many of the bytes are decoded. */
   position: number
 }
 

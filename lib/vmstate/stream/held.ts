@@ -1,4 +1,4 @@
-/** Bytes that are kept, in memory that doubles as they arrive, up to a limit. */
+/** Collects bytes, in memory that doubles as they arrive, up to a limit. */
 export class Held {
   #memory: Buffer = Buffer.alloc(0)
   #length = 0

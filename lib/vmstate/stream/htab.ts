@@ -8,16 +8,16 @@ const ENTRY_BYTES = 16
 const SHIFT_MIN = 18
 const SHIFT_MAX = 46
 
-/** The section `spapr/htab`, version 1: the guest's hash page table (QEMU, hw/ppc/spapr.c: htab_save_). */
+/** Reads the section `spapr/htab`, version 1: the guest's hash page table (QEMU, hw/ppc/spapr.c: htab_save_). */
 export class HtabReader {
-  /** The table has 2^shift bytes; undefined if there is none, as in a radix guest. */
+  /** The table has 2^shift bytes; undefined if there is no table, as in a radix guest. */
   #shift: number | undefined
 
   get shift(): number | undefined {
     return this.#shift
   }
 
-  /** A reader in the same state, to try something with. */
+  /** A copy, with which bytes can be tried without changing this one. */
   fork(): HtabReader {
     const fork = new HtabReader()
     fork.#shift = this.#shift
@@ -38,12 +38,12 @@ export class HtabReader {
     this.#shift = shift
   }
 
-  /** The entries in one part or end section. */
+  /** Checks and skips the entries in one part or end section. */
   *chunks(reader: ByteReader): Parser<void> {
     yield* reader.need(4, 'a section of the hash page table')
     const at = reader.offset
     const header = reader.u32()
-    // A guest that changes over to radix on the way gives its table up.
+    // The guest has changed over to radix during the migration, and has no table any more.
     if (header === NO_TABLE) return
     if (header !== CHUNKS_FOLLOW) {
       throw malformed(`A section of the hash page table begins with ${hex(header)}`, at)

@@ -1,6 +1,6 @@
 import type { QemuIntegers, QemuValue } from './types.ts'
 
-/** Fields of one type: how many bytes each has, and how to read one or many, which are big-endian. */
+/** A type of integer: its size in bytes, how to read one (big-endian), and how to make an array of them. */
 interface IntegerType {
   readonly size: number
   readonly one: (bytes: Buffer, at: number) => number | bigint
@@ -21,7 +21,7 @@ const integerTypes = new Map<string, IntegerType>([
   ['int64', { size: 8, one: (b, at) => b.readBigInt64BE(at), array: (n) => new BigInt64Array(n) }],
 ])
 
-// QEMU compares these with its own on load, and they are integers like others.
+// QEMU's names for the same integers where it compares them on load: they must be equal, or not greater.
 for (const [name, type] of [...integerTypes]) {
   integerTypes.set(`${name} equal`, type)
   integerTypes.set(`${name} le`, type)

@@ -5,10 +5,10 @@ import { malformed, overLimit } from './errors.ts'
 import { DESCRIPTION_DEPTH_LIMIT, DESCRIPTION_KEY_LIMIT, DESCRIPTION_NODE_LIMIT } from './limits.ts'
 
 /**
- * The JSON of a description: valid UTF-8, with no key twice in one object, and small and flat enough to
- * be parsed at once and walked by recursion.
+ * Parses the JSON of a description. It must be valid UTF-8, have no key twice in one object, and be small
+ * and flat enough to be parsed at once and walked by recursion.
  *
- * @param offset where in the stream it is
+ * @param offset the offset of the JSON in the stream
  */
 export function parseJson(bytes: Buffer, offset: number): Json {
   if (!isUtf8(bytes)) throw malformed('The description is not valid UTF-8', offset)

@@ -3,41 +3,41 @@ import { overLimit, unknownVersion, unsupported } from './errors.ts'
 import { LIBVIRT_HEADER_LIMIT } from './limits.ts'
 import { canUnpack, needsNewerNode } from './unpack.ts'
 
-/** How libvirt has packed the stream, by the number in its header (src/qemu/qemu_saveimage_format.h). */
+/** The formats by their number in libvirt's header (src/qemu/qemu_saveimage_format.h). */
 const FORMATS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'] as const
 
 /**
- * How libvirt packed the stream in a save image.
+ * The format in which libvirt packed the stream of a save image.
  *
  * @group Streams
  */
 export type QemuLibvirtFormat = (typeof FORMATS)[number]
 
 /**
- * The header of libvirt's save image, in front of QEMU's stream (src/qemu/qemu_saveimage.c).
+ * The header of libvirt's save image, which is in front of QEMU's stream (src/qemu/qemu_saveimage.c).
  *
  * @group Streams
  */
 export interface QemuLibvirtImage {
-  /** The domain's name, by its XML. */
+  /** The domain's name in its XML. */
   readonly domain?: string
-  /** The domain's machine type, by its XML. */
+  /** The domain's machine type in its XML. */
   readonly machine?: string
-  /** How the stream is packed; `sparse` is a stream with mapped-ram. */
+  /** The format of the stream; `sparse` is a stream with mapped-ram. */
   readonly format: QemuLibvirtFormat
-  /** Where in the image the stream begins, packed or not, in bytes. All other offsets are in the stream. */
+  /** The offset of the stream, packed or not, in the image, in bytes. All other offsets are in the stream. */
   readonly streamOffset: number
 }
 
 export const LIBVIRT_MAGIC = 'LibvirtQemudSave'
 
-/** Version, length of the data, whether the domain ran, format, offset of the cookie, 14 unused: u32. */
+/** u32 each: version, length of the data, whether the domain ran, format, offset of the cookie, 14 unused. */
 const HEADER_BYTES = 19 * 4
 const NEWEST_VERSION = 3
 
 /**
- * The header behind its magic number, and the domain's XML. It is in the byte order of the host that
- * wrote it, which the version tells. Afterwards the stream is next, unpacked.
+ * Reads the header, whose magic number was read already, and the domain's XML. The header has the byte order
+ * of the host that wrote it, which the version tells. Afterwards the reader is at the stream, unpacked.
  *
  * @param file the path of the image, for the command in an error
  */
@@ -92,14 +92,15 @@ function* passTo(reader: ByteReader, format: QemuLibvirtFormat, file?: string): 
   )
 }
 
-/** A path as a word of the shell. */
+/** A path, quoted for the shell if necessary. */
 function quoted(file = 'FILE'): string {
   return /^[\w./+:@%-]+$/.test(file) ? file : `'${file.replaceAll("'", String.raw`'\''`)}'`
 }
 
 /**
- * Name and machine of a domain. libvirt writes the XML itself, with every element on a line of its own
- * and two spaces for each level, so that no parser is needed; only metadata are foreign.
+ * The name and machine type of a domain. An XML parser is not needed: libvirt itself writes the XML, with
+ * every element on a line of its own and two spaces for each level. Only `<metadata>` comes from others, and
+ * is left out.
  */
 function domainOf(data: Buffer): Pick<QemuLibvirtImage, 'domain' | 'machine'> {
   const end = data.indexOf(0)

@@ -1,25 +1,25 @@
 /**
- * Bounds on the memory and the time that one stream can cost, whatever it says about itself. Nothing is
- * allocated for a length that a stream only claims: a limit is compared with bytes that have arrived.
- * Each limit is for a whole stream, unless its comment says otherwise.
+ * Limits on the memory and the time that one stream can cost, even if it was damaged on purpose. Memory is
+ * allocated for bytes that have arrived, never for a length that the stream only claims. Each limit is for a
+ * whole stream, unless its comment says otherwise.
  */
 
 /**
- * Bytes that are held until the description at the end explains them: all packages, and everything
- * from the first device section on. 64 MiB; a guest of 2048 vCPUs needs about 26.
+ * Bytes that are kept in memory until the description at the end of the stream is read: all packages, and
+ * everything from the first device section on. 64 MiB; a guest of 2048 vCPUs needs about 26.
  */
 export const HELD_LIMIT = 64 * 1024 * 1024
 
 /** Packages in which there are devices. QEMU sends one in a postcopy migration. */
 export const PACKAGE_LIMIT = 64
 
-/** Bytes of the description: 8 MiB. One vCPU takes about 2 KiB of it. */
+/** Bytes of the description: 8 MiB. One vCPU needs about 2 KiB. */
 export const DESCRIPTION_LIMIT = 8 * 1024 * 1024
 
-/** Places that look like a description, in a stream that does not end with one. Each is parsed. */
+/** Places that look like a description in a stream that does not end with one. Each of them is parsed. */
 export const DESCRIPTION_CANDIDATE_LIMIT = 8
 
-/** Arrays and objects within each other in the description. The streams of QEMU have up to 11. */
+/** Levels of arrays and objects in the description. QEMU's streams have up to 11. */
 export const DESCRIPTION_DEPTH_LIMIT = 64
 
 /** Arrays and objects in the description, and keys: that of 2048 vCPUs has about 82,000 and 222,000. */
@@ -38,27 +38,28 @@ export const MACHINE_NAME_LIMIT = 255
 /** Bytes of the XML in libvirt's save image; it has 64 KiB of padding. */
 export const LIBVIRT_HEADER_LIMIT = 16 * 1024 * 1024
 
-/** Capabilities in the configuration. QEMU knows two that it writes there. */
+/** Capabilities in the configuration. QEMU writes at most two. */
 export const CAPABILITY_LIMIT = 64
 
 /**
- * Part and end sections, and commands, that a result lists one by one: a guest that was running during
- * its migration can have any number of parts. All part sections are counted.
+ * Part and end sections, and commands, that a result lists. The stream of a guest that ran during its
+ * migration can have any number of part sections; beyond this limit they are only counted.
  */
 export const LISTED_LIMIT = 1 << 16
 
-/** Places that the error of an ambiguous search names. The search ends when it has found one more. */
+/** Places that the error of an ambiguous search names. The search ends after one more. */
 export const NAMED_PLACES = 8
 
 /** Bytes that are read from a file, or taken from memory, at a time. */
 export const READ_SIZE = 1024 * 1024
 
-/** How many records or sections are parsed before other work of the process gets its turn. */
+/** Records or sections that are parsed before the parser pauses, so that it does not block the event loop. */
 export const TURN = 1 << 13
 
 /**
- * Packed bytes may unpack to so many times as many, and to the other number in any case. The most that
- * gzip can do is 1,032; zstd packs a guest's memory a thousandfold if all its pages are alike.
+ * A packed stream may unpack to UNPACKED_AT_LEAST bytes in any case, and beyond that to UNPACKED_RATIO times
+ * its packed size. gzip reaches 1,032 at most; zstd packs a guest's memory to a thousandth if all pages are
+ * alike.
  */
 export const UNPACKED_RATIO = 1 << 13
 export const UNPACKED_AT_LEAST = 1 << 30

@@ -8,18 +8,18 @@ const VERSION = 1
 const ALIGNMENT = 1024 * 1024
 
 /**
- * The images of RAM in a stream with mapped-ram, each behind its block in the list of blocks (QEMU,
+ * Skips the images of RAM in a stream with mapped-ram. Each follows its block in the list of blocks (QEMU,
  * migration/ram.c: MappedRamHeader).
  *
- * Their positions count from the beginning of the file that QEMU wrote to, in which the stream may
- * have an offset: with `migrate file:…,offset=N`, as libvirt's sparse images are made. So positions
- * may be higher than in the stream, all by the same number.
+ * Their positions count from the beginning of the file that QEMU wrote. With `migrate file:…,offset=N`,
+ * which libvirt uses for its sparse images, the stream begins further on in that file, so that all positions
+ * are higher than those in the stream by the same number.
  */
 export class MappedImages {
-  /** Where the stream began in the file that QEMU wrote; the first image tells. */
+  /** The offset of the stream in the file that QEMU wrote, computed from the first image. */
   #shift: number | undefined;
 
-  /** Passes over the header and the image of a block. */
+  /** Checks the header of a block's image, and skips both. */
   *skip(reader: ByteReader, name: string, bytes: number): Parser<void> {
     const what = `the image of the RAM block ${name}`
     yield* reader.need(HEADER_BYTES, what)

@@ -24,10 +24,10 @@ export interface ParseOptions {
 }
 
 /**
- * A whole migration stream, from its first byte to its last.
+ * Parses a whole migration stream, from its first byte to its last.
  *
- * Nothing but the description at the end says how long the devices are, so everything from the first
- * device on is held until then; RAM, which comes before, is passed over.
+ * Only the description at the end says how long the devices are, so everything from the first device on is
+ * kept in memory until then. RAM, which comes before, is skipped.
  */
 export function* parseStream(
   reader: ByteReader,
@@ -74,7 +74,7 @@ function* parseElements(reader: ByteReader, search: boolean): Parser<QemuStream>
   return toStream(configuration, elements, timebase, 0)
 }
 
-/** Reads up to the configuration; in front of the stream can be the header of a save image. */
+/** Reads up to the configuration. The header of a save image may precede the stream. */
 function* readHeader(reader: ByteReader, file?: string): Parser<QemuLibvirtImage | undefined> {
   if (yield* reader.isAtEnd()) throw truncated('The stream is empty', 0)
   yield* reader.need(4, 'the magic number')
@@ -83,13 +83,13 @@ function* readHeader(reader: ByteReader, file?: string): Parser<QemuLibvirtImage
   let what = 'This'
   if (!magic.equals(MAGIC)) {
     const start = yield* readStart(reader, magic)
-    if (start !== LIBVIRT_MAGIC) throw noStream(what, start)
+    if (start !== LIBVIRT_MAGIC) throw notAStream(what, start)
     image = yield* readLibvirtImage(reader, file)
     what = `What follows the header of libvirt's ${image.format} image`
     if (yield* reader.isAtEnd()) throw truncated(`Nothing follows the header of libvirt's image`, 0)
     yield* reader.need(4, 'the magic number')
     magic = reader.bytes(4)
-    if (!magic.equals(MAGIC)) throw noStream(what, yield* readStart(reader, magic))
+    if (!magic.equals(MAGIC)) throw notAStream(what, yield* readStart(reader, magic))
   }
   yield* reader.need(4, 'the version of the stream')
   const at = reader.offset
@@ -103,7 +103,7 @@ function* readHeader(reader: ByteReader, file?: string): Parser<QemuLibvirtImage
   return image
 }
 
-/** The first bytes of something that is not a stream, as Latin-1. */
+/** Reads the first bytes of a file that is not a stream, as Latin-1. */
 function* readStart(reader: ByteReader, magic: Buffer): Parser<string> {
   let start = magic.toString('latin1')
   while (start.length < WRAPPER_BYTES && !(yield* reader.isAtEnd())) {
@@ -112,7 +112,7 @@ function* readStart(reader: ByteReader, magic: Buffer): Parser<string> {
   return start
 }
 
-function noStream(what: string, start: string): VmstateError {
+function notAStream(what: string, start: string): VmstateError {
   return malformed(
     `${what} is not a migration stream of QEMU: it does not begin with "QEVM"${wrapperHint(start)}`,
     0,
@@ -134,7 +134,7 @@ function checkEndMark(held: Buffer, offset: number): void {
   )
 }
 
-/** The timebase of a stream without a description, if the caller wants it to be looked for. */
+/** The timebase of a stream without a description, if the caller allows a search for it. */
 function undescribedTimebase(
   { packages, footers }: Elements,
   end: number,

@@ -5,39 +5,44 @@ import { MappedImages } from './mapped-ram.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
 
 /**
- * A block of the guest's memory, as the stream lists it.
+ * A block of the guest's memory, from the list in the stream.
  *
  * @group Streams
  */
 export interface QemuRamBlock {
-  /** `ppc_spapr.ram`, `/objects/m0`, `pci@800000020000000:00.0/vga.vram`. */
+  /** Such as `ppc_spapr.ram`, `/objects/m0`, `pci@800000020000000:00.0/vga.vram`. */
   readonly name: string
-  /** In bytes, u64. */
+  /** The length in bytes, u64. */
   readonly length: bigint
   /**
-   * Bytes of a page on the source, u64: only for huge pages, and only where postcopy was prepared for,
-   * with the command POSTCOPY_ADVISE.
+   * The size of a page on the source in bytes, u64. Only blocks of huge pages have it, and only in streams
+   * in which the command POSTCOPY_ADVISE prepares for postcopy.
    */
   readonly pageSize?: bigint
-  /** Where the guest sees it, u64: only in streams with `x-ignore-shared`. */
+  /** The block's address in the guest, u64; only in streams with `x-ignore-shared`. */
   readonly guestAddress?: bigint
 }
 
 /** A block whose length is below 2^53. */
 export interface Block extends QemuRamBlock {
-  /** The length again. */
+  /** The length as a number. */
   readonly bytes: number
 }
 
-/** What the capabilities and commands of a stream say about its list of blocks. */
+/** The format of the list of blocks, which depends on the capabilities and commands of a stream. */
 export interface BlockFormat {
   readonly ignoresShared: boolean
   readonly isMapped: boolean
-  /** Blocks of huge pages have their page size in the list. */
+  /** Whether the list has the page size of blocks of huge pages. */
   readonly hasPageSizes: boolean
 }
 
-/** The blocks, until their lengths add up to `total`; the list's record begins at `start`. */
+/**
+ * Reads the list of blocks.
+ *
+ * @param total the sum of their lengths, at which the list ends
+ * @param start the offset of the list's record, for errors
+ */
 export function* readBlocks(
   reader: ByteReader,
   total: bigint,
@@ -95,10 +100,10 @@ function checkLength(name: string, length: bigint, left: bigint, at: number): vo
 }
 
 /**
- * The page size of a block whose name and length were read, if the list has it: QEMU writes it for
- * blocks of huge pages, and nothing says which those are. A page size is a power of two from 4096 on;
- * what follows a block otherwise is the name of the next one, which does not begin with a NUL, or after
- * the last one a record, whose lower bits have flags.
+ * Reads the page size of a block, after its name and length, if the list has it. QEMU writes it for blocks
+ * of huge pages, but the stream does not say which blocks those are. It can be told from what follows
+ * otherwise: a page size is a power of two from 4096 on, the name of a next block does not begin with a NUL,
+ * and the record after the last block has flags in its lower bits.
  */
 function* pageSizeIfAny(
   reader: ByteReader,

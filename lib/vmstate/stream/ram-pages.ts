@@ -1,7 +1,7 @@
 import type { ByteReader, Parser } from './bytes.ts'
 import { malformed } from './errors.ts'
 
-/** A target page, whatever the guest and the host use: 4 KiB on every pseries machine. */
+/** The page of QEMU's RAM records: 4 KiB on every pseries machine, whatever pages the guest and host use. */
 export const PAGE_SIZE = 4096
 
 /** The lower bits of a record's address (QEMU, migration/ram.c: RAM_SAVE_FLAG_). */
@@ -16,18 +16,18 @@ export const Flag = {
   MULTIFD_FLUSH: 0x200,
 } as const
 
-/** Address and flags, which every record begins with. */
+/** Every record begins with a u64 of address and flags. */
 export const RECORD_BYTES = 8
 
-/** What zlib needs at most for a page, compressBound(4096): QEMU refuses more. */
+/** The most that zlib needs for a page, compressBound(4096). QEMU refuses more. */
 const COMPRESSED_PAGE_LIMIT = PAGE_SIZE + 14
 
 const ENCODING_XBZRLE = 1
 
 /**
- * How many bytes from `start` on are whole pages, full or zero, of the block of the page before: next
- * to everything in a large stream, so it is all that has to be fast. What is special in any way, it
- * leaves to those who look closer.
+ * How many bytes from `start` on are records of whole pages, full or zero, of the same block as the page
+ * before. A large stream consists almost only of these, so this loop must be fast; it stops in front of
+ * any other record, which the caller reads.
  */
 export function plainPages(bytes: Uint8Array, start: number, blockBytes: number): number {
   let at = start
@@ -44,7 +44,7 @@ export function plainPages(bytes: Uint8Array, start: number, blockBytes: number)
   return at - start
 }
 
-/** To the nearest double, as which it is compared with what is below 2^53. */
+/** A u64 as the nearest double. That is exact enough to compare it with a number below 2^53. */
 function u64(bytes: Uint8Array, at: number): number {
   return u32(bytes, at) * 2 ** 32 + u32(bytes, at + 4)
 }

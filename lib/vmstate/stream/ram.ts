@@ -11,10 +11,10 @@ import {
   skipXbzrle,
 } from './ram-pages.ts'
 
-/** The section `ram`, version 4: its records are checked and their pages passed over. */
+/** Reads the section `ram`, version 4: checks its records, and skips their pages. */
 export class RamReader {
   #blocks = new Map<string, Block>()
-  /** The block of the page record before, in whatever section that was. */
+  /** The block of the last page record, which may have been in an earlier section. */
   #last: Block | undefined
   #format: BlockFormat
 
@@ -35,12 +35,12 @@ export class RamReader {
     }))
   }
 
-  /** The source has prepared for postcopy of RAM: it lists the page size of blocks of huge pages. */
+  /** Call when the source prepares for postcopy of RAM: it then lists the page size of blocks of huge pages. */
   expectPageSizes(): void {
     this.#format = { ...this.#format, hasPageSizes: true }
   }
 
-  /** A reader in the same state, to try something with. */
+  /** A copy, with which bytes can be tried without changing this one. */
   fork(): RamReader {
     const fork = new RamReader([])
     fork.#blocks = this.#blocks
@@ -49,7 +49,7 @@ export class RamReader {
     return fork
   }
 
-  /** The start section: the list of blocks comes first. */
+  /** Reads the start section, which begins with the list of blocks. */
   *start(reader: ByteReader): Parser<void> {
     yield* reader.need(RECORD_BYTES, 'the list of RAM blocks')
     const at = reader.offset
@@ -62,7 +62,7 @@ export class RamReader {
     yield* this.records(reader)
   }
 
-  /** The records of one section, up to the one that ends it. */
+  /** Reads the records of a section, up to the one that ends it. */
   *records(reader: ByteReader): Parser<void> {
     for (;;) {
       if (reader.isTurnOver()) yield 'pause'
@@ -111,7 +111,7 @@ export class RamReader {
     }
     const block = this.#last
     if (block === undefined) {
-      throw malformed('The first page record says that its block is that of the one before', at)
+      throw malformed('The first page record must name its block, and refers to the one before', at)
     }
     if (address >= block.bytes) {
       const page = hex(address)
@@ -123,7 +123,7 @@ export class RamReader {
   }
 }
 
-/** A record without a page. */
+/** Checks a record without a page. */
 function checkPlain(flags: number, address: number, at: number): void {
   if (flags === Flag.MEM_SIZE) {
     throw malformed('A second list of RAM blocks; it belongs at the start', at)

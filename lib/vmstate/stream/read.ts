@@ -5,24 +5,24 @@ import { parseSource } from './source.ts'
 import type { QemuStream, QemuStreamOptions, QemuStreamSource, QemuTimebase } from './types.ts'
 
 /**
- * Reads a whole migration stream of a pseries guest, which QEMU's `migrate` wrote to a file or sends
- * through a pipe, or that is in a save image of libvirt: unpacked, sparse, or packed with gzip or (where
- * Node has it) zstd.
+ * Reads a whole migration stream of a pseries guest. It can be one that QEMU's `migrate` wrote to a file or
+ * sends through a pipe, or one in a save image of libvirt: unpacked, sparse, or packed with gzip or, if this
+ * version of Node has it, zstd.
  *
- * The stream is read once, from front to back, and checked throughout. The guest's RAM is passed over
- * and takes no memory; devices are held until the description at the end of the stream says what they
- * are, up to 64 MiB together with it. A source that can be read on is closed or destroyed at the end,
- * and also when there is an error.
+ * The stream is read once, from front to back, and checked throughout. The guest's RAM is skipped and takes
+ * no memory. Devices are kept in memory until the description at the end of the stream is read: 64 MiB at
+ * most, together with the description. A source with more bytes is closed or destroyed at the end, also
+ * after an error.
  *
  * @param source the path of a file, the bytes themselves, which must not change until the promise
  *   settles, or a Readable (any AsyncIterable) of them
  * @param options whether to search a stream without a description
- * @throws VmstateError, with the offset of the byte at which something is wrong:
+ * @throws VmstateError, with the offset of the byte at which the problem was found:
  *   ERR_VMSTATE_FORMAT if it is not such a stream, or damaged; ERR_VMSTATE_TRUNCATED if it ends too early;
- *   ERR_VMSTATE_MISSING if it has no description, and `search` is not set or there is not exactly one
- *   place that fits, or if it has no timebase; ERR_VMSTATE_VERSION and ERR_VMSTATE_UNSUPPORTED for
- *   what this release does not know; ERR_VMSTATE_LIMIT for more than it holds
- * @throws TypeError for arguments of the wrong type; the errors of reading the source as they are
+ *   ERR_VMSTATE_MISSING if it has no timebase, or no description and `search` is not set or does not find
+ *   exactly one place; ERR_VMSTATE_VERSION and ERR_VMSTATE_UNSUPPORTED for something that this release does
+ *   not read; ERR_VMSTATE_LIMIT if it is beyond one of the reader's limits
+ * @throws TypeError for arguments of the wrong type; errors of reading the source are passed on
  * @example
  * ```ts
  * const { machine, sections } = await readQemuStream('guest.stream')
@@ -40,7 +40,7 @@ export async function readQemuStream(
   return readStream(source, search, typeof source === 'string' ? source : undefined)
 }
 
-/** The same; `file` is the path that the bytes come from, for the commands in errors. */
+/** {@link readQemuStream} without the checks; `file` is the path of the stream, for the commands in errors. */
 export function readStream(
   source: QemuStreamSource,
   search: boolean,
@@ -50,8 +50,8 @@ export function readStream(
 }
 
 /**
- * Takes the timebase out of a migration stream of a pseries guest. Everything is read and checked as
- * {@link readQemuStream} does it.
+ * Reads the timebase from a migration stream of a pseries guest. The whole stream is read and checked, as
+ * {@link readQemuStream} does.
  *
  * @param source a path, bytes, or an iterable of bytes
  * @param options whether to search a stream without a description

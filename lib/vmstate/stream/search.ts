@@ -5,22 +5,22 @@ import { NAMED_PLACES } from './limits.ts'
 import { readTimebase, SPAPR, TB_OFFSETS, TIMEBASE_BYTES } from './timebase.ts'
 import type { QemuTimebase } from './types.ts'
 
-/** Where a section's header has the length of its name: behind mark and id. */
+/** The offset of the name's length in a section's header: behind the mark and the id. */
 const NAME_AT = 5
 
 const LETTERS: readonly number[] = [...Buffer.from(SPAPR)]
 const [FIRST_LETTER] = LETTERS
 
-/** Of a section `spapr`: mark, id, name, instance, version. */
+/** The header of a section `spapr`: mark, id, name, instance, version. */
 const HEADER_BYTES = NAME_AT + 1 + SPAPR.length + 8
 
 /**
- * Looks for the timebase in device sections whose lengths nothing says: where a full section named
- * `spapr` begins whose timebase is followed by what may come after it. Other devices can hold such
- * bytes as well, so it is taken only if there is one such place.
+ * Searches for the timebase in device sections whose lengths are not known. A place fits if a full section
+ * named `spapr` begins there, and its timebase is followed by something that may come next. Other devices
+ * can contain such bytes as well, so the timebase is returned only if exactly one place fits.
  *
- * @param parts of the stream, from their first device on
- * @param footers whether the sections end with one, if that is known
+ * @param parts parts of the stream, each from its first device on
+ * @param footers whether the sections have footers, if that is known
  */
 export function searchTimebase(
   parts: readonly Package[],
@@ -47,8 +47,8 @@ export function searchTimebase(
 }
 
 /**
- * Adds what it finds in one part, until there is one more than an error names. The loop over the bytes
- * takes the same time whatever they are, which calls of indexOf would not.
+ * Adds the places in one part to `found`, up to one more than an error names. The time of a loop over the
+ * bytes does not depend on what they are; that of calls to indexOf would.
  */
 function searchPart(
   { bytes, offset }: Package,
@@ -74,7 +74,7 @@ function isHeader(bytes: Buffer, at: number): boolean {
   return bytes.readUInt32BE(at + HEADER_BYTES - 8) === 0
 }
 
-/** Whether a section's end is at `at`, or a subsection of `spapr`. */
+/** Whether the end of the section with this id, or a subsection of `spapr`, can be at `at`. */
 function mayFollow(bytes: Buffer, at: number, id: number, footers: boolean | undefined): boolean {
   const mark = bytes[at]
   if (mark === Mark.FOOTER && footers !== false) {

@@ -9,7 +9,7 @@ import { READ_SIZE } from './limits.ts'
 import type { QemuStreamSource } from './types.ts'
 import { unpacked } from './unpack.ts'
 
-/** The event loop gets its turn at least this often, in ms, if the source lets it. */
+/** How long a parser may run, in ms, before other work of the event loop gets its turn. */
 const TURN_MS = 20
 
 /** Runs a parser over a source, in one pass. */
@@ -57,7 +57,7 @@ async function run<T>(parser: Parser<T>, first: ByteSource): Promise<T> {
   }
 }
 
-/** Bytes in memory, in pieces. */
+/** Gives bytes in memory piece by piece, so that the parser can pause in between. */
 function memorySource(bytes: Uint8Array): ByteSource {
   let position = 0
   return {
@@ -73,8 +73,8 @@ function memorySource(bytes: Uint8Array): ByteSource {
 }
 
 /**
- * A regular file: the next bytes are read while those before are parsed, and bytes that may be passed
- * over, if they are many, are not read at all.
+ * Gives the bytes of a regular file. The next bytes are read while those before are parsed. Bytes that may be
+ * skipped are not read if they are more than one read takes.
  */
 function fileSource(file: FileHandle, size: number): ByteSource {
   const memories = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)] as const
@@ -97,18 +97,18 @@ function fileSource(file: FileHandle, size: number): ByteSource {
       const { bytesRead, buffer } = await (reading ?? read())
       position += bytesRead
       reading = read()
-      // An error is for the call that asks for these bytes, if there is one.
+      // If the read fails, the next call throws; without a next call the error does not matter.
       reading.catch(() => undefined)
       return { bytes: bytesRead === 0 ? undefined : buffer.subarray(0, bytesRead), passed }
     },
-    // The file is closed next, which a read must not outlive.
+    // The caller closes the file next, and must not do so during a read.
     async close() {
       await reading?.catch(() => undefined)
     },
   }
 }
 
-/** What comes out of a pipe or a device, always in the same memory. */
+/** The bytes from a pipe or a device. All chunks share the same memory. */
 async function* chunksOf(file: FileHandle): AsyncGenerator<Uint8Array> {
   const memory = Buffer.allocUnsafeSlow(READ_SIZE)
   for (;;) {
@@ -124,21 +124,21 @@ function chunkSource(chunks: AsyncIterable<Uint8Array>): ByteSource {
   return {
     async next() {
       if (isOver) return AT_END
-      // An iterator that has failed is over as well.
+      // Set first, since an iterator that throws is over as well.
       isOver = true
       const result = await iterator.next()
       if (result.done === true) return AT_END
       isOver = false
       return { bytes: checkUint8Array('a chunk of source', result.value), passed: 0 }
     },
-    // Destroys a Readable.
+    // For a Readable, return() destroys it.
     async close() {
       if (!isOver) await iterator.return?.()
     },
   }
 }
 
-/** The bytes that are packed in chunks. */
+/** Unpacks chunks of packed bytes. */
 export async function* unpackedChunks(
   chunks: AsyncIterable<Uint8Array>,
   format: Unpack['format'],

@@ -5,27 +5,28 @@ import type { QemuDevice, QemuTimebase } from './types.ts'
 /** The section that holds a pseries guest's timebase (QEMU, hw/ppc/spapr.c: vmstate_spapr). */
 export const SPAPR = 'spapr'
 
-/** Where its field `tb` begins, by version: in version 2 behind 4 unused bytes and the u64 rtc_offset. */
+/** The offset of its field `tb` by version: in version 2 it follows 4 unused bytes and the u64 rtc_offset. */
 export const TB_OFFSETS: Readonly<Record<number, number>> = { 2: 12, 3: 0 }
 
 /** guest_timebase, u64, and time_of_the_day_ns, i64 (QEMU, hw/ppc/ppc.c: vmstate_ppc_timebase). */
 export const TIMEBASE_BYTES = 16
 
-/** Where section `timer` has cpu_clock_offset, i64, ns (QEMU, softmmu/cpu-timers.c: vmstate_timers). */
+/** The offset of cpu_clock_offset, i64, ns, in section `timer` (QEMU, softmmu/cpu-timers.c: vmstate_timers). */
 const CLOCK_OFFSET = 16
 
 /** A pseries guest's timebase has 512 ticks in 1000 ns. */
 const TICKS = 512n
 const TICKS_NS = 1000n
 
-/** The devices of a stream, and where they come from. */
+/** The devices of a stream, their descriptions and their bytes. */
 export interface DecodedDevices {
   readonly machine: string | undefined
   readonly devices: readonly QemuDevice[]
-  /** Of the same devices in the same order. */
+  /** The descriptions of the devices, in the same order. */
   readonly described: readonly DescribedDevice[]
-  /** What they were decoded from, and where in the stream it begins. */
+  /** The bytes that the devices were decoded from. */
   readonly bytes: Buffer
+  /** The offset of the bytes in the stream. */
   readonly base: number
 }
 
@@ -56,7 +57,7 @@ export function describedTimebase(decoded: DecodedDevices): QemuTimebase {
   }
 }
 
-/** The two fields of a timebase. */
+/** Reads the two fields of a timebase. */
 export function readTimebase(
   bytes: Buffer,
   at: number,
@@ -67,7 +68,7 @@ export function readTimebase(
   }
 }
 
-/** Where in the stream the timebase is: where it must be, and described as what it must be. */
+/** The offset of the timebase in the stream, after checking that the description has it at its place. */
 function timebaseOffset({ version, offset }: QemuDevice, description: DescribedDevice): number {
   if (version === 1) {
     throw missing(`The section ${SPAPR} has version 1, in which there is no timebase`, offset)
@@ -129,7 +130,7 @@ function isInteger(
   )
 }
 
-/** A field, and how many bytes of the structure come before it. */
+/** Finds a field by its name, and its offset in the structure. */
 function place(
   { fields }: DescribedStruct,
   name: string,

@@ -5,50 +5,50 @@ import type { QemuRamBlock } from './ram-blocks.ts'
 export type { QemuCommand, QemuLibvirtFormat, QemuLibvirtImage, QemuRamBlock }
 
 /**
- * Where a reader takes a stream from: the path of a file, bytes in memory, or chunks as they come in.
+ * A stream to read: the path of a file, bytes in memory, or a Readable or other iterable of chunks.
  *
  * @group Streams
  */
 export type QemuStreamSource = string | Uint8Array | AsyncIterable<Uint8Array>
 
 /**
- * What {@link readQemuStream} and {@link readQemuTimebase} may do with a stream.
+ * The options of {@link readQemuStream} and {@link readQemuTimebase}.
  *
  * @group Streams
  */
 export interface QemuStreamOptions {
   /**
-   * Look for the timebase in streams that do not say where it is: those without a description at
-   * the end, from `suppress-vmdesc=on`, machines before pseries-2.3, and postcopy. It is taken only
-   * where exactly one place fits. Such a stream cannot be told from one that was cut off behind it,
-   * and its other devices are not decoded. False unless told.
+   * Whether to search for the timebase in a stream without a description at its end, which would say where
+   * the timebase is. Such streams come from `suppress-vmdesc=on`, machines before pseries-2.3, and postcopy.
+   * The timebase is returned only if exactly one place fits. Other devices are not decoded, and the reader
+   * cannot notice that the end of such a stream is missing. The default is false.
    */
   readonly search?: boolean
 }
 
 /**
- * A section as it stands in the stream.
+ * A section of the stream.
  *
  * @group Streams
  */
 export interface QemuSection {
-  /** `full` is a device; `start`, `part` and `end` are what is sent in pieces: RAM and the hash page table. */
+  /** `full` is a device. `start`, `part` and `end` are the pieces of RAM, the hash page table and dirty bitmaps. */
   readonly type: 'start' | 'part' | 'end' | 'full'
   /** The number by which part and end sections name the one that started them, u32. */
   readonly id: number
   readonly name: string
-  /** u32: which of several of the same name. */
+  /** The number that tells apart sections of the same name, u32. */
   readonly instance: number
-  /** u32, of the layout. */
+  /** The version of the section's format, u32. */
   readonly version: number
-  /** Where in the stream its first byte is. */
+  /** The offset of its first byte in the stream. */
   readonly offset: number
-  /** In bytes, from its mark to its footer. */
+  /** The length in bytes, from its mark to its footer. */
   readonly length: number
 }
 
 /**
- * An array of integers, in the order of this machine.
+ * An array of integers, in the byte order of this machine.
  *
  * @group Streams
  */
@@ -63,26 +63,26 @@ export type QemuIntegers =
   | BigInt64Array
 
 /**
- * What a field holds. Integers of up to 32 bits are numbers, those of 64 bits bigints; arrays of
- * integers are typed arrays; what is neither an integer nor a bool is bytes, as in the stream.
+ * The value of a field. Integers of up to 32 bits are numbers, those of 64 bits bigints, and arrays of
+ * integers typed arrays. A field of a type that is not known has its bytes from the stream.
  *
  * @group Streams
  */
 export type QemuValue = number | bigint | boolean | QemuIntegers | QemuStruct | readonly QemuValue[]
 
 /**
- * A structure: a device's, one within it, or a subsection.
+ * The fields and subsections of a device, of a structure in it, or of a subsection.
  *
  * @group Streams
  */
 export interface QemuStruct {
-  /** What QEMU calls its description (VMStateDescription): `timebase`. */
+  /** The name of QEMU's VMStateDescription, such as `timebase`. */
   readonly name: string
-  /** u32, of the description; 0 for devices that have none. */
+  /** The version of that description, u32; 0 for devices without one. */
   readonly version: number
-  /** By name, in the order of the stream. The object has no prototype. */
+  /** The fields by name, in the order of the stream. The object inherits nothing, not even `toString`. */
   readonly fields: Readonly<Record<string, QemuValue>>
-  /** The optional parts that are there. */
+  /** The subsections that the stream has. */
   readonly subsections: readonly QemuStruct[]
 }
 
@@ -92,23 +92,23 @@ export interface QemuStruct {
  * @group Streams
  */
 export interface QemuDevice extends Omit<QemuStruct, 'name'> {
-  /** The section's: `cpu`, `nvram@71000000/spapr_nvram`. */
+  /** The name of the section, such as `cpu` or `nvram@71000000/spapr_nvram`. */
   readonly name: string
-  /** u32: vCPUs count from 0. */
+  /** The number that tells apart devices of the same name, u32; for vCPUs from 0. */
   readonly instance: number
-  /** What QEMU calls its description: `spapr_nvram`. Devices of an old kind have none. */
+  /** The name of QEMU's VMStateDescription, such as `spapr_nvram`; absent for devices without one. */
   readonly vmsdName?: string
-  /** Where in the stream its fields begin, in bytes. */
+  /** The offset of its first field in the stream, in bytes. */
   readonly offset: number
-  /** Of fields and subsections, in bytes. */
+  /** The length of fields and subsections, in bytes. */
   readonly length: number
 }
 
 /**
- * The timebase in a stream of a pseries guest: two numbers, of which one is the guest's.
+ * The timebase in a stream of a pseries guest. There are two numbers, of which one is the guest's timebase.
  *
- * Which one depends on what ran the guest, and the stream does not say it. Under KVM take
- * `guestTimebase`. Under TCG, QEMU's emulation, take `virtualClockTimebase`.
+ * It depends on what ran the guest, which the stream does not say. Under KVM take `guestTimebase`. Under
+ * TCG, QEMU's emulation, take `virtualClockTimebase`.
  *
  * @group Streams
  */
@@ -116,59 +116,59 @@ export interface QemuTimebase {
   /**
    * The field `guest_timebase` of section `spapr`, u64.
    *
-   * Under KVM it is the guest's timebase in ticks of 512 MHz; where the guest was stopped before it
-   * was saved, QEMU computes it from the offset that it asked for, not the one that the kernel
-   * rounded it to, and it can be up to 2^24 ticks behind what the guest has read (QEMU,
-   * hw/ppc/ppc.c: timebase_save). Under TCG it is the cycle counter of the host, and no guest time.
+   * Under KVM it is the guest's timebase in ticks of 512 MHz. If the guest was stopped before it was saved,
+   * QEMU computes it from the offset that it had asked for, not from the one that the kernel rounded up to a
+   * whole step; then it can be up to 2^24 ticks behind what the guest has read (QEMU, hw/ppc/ppc.c:
+   * timebase_save). Under TCG it is the cycle counter of the host, which has nothing to do with the guest.
    */
   readonly guestTimebase: bigint
   /** The field `time_of_the_day_ns`: the source's wall clock at that instant, ns since the epoch, i64. */
   readonly timeOfDayNs: bigint
   /**
    * QEMU's virtual clock in ticks of 512 MHz, u64: `cpu_clock_offset` of section `timer`, in ns,
-   * times 512/1000, rounded down. Under TCG it is what the guest reads from its timebase. Under KVM
-   * it is the time that the guest ran, and no timebase. Not there if the stream was searched.
+   * times 512/1000, rounded down. Under TCG it is the guest's timebase. Under KVM it is only the time for
+   * which the guest ran. Absent if the stream was searched.
    */
   readonly virtualClockTimebase?: bigint
-  /** Where in the stream `guest_timebase` is, in bytes. */
+  /** The offset of `guest_timebase` in the stream, in bytes. */
   readonly offset: number
-  /** True if the place was found by searching, not by the stream's description. */
+  /** True if the timebase was found by searching, not by the stream's description. */
   readonly searched: boolean
 }
 
 /**
- * All that a migration stream of a pseries guest says about itself.
+ * The contents of a migration stream of a pseries guest, without its RAM.
  *
  * @group Streams
  */
 export interface QemuStream {
-  /** `pseries-10.0`. Not there in streams of machines up to pseries-2.3, nor in those of devices only. */
+  /** The machine type, such as `pseries-10.0`. Absent up to pseries-2.3, and in streams of devices only. */
   readonly machine?: string
-  /** Those that change the format: `x-ignore-shared`, `mapped-ram`. */
+  /** The capabilities that change the format: `x-ignore-shared`, `mapped-ram`. */
   readonly capabilities: readonly string[]
-  /** The guest's, if the source had to send it. */
+  /** The guest's UUID, if the stream has it. */
   readonly uuid?: string
-  /** Whether each section ends with a footer: those of machines from pseries-2.4 on do. */
+  /** Whether each section ends with a footer, as those of machines from pseries-2.4 on do. */
   readonly footers: boolean
   readonly ramBlocks: readonly QemuRamBlock[]
-  /** The hash page table has 2^shift bytes. Not there if the guest has none, since it uses radix. */
+  /** The hash page table has 2^htabShift bytes. Absent if the guest uses radix, and so has no such table. */
   readonly htabShift?: number
-  /** All sections in order, without the part and end sections after the first 65,536 of both. */
+  /** All sections in order; of part and end sections only the first 65,536. */
   readonly sections: readonly QemuSection[]
-  /** How many part sections there are. */
+  /** The number of part sections, including those that are not listed. */
   readonly partSections: number
   /** The commands in order, those in packages included, at most the first 65,536. */
   readonly commands: readonly QemuCommand[]
-  /** Whether there is a description at the end; `devices` is empty without one. */
+  /** Whether the stream ends with a description; without one `devices` is empty. */
   readonly described: boolean
-  /** Every device, in order. */
+  /** All devices in order. */
   readonly devices: readonly QemuDevice[]
   readonly timebase: QemuTimebase
   /**
-   * How many bytes are behind the stream and not part of it: the rest of a cluster, or of a block
-   * device. Not there if there are none. From a pipe, bytes beyond 64 MiB of them are not counted.
+   * The number of bytes after the stream, such as the rest of a cluster or of a block device. Absent if there
+   * are none. From a pipe no more than 64 MiB of them are counted.
    */
   readonly trailingBytes?: number
-  /** The header in front of the stream, if it was read from a save image of libvirt. */
+  /** The header of libvirt's save image, if the stream was in one. */
   readonly libvirt?: QemuLibvirtImage
 }

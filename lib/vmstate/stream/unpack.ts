@@ -5,7 +5,7 @@ import type { ByteSource, Unpack } from './bytes.ts'
 import { malformed, overLimit, truncated, unsupported } from './errors.ts'
 import { READ_SIZE, UNPACKED_AT_LEAST, UNPACKED_RATIO } from './limits.ts'
 
-/** Node has zstd from 22.15 and 23.8 on. */
+/** Undefined in versions of Node before 22.15 and 23.8. */
 const { createZstdDecompress } = zlib as unknown as {
   readonly createZstdDecompress?: (options: { readonly chunkSize: number }) => Transform
 }
@@ -17,19 +17,19 @@ function createZstd(): Transform {
   throw unsupported(`${needsNewerNode()}: unpack it first, with unzstd`, 0)
 }
 
-/** Why this Node cannot unpack zstd. */
+/** The error message for a version of Node without zstd. */
 export function needsNewerNode(): string {
   return `It is packed with zstd, which Node ${process.versions.node} cannot unpack; Node 22.15 and 23.8 can`
 }
 
-/** Whether this Node can unpack a format. */
+/** Whether this version of Node can unpack a format. */
 export function canUnpack(format: Unpack['format']): boolean {
   return format === 'gzip' || createZstdDecompress !== undefined
 }
 
 /**
- * Gives the bytes that are packed in another source. Nothing is read ahead: packed bytes are asked for
- * when the unpacked ones are used up.
+ * Unpacks the bytes of another source. It does not read ahead: it asks for packed bytes only when all
+ * unpacked ones have been used.
  */
 export function unpacked(packed: ByteSource, { format, first }: Unpack): ByteSource {
   const transform = format === 'gzip' ? zlib.createGunzip(options) : createZstd()

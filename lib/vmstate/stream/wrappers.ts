@@ -1,4 +1,4 @@
-/** The beginnings of files in which a stream may be wrapped, and what to do about it. */
+/** The magic numbers of files that may contain a stream, and how to get it out. */
 const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   { magic: '\x1f\x8b', what: 'It is compressed with gzip: unpack it first, with gunzip' },
   { magic: '\xfd7zXZ\0', what: 'It is compressed with xz: unpack it first, with unxz' },
@@ -15,11 +15,11 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   },
 ]
 
-/** As many bytes as any of them has. */
+/** The length of the longest magic number. */
 export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.length))
 
 /**
- * A sentence for the end of an error's message that names the format of a file, if it is known.
+ * A sentence for the end of an error message that names the format of a file, or nothing if it is not known.
  *
  * @param start the first bytes of the file, as Latin-1
  */

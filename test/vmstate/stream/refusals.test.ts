@@ -124,10 +124,10 @@ describe('a stream is refused', () => {
       devices.length,
     ],
     [
-      'if a name in it is no text',
+      'if a name in it is not text',
       join(before, [1], u32(RAM_ID), text('r\x01m')),
       'FORMAT',
-      "'r\\x01m' is no text, where the name of a section must be",
+      "'r\\x01m' is not printable ASCII, as the name of a section must be",
       before.length + 6,
     ],
     [
@@ -326,7 +326,7 @@ describe('a section is refused', () => {
       'if nothing says how long it is',
       start(7, 'block', 1),
       'UNSUPPORTED',
-      'Nothing says how long the section block is; of sections in pieces this release knows ram, spapr/htab, dirty-bitmap',
+      'The stream does not say how long the section block is; of sections in pieces this release knows ram, spapr/htab, dirty-bitmap',
     ],
     [
       'if it is started twice',
@@ -551,7 +551,7 @@ describe('a description is refused', () => {
     [
       'the size of a structure',
       withFields({ ...byte, size: 2, struct: { fields: [byte] } }),
-      'devices[0].fields[0].size must be 1, as much as what is in it, and is 2',
+      'devices[0].fields[0].size must be 1, the size of the struct in it, and is 2',
     ],
     [
       'the name of a subsection',
