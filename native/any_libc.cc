@@ -1,14 +1,14 @@
-// Functions of newer versions of glibc that the compiler's own libraries use. With them the
-// package's binaries load with an older glibc, and with musl. They are hidden: the process keeps
-// its own.
+// Symbols of newer versions of glibc that the compiler's own libraries use. With these the
+// package's binaries load with an older glibc, and with musl. They are hidden, so that the rest of
+// the process keeps using those of its C library.
 
 #include <dlfcn.h>
 #include <link.h>
 
 #include <cstdint>
 
-// glibc 2.32. C++'s shared pointers count without atomics while it is true, and Node's process
-// always has threads.
+// From glibc 2.32. While it is true, C++'s shared pointers count without atomic operations; it is
+// false here because Node always has several threads.
 __attribute__((visibility("hidden"))) char __libc_single_threaded = false;
 
 #if KVM_PPC_ANY_LIBC && defined(DLFO_STRUCT_HAS_EH_DBASE)
@@ -37,8 +37,9 @@ int FindObject(dl_phdr_info* object, size_t, void* data) {
 
 }  // namespace
 
-// glibc 2.35. GCC's unwinder finds the table of the function at an address by it, and reads that
-// one field: on processors where it reads more (dlfo_eh_dbase), this file does not compile.
+// From glibc 2.35. GCC's unwinder calls it to find the unwind table for an address, and reads only
+// the field that is set here. On processors where it reads dlfo_eh_dbase too, this file does not
+// compile.
 static_assert(DLFO_STRUCT_HAS_EH_DBASE == 0);
 
 extern "C" __attribute__((visibility("hidden"))) int _dl_find_object(

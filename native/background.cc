@@ -10,7 +10,7 @@ namespace kvm_ppc {
 
 namespace {
 
-// Plenty for a loop of ioctls; the default of 8 MiB would be much for a thousand vCPUs.
+// Enough for a loop of ioctls. The default of 8 MiB would be much memory for a thousand vCPUs.
 constexpr size_t kStackSize = 256 * 1024;
 
 void* Run(void* argument) {
@@ -27,7 +27,7 @@ int RunInBackground(std::function<void()> work) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kStackSize);
   auto argument = std::make_unique<std::function<void()>>(std::move(work));
-  // The new thread inherits the mask: signals are Node's business.
+  // The new thread inherits the mask, so that signals go to Node's threads.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

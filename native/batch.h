@@ -1,4 +1,4 @@
-// Many registers in one piece of memory, as OneRegBatch of lib/kernel/batch.ts lays it out.
+// A batch of register calls in one piece of memory: OneRegBatch of lib/kernel/batch.ts.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 
 namespace kvm_ppc {
 
-// Room for `count` entries: first the values, kMaxRegisterSize bytes each, then the ids, then the
-// file descriptors, then the results. Then two words of 32 bits: how many entries are used, and one
-// that is not.
+// The memory of `count` entries: first the values, kMaxRegisterSize bytes each, then the ids, then
+// the file descriptors, then the results. Two words of 32 bits follow: the number of entries in
+// use, and padding.
 struct Batch {
   uint8_t* data;
   size_t count;
@@ -26,7 +26,8 @@ constexpr size_t BatchSize(size_t count) {
   return count * kEntrySize + kTrailerSize;
 }
 
-// Where the parts of a batch are. Another thread may share this memory: each word is read once.
+// Pointers to the parts of a batch. The caller's other threads may write to this memory at any
+// time, so each word is read only once, and the value that was checked is the one that is used.
 struct Entries {
   explicit Entries(const Batch& batch)
       : values(batch.data),
@@ -67,12 +68,12 @@ template <OneRegCall call>
   return failure;
 }
 
-// One system call for each entry that is used, in turn; its result or -errno is put in the entry.
-// Returns 0, or the -errno of the first that failed.
+// Makes one system call for each entry in use, in order, and puts its result or -errno into the
+// entry. Returns 0, or the -errno of the first call that failed.
 template <OneRegCall call>
 inline int CallForEach(const Batch& batch) {
-  // Apart from the others: what a loop keeps in registers costs a single call as much again as the
-  // rest of what is done here.
+  // A single entry skips the loop, which would double the cost of this function by saving the
+  // registers that it needs.
   if (batch.count != 1) return CallForMany<call>(batch);
   const Entries entries(batch);
   return entries.used == 0 ? 0 : CallForOne<call>(entries, 0);

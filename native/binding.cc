@@ -1,6 +1,7 @@
-// JavaScript's arguments in, results out, for the calls that are not in binding_hot.cc. Every
-// argument is checked here again, whatever TypeScript said of it: a wrong length would let the
-// kernel write past the end of a buffer. No check comes after a system call.
+// Converts arguments and results between JavaScript and C++, for the calls that are not in
+// binding_hot.cc. Every argument is checked here again, although TypeScript has checked it: a wrong
+// length would let the kernel write past the end of a buffer. All checks come before the system
+// call.
 
 #include <napi.h>
 
@@ -77,7 +78,7 @@ struct Span {
   size_t length;
 };
 
-// The memory behind a typed array, good until JavaScript runs again.
+// The memory of a typed array, valid until JavaScript runs again.
 template <typename T>
 Span<T> Array(const Napi::CallbackInfo& info, size_t index, const char* name,
               napi_typedarray_type wanted, const char* wanted_name) {
@@ -93,12 +94,12 @@ Span<T> Array(const Napi::CallbackInfo& info, size_t index, const char* name,
   return {static_cast<T*>(data), length};
 }
 
-// Assigning could run a setter of Object.prototype instead.
+// Defines a property. Assigning it could call a setter of Object.prototype instead.
 void Define(Napi::Object object, const char* name, Napi::Value value) {
   object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_default_jsproperty));
 }
 
-// What the functions of one environment share.
+// The data that the functions of one environment share.
 struct Shared {
   std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>();
   std::shared_ptr<BoundBatches> batches = std::make_shared<BoundBatches>();
@@ -169,8 +170,8 @@ Napi::Value SetOneReg(const Napi::CallbackInfo& info) {
   return OneReg(info, kvm_ppc::SetOneReg);
 }
 
-// Memory that is bound must stay where it is whatever JavaScript does, and only
-// that behind a SharedArrayBuffer cannot be detached, transferred or shrunk.
+// Bound memory must keep its address whatever JavaScript does. Only a SharedArrayBuffer cannot be
+// detached, transferred or shrunk.
 void CheckShared(const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (info[index].As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
     throw WrongType(info.Env(), std::string(name) + " must be on a SharedArrayBuffer");
@@ -197,7 +198,7 @@ napi_ref Reference(Napi::Value value) {
   return reference;
 }
 
-// Deletes the data when the object goes, and lets go of the memory.
+// Deletes the data and its reference to the memory when the object is garbage-collected.
 template <typename Data>
 void DeleteWith(Napi::Value object, std::unique_ptr<Data> data) {
   const auto finalize = [](napi_env env, void* data, void*) {
@@ -220,7 +221,8 @@ struct BatchHandle {
   uint32_t index;
 };
 
-// An object with the index of the batch, which is good for as long as the object is there.
+// Returns an object with the index of the batch, which is valid until the object is
+// garbage-collected.
 Napi::Value BindBatch(const Napi::CallbackInfo& info) {
   CheckCall(info, 1);
   const Batch batch = BatchIn(info, 0);

@@ -30,8 +30,8 @@ struct Job {
     return {env, promise};
   }
 
-  // It fails only in a worker that is being ended: nobody waits there, and to throw would be a
-  // crash.
+  // A failure is ignored: it can happen only in a worker that is being terminated, in which no code
+  // waits any more and an exception would crash the process.
   void Resolve(napi_env env, int result) const {
     napi_value value;
     if (napi_create_int32(env, result, &value) == napi_ok) {
@@ -39,7 +39,7 @@ struct Job {
     }
   }
 
-  // On the JavaScript thread.
+  // Called on the JavaScript thread.
   void Finish(napi_env env) {
     const size_t values = target.count * kMaxRegisterSize;
     const size_t results = target.count * (kEntrySize - sizeof(int32_t));
@@ -52,7 +52,7 @@ struct Job {
   napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
-  // Null if there is no memory for it: a batch may be of 32 MiB.
+  // Null if there is no memory for it: a batch may have 32 MiB.
   std::unique_ptr<uint8_t[]> copy;
 };
 
@@ -65,7 +65,7 @@ class Background : public std::enable_shared_from_this<Background> {
     napi_status status = napi_create_threadsafe_function(
         env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
         [](napi_env env, napi_value, void* self, void*) {
-          // Without an environment there is nobody to tell.
+          // Null when the environment is being torn down, in which case no code waits.
           if (env != nullptr) static_cast<Background*>(self)->FinishDone(env);
         },
         &wake_);
@@ -73,11 +73,11 @@ class Background : public std::enable_shared_from_this<Background> {
     NAPI_THROW_IF_FAILED_VOID(env, status);
   }
 
-  // From here on no thread may touch what belongs to the environment.
+  // Called when the environment ends. Afterwards no thread may use anything that belongs to it.
   void End() {
     const std::lock_guard<std::mutex> lock(mutex_);
     ended_ = true;
-    // Jobs that are done or in flight keep JavaScript's objects, which go down with it.
+    // Jobs have references to JavaScript objects, which are destroyed with the environment.
     for (Job* job : done_) Abandon(job);
     done_.clear();
   }
@@ -94,12 +94,12 @@ class Background : public std::enable_shared_from_this<Background> {
       return;
     }
     job.release();
-    // As long as a call is in flight the process waits for it.
+    // Makes the event loop wait for calls in flight.
     if (in_flight_++ == 0) napi_ref_threadsafe_function(env, wake_);
   }
 
  private:
-  // On the thread that made the calls.
+  // Called on the thread that made the calls.
   void Done(Job* job) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (ended_) {
@@ -124,13 +124,14 @@ class Background : public std::enable_shared_from_this<Background> {
     }
   }
 
-  // Its references belong to an environment that is gone: they are left as they are.
+  // Deletes a job but not its references, since the environment that owns them is gone.
   static void Abandon(Job* job) {
     job->memory.SuppressDestruct();
     delete job;
   }
 
-  // Only kept: were they closed under a call, it could go on with another's file of that number.
+  // Keeps the files open: if one were closed during a call, the call could go on with another file
+  // that gets the same number.
   const std::shared_ptr<OpenFiles> files_;
   std::mutex mutex_;
   bool ended_ = false;
@@ -141,7 +142,7 @@ class Background : public std::enable_shared_from_this<Background> {
 
 std::shared_ptr<Background> MakeBackground(Napi::Env env, std::shared_ptr<OpenFiles> files) {
   auto background = std::make_shared<Background>(env, std::move(files));
-  // After the thread-safe function, so that it runs before that function's own.
+  // Added after the thread-safe function was made, so that it runs before that function's own hook.
   env.AddCleanupHook([background] { background->End(); });
   return background;
 }

@@ -24,7 +24,7 @@ namespace {
 
 BoundWords& DataOf(napi_env env, napi_callback_info info) {
   void* data = nullptr;
-  // It fails only without an environment.
+  // It cannot fail here, where there is an environment.
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
   return *static_cast<BoundWords*>(data);
 }

@@ -1,6 +1,7 @@
-// The calls that are made while a guest stands still, without node-addon-api: its wrapper costs as
-// much as an empty call, and looking up a typed array more than the ioctl. So the memory is bound
-// beforehand; a call takes no arguments and leaves its results there.
+// The calls that are made while a guest is stopped, and so must be fast. They do without
+// node-addon-api, whose wrapper costs as much as an empty call. Looking up a typed array would cost
+// more than the ioctl, so the memory is bound beforehand: a call takes no arguments and puts its
+// results there.
 #pragma once
 
 #include <node_api.h>
@@ -13,14 +14,14 @@
 
 namespace kvm_ppc {
 
-// The batches that an environment's JavaScript has bound, by index: one function for all of them,
-// since a call of a function that is always the same costs JavaScript least.
+// The batches that JavaScript has bound in an environment, by index. All share one function, which
+// takes the index from memory, since V8 optimises calls to the same function best.
 class BoundBatches {
  public:
   uint32_t Add(const Batch& batch);
   void Remove(uint32_t index);
 
-  // An empty one for an index that none has.
+  // An empty batch for an index that is not in use.
   const Batch& operator[](uint64_t index) const {
     return index < batches_.size() ? batches_[index] : empty_;
   }
@@ -32,9 +33,9 @@ class BoundBatches {
   std::vector<uint32_t> free_;
 };
 
-// What the callbacks below have as their data. Four words: the timebase, the time of day and the
-// half-width of their bracket, and the index of the batch to call for. The clock's greatest error
-// takes the place of the timebase. `memory` keeps them alive.
+// The data of the callbacks below. The four words are the timebase (or the most by which the wall
+// clock can be wrong, in µs), the time of day, the half-width of their bracket, and the index of
+// the batch to make calls for. `memory` keeps them alive.
 struct BoundWords {
   napi_ref memory;
   volatile uint64_t* words;
@@ -43,8 +44,8 @@ struct BoundWords {
 
 constexpr size_t kBoundWords = 4;
 
-// Each returns undefined, or -errno: that of the first entry that failed. ClockStateBound returns
-// the state too, unless it is 0.
+// Each returns undefined for 0, or -errno; for a batch, the -errno of the first entry that failed.
+// ClockStateBound can also return a state above 0.
 
 napi_value GetBound(napi_env env, napi_callback_info info);
 napi_value SetBound(napi_env env, napi_callback_info info);

@@ -1,4 +1,4 @@
-// One clock read between two readings of a counter.
+// Reads a clock between two readings of a counter.
 #pragma once
 
 #include <cerrno>
@@ -12,12 +12,12 @@ struct Sample {
   uint64_t half_width;     // ticks: how far apart the two readings can be
 };
 
-// Enough for one try to go by without an interrupt, and after the first the vDSO is in the cache.
+// Enough for one try without an interrupt, and with the vDSO in the cache after the first.
 constexpr int kTries = 8;
 
-// The narrowest of a few brackets. `counter` returns ticks; `clock` takes the place for its ns, and
-// returns 0 or -errno. Returns 0, -errno of the clock, or -EIO if the counter went back in every
-// try.
+// Takes the narrowest of a few brackets. `counter` returns ticks; `clock` gets a pointer for its
+// ns, and returns 0 or -errno. Returns 0, the -errno of the clock, or -EIO if the counter went back
+// in every try.
 template <typename Counter, typename Clock>
 int TakeBracket(Counter counter, Clock clock, Sample* sample) {
   // A counter that goes back gives a width of almost 2^64.

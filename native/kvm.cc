@@ -9,8 +9,8 @@
 
 namespace kvm_ppc {
 
-// The ids that lib/registers.ts gives to the registers on which moving a timebase rests. A header
-// for another processor has none of them.
+// Checks the ids that lib/registers.ts gives to the time registers. The header of another processor
+// does not have them.
 #ifdef KVM_REG_PPC_TB_OFFSET
 static_assert(KVM_REG_PPC_TB_OFFSET == 0x103000000000009cULL);
 static_assert(KVM_REG_PPC_DEC_EXPIRY == 0x10300000000000beULL);

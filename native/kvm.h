@@ -1,5 +1,5 @@
-// Linux's KVM calls on file descriptors. One system call each; 0 or another non-negative result, or
-// -errno.
+// Linux's KVM calls on file descriptors. Each makes one system call and returns its non-negative
+// result, or -errno.
 #pragma once
 
 #include <linux/kvm.h>
@@ -15,7 +15,7 @@ namespace kvm_ppc {
 // The widest register that POWER has, in bytes.
 constexpr size_t kMaxRegisterSize = 16;
 
-// How many bytes the kernel copies for this register id: its size bits say so.
+// How many bytes the kernel copies for this register id, by the size bits in it.
 constexpr size_t RegisterSize(uint64_t id) {
   return size_t{1} << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
 }
@@ -26,11 +26,11 @@ int CheckExtension(int fd, unsigned long extension);
 int CreateVm(int fd, unsigned long type);
 int CreateVcpu(int fd, unsigned long id);
 
-// Here, so that they become part of the loop over a batch.
+// In the header, so that they are inlined into the loop over a batch.
 
 inline int OneReg(int fd, unsigned long request, uint64_t id, void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  // glibc's ioctl on POWER first looks whether the request is one of a terminal's.
+  // Not ioctl(): on POWER, glibc's first compares the request with those for terminals.
   const long returned = syscall(SYS_ioctl, fd, request, &reg);
   return returned < 0 ? -errno : returned;
 }

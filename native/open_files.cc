@@ -15,14 +15,15 @@ namespace {
 // Signals are numbered from 1 to 64, and F_SETSIG takes each.
 constexpr uint32_t kMarks = 64;
 
-// The files of all environments, by number: a worker's file may have got the number of another's.
+// The files of all environments by descriptor. A descriptor that one worker's file had may since
+// have become that of another worker's file.
 struct Table {
   std::mutex mutex;
   uint32_t last_id = 0;
   std::unordered_map<int, uint32_t> ids;
 };
 
-// Never destroyed: workers may still run while the process exits.
+// The one table, which is never destroyed because workers may still run while the process exits.
 Table& TheTable() {
   static auto* table = new Table;
   return *table;
@@ -32,8 +33,8 @@ long Mark(uint32_t id) {
   return 1 + id % kMarks;
 }
 
-// Not glibc's fcntl, which is a symbol of glibc 2.28 for programs with 64-bit file offsets. The
-// macros belong to Linux's own header, since libc shows them for _GNU_SOURCE only.
+// The numbers are for a direct system call: glibc's fcntl would need glibc 2.28 in programs with
+// 64-bit file offsets. They are written out because libc defines the macros only for _GNU_SOURCE.
 constexpr int kSetSignal = 10;  // F_SETSIG
 constexpr int kGetSignal = 11;  // F_GETSIG
 

@@ -1,4 +1,4 @@
-// The files that an environment has opened and not closed.
+// The files that a Node environment has opened and not closed.
 #pragma once
 
 #include <cstdint>
@@ -6,15 +6,15 @@
 
 namespace kvm_ppc {
 
-// Which numbers belong to files that were opened here. A worker may be terminated at any time, and
-// the process goes on: the destructor closes what the worker left open.
+// Remembers which descriptors belong to files that were opened here. A worker may be terminated at
+// any time while the process goes on: the destructor closes the files that the worker left open.
 //
-// Other code of the process may close such a number directly, and the number may then become
-// another file's, which must not be closed. The kernel tells little: all files of KVM have the same
-// inode, their /proc/self/fdinfo is the same, and the link's name has the vCPU's id but not its VM.
-// kcmp(2) compares two descriptors, so a second one would have to be kept. So each file that is
-// opened here is marked by a setting of the open file itself that KVM ignores: the signal of
-// F_SETSIG (fcntl(2)). Files of other code have 0 there.
+// Other code of the process may close such a descriptor directly. Its number may then become that
+// of another file, which must not be closed. The kernel does not help to tell them apart: all files
+// of KVM have the same inode and the same /proc/self/fdinfo, and the name of the link has the
+// vCPU's id but not its VM. kcmp(2) would need a second descriptor of each file. So each file that
+// is opened here is marked by a setting of the open file itself that KVM ignores: the signal of
+// F_SETSIG (fcntl(2)), which is 0 in files of other code.
 class OpenFiles {
  public:
   OpenFiles() = default;
@@ -22,14 +22,14 @@ class OpenFiles {
   OpenFiles& operator=(const OpenFiles&) = delete;
   ~OpenFiles();
 
-  // Remembers and marks the file if `result`, of a call that opens one, is its descriptor and not
-  // -errno.
+  // Takes the result of a call that opens a file. Remembers and marks the file if it is a
+  // descriptor and not -errno. Returns the result.
   int Opened(int result);
-  // To be called before the file is closed: its number may be another thread's immediately
-  // afterwards.
+  // Call it before the file is closed: immediately afterwards another thread may get the same
+  // number.
   void Forget(int fd);
-  // The number above 0 that only this file of the process has, or 0 if `fd` is not a file that was
-  // opened here and is still open.
+  // The id of the file, which is above 0 and unique in the process; 0 if `fd` is not a file that
+  // was opened here and is still open.
   uint32_t IdOf(int fd) const;
 
  private:

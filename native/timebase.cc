@@ -10,7 +10,7 @@ namespace kvm_ppc {
 namespace {
 
 #ifdef __powerpc__
-// mftb may run ahead of the loads before it and behind those after it; isync keeps it in its place.
+// The processor may execute mftb before earlier loads or after later ones; isync prevents both.
 uint64_t Counter() {
   asm volatile("isync" ::: "memory");
   uint64_t ticks = __builtin_ppc_get_timebase();

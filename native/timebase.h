@@ -1,4 +1,4 @@
-// The host's timebase, and the instant at which it and the wall clock were read together.
+// The host's timebase, and samples of it together with the wall clock.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,15 @@
 
 namespace kvm_ppc {
 
-// mftb. 0, or -ENOSYS where the processor has no timebase.
+// Reads the timebase (mftb). Returns 0, or -ENOSYS on a processor without one.
 int Timebase(uint64_t* ticks);
 
-// 0 or -errno: -EIO if the timebase goes back. On a processor without a timebase, CLOCK_MONOTONIC
-// in ns stands in for it, so that the bracket can be tried and measured there too.
+// Returns 0 or -errno: -EIO if the timebase goes back. A processor without a timebase uses
+// CLOCK_MONOTONIC in ns instead, so that the bracket can be tested and measured there too.
 int TakeSample(Sample* sample);
 
-// adjtimex(2), which tells and adjusts nothing here: the state of the wall clock, from TIME_OK to
-// TIME_ERROR, or -errno; and the most that it can be wrong by.
+// Asks adjtimex(2), without adjusting anything: returns the state of the wall clock, from TIME_OK
+// to TIME_ERROR, or -errno, and sets the most by which the clock may be wrong.
 int ClockState(int64_t* max_error_us);
 
 }  // namespace kvm_ppc

@@ -13,7 +13,7 @@ export interface CommandDetails {
 
 export const overview: readonly string[] = [
   "KVM keeps the registers of a POWER guest behind the ioctls KVM_GET_ONE_REG and KVM_SET_ONE_REG. This program shows them, checks whether this host can move a guest's timebase to another host, and reads the files in which QEMU and this library save timebases.",
-  'On little-endian POWER Linux the commands use the real kernel, through /dev/kvm, on vCPUs of their own: no running guest is touched. Elsewhere they use a software model of KVM.',
+  'On little-endian POWER Linux the commands use the real kernel, through /dev/kvm, on vCPUs of their own, and do not touch running guests. On other machines they use a software model of KVM.',
 ]
 
 export const firstSteps: readonly Row[] = [
@@ -43,7 +43,7 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
   },
   registers: {
     text: [
-      'Names are those of the kernel without KVM_REG_PPC_. With --probe a new vCPU is asked for each; a register that this kernel or processor lacks shows the name of the error instead of a value.',
+      'The names are those of the kernel without KVM_REG_PPC_. With --probe each register is read from a new vCPU; for a register that this kernel or processor lacks the error is shown instead of a value.',
     ],
     examples: [
       { term: 'kvm-ppc-onereg registers', text: 'the table' },
@@ -55,14 +55,14 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
   },
   demo: {
     text: [
-      'A guest of four vCPUs is moved from one host to another. On POWER both are this one, with real vCPUs; the source pretends to have been started 90 days earlier. Elsewhere both are software models.',
+      'A guest of four vCPUs is moved from one host to another. On POWER both hosts are this one, with real vCPUs; the source pretends to have been started 90 days earlier. On other machines both are software models.',
       'The exit status is 1 if the guest would have noticed the move.',
     ],
     examples: [{ term: 'kvm-ppc-onereg demo', text: 'the move, explained step by step' }],
   },
   decode: {
     text: [
-      'The file is a migration stream of QEMU, a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, which do not say themselves what they are. A file packed by gzip is unpacked.',
+      'The file is a migration stream of QEMU, a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, whose format the bytes do not tell. A file packed with gzip is unpacked.',
     ],
     examples: [
       { term: 'kvm-ppc-onereg decode guest.stream', text: "sections, and the guest's timebase" },
@@ -79,7 +79,7 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
 export const environment: readonly Row[] = [
   {
     term: 'KVM_PPC_BACKEND',
-    text: '"kvm", "software" or "auto", the default: the real kernel, the model, or the one that fits this machine',
+    text: '"kvm" for the real kernel, "software" for the model, or "auto", the default: the real kernel on POWER, the model on other machines',
   },
   {
     term: 'KVM_PPC_TRACE',
@@ -87,11 +87,11 @@ export const environment: readonly Row[] = [
   },
   {
     term: 'KVM_PPC_ADDON',
-    text: '"built" takes the native addon that was built on this machine instead of the one in the package',
+    text: '"built" loads the native addon that was built on this machine instead of the one in the package',
   },
   {
     term: 'NO_COLOR, FORCE_COLOR',
-    text: 'no colours; colours also if the output is not a terminal. Both work as in Node',
+    text: 'no colours, or colours even if the output is not a terminal; both as in Node',
   },
   { term: 'COLUMNS', text: 'the width of the output if it is not a terminal' },
 ]

@@ -10,7 +10,7 @@ import { json } from './print.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import { heading, styled } from './terminal.ts'
 
-/** `info`: what this host can do for a guest's timebase. 1 if something that a move needs is missing. */
+/** The command `info`: checks whether this host can move a guest's timebase. Returns 1 if a check failed. */
 export function info(options: { json?: boolean }, version: string): number {
   const backend = actualBackend()
   const kvm = checkKvm(backend)
@@ -35,14 +35,14 @@ function machineChecks(backend: Host['backend']): Check[] {
     return [kernel, checkProcessor(), ...module, checkWallClock()]
   }
   const found =
-    'software: a model of KVM on a POWER9 host. On this machine it stands in for the real kernel, whose processor, module, permissions and clock were not looked at'
+    'software: a model of KVM on a POWER9 host, instead of the real kernel. The processor, module, permissions and clock of this machine were not checked'
   return [{ name: 'backend', status: 'note', found }]
 }
 
 function checkKvm(backend: Host['backend']): { sample: TimebaseSample | null; checks: Check[] } {
   let host: Host
   try {
-    // Named, so that the model comes without a warning: the report has it.
+    // The backend is passed so that the model does not emit a warning: the report says it already.
     host = openHost({ backend })
   } catch (error) {
     return { sample: null, checks: [checkRefusal(error)] }

@@ -7,24 +7,24 @@ import { withProgress } from './progress.ts'
 /** Bytes that are read at a time. */
 const CHUNK_BYTES = 1024 * 1024
 
-/** As many bytes as it takes to recognise a format. */
+/** The number of bytes by which a format is recognised. */
 const START_BYTES = 16
 
-/** The formats of which the contents are looked at, by their first bytes. */
+/** The formats that are unpacked, by their first bytes. */
 const packings = [
   { format: 'gzip', magic: Buffer.of(0x1f, 0x8b) },
   { format: 'zstd', magic: Buffer.of(0x28, 0xb5, 0x2f, 0xfd) },
 ] as const
 
-/** What is to be decoded: its first bytes, and all of them. */
+/** The bytes to decode. `chunks` has all of them, those in `start` included. */
 export interface Input {
   readonly start: Buffer
   readonly chunks: AsyncIterable<Buffer>
-  /** The path, if the bytes are those of a file. */
+  /** The path of the file, if the bytes are a file's and were not unpacked. */
   readonly file?: string
 }
 
-/** The bytes of a file, or of standard input for `-`; what gzip or zstd has packed is unpacked. */
+/** Opens a file, or standard input for `-`. Bytes packed with gzip or zstd are unpacked. */
 export async function openInput(file: string): Promise<Input> {
   const input = await peek(file === '-' ? process.stdin : await openFile(file))
   const packing = packings.find(({ magic }) => input.start.subarray(0, magic.length).equals(magic))
@@ -54,7 +54,7 @@ async function peek(chunks: AsyncIterable<Buffer>): Promise<Input> {
   return { start: Buffer.concat(seen).subarray(0, START_BYTES), chunks: all() }
 }
 
-/** All bytes of something that has to be small. */
+/** Reads all bytes of an input that has to be small. */
 export async function readAll({ chunks }: Input, limit: number): Promise<Buffer> {
   const held: Buffer[] = []
   let length = 0

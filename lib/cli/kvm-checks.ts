@@ -7,28 +7,28 @@ import type { Vcpu } from '../kvm/vcpu.ts'
 import type { Check } from './check.ts'
 import { grouped, seconds, timeOfDay } from './print.ts'
 
-/** What a KVM, or the model of it, says of itself and does on a vCPU that nothing runs. */
+/** The checks of KVM, or of its model, which use a new vCPU that is never run. */
 
 const HV_ONLY =
   'a move needs HV KVM: modprobe kvm_hv on a POWER7 or later, with Linux 3.13 or later'
 
-/** Why a host could not be opened: the device, its KVM_CAP_ONE_REG or the addon. */
+/** The failed check for a host that could not be opened: the device, its KVM_CAP_ONE_REG or the addon. */
 export function checkRefusal(error: unknown): Check {
   if (!(error instanceof OneRegError)) throw error
   const { cause, message } = error
   const isDevice = cause instanceof KvmError && cause.operation === 'open'
   const isAddon = cause !== undefined && !(cause instanceof KvmError)
   const name = isAddon ? 'native addon' : isDevice ? '/dev/kvm' : 'KVM_CAP_ONE_REG'
-  // The message says what to do.
+  // Without a remedy, since the message says what to do.
   return { name, status: 'failed', found: message }
 }
 
-/** @param sample the host's, or why there is none */
+/** @param sample a sample of the host's clocks, or the error of taking it */
 export function checkHost(host: Host, sample: TimebaseSample | Error): Check[] {
   const opened = host.backend === 'kvm' ? 'opened for reading and writing' : "the model's own"
   return [
     { name: '/dev/kvm', status: 'ok', found: opened },
-    // Without it the host could not be opened.
+    // Without ONE_REG the host could not have been opened.
     { name: 'KVM_CAP_ONE_REG', status: 'ok', found: 'yes' },
     ...checkClocks(sample),
     ...checkRegisters(host),
@@ -75,25 +75,26 @@ function checkTimebaseOffset(vcpu: Vcpu): Check {
   vcpu.set(name, 1n)
   const held = vcpu.get(name)
   if (held === TIMEBASE_OFFSET_STEP) {
-    const found = `works: 1 is kept as ${grouped(held)}, the next multiple of 2^24`
+    const found = `works: 1 is rounded up to ${grouped(held)}, a whole step`
     return { name, status: 'ok', found }
   }
   return {
     name,
     status: 'failed',
-    found: `broken: 1 is kept as ${grouped(held)}, not as ${grouped(TIMEBASE_OFFSET_STEP)}`,
-    remedy: 'use another processor or kernel: POWER9 DD1 takes the offset and ignores it',
+    found: `broken: after 1 was written it is ${grouped(held)}, not ${grouped(TIMEBASE_OFFSET_STEP)}`,
+    remedy: 'use another processor or kernel: POWER9 DD1 accepts the offset and ignores it',
   }
 }
 
 function checkDecExpiry(vcpu: Vcpu): Check {
   const name = 'DEC_EXPIRY'
-  if (vcpu.has(name)) return { name, status: 'ok', found: 'there: decrementers move with a guest' }
-  const found = 'missing: a guest that moves loses the tick that it waits for'
+  if (vcpu.has(name))
+    return { name, status: 'ok', found: 'works: pending timers move with a guest' }
+  const found = 'missing: a guest that moves loses its pending timer'
   return { name, status: 'warning', found, remedy: 'use Linux 4.16 or later on both hosts' }
 }
 
-/** A call to KVM that went wrong; anything else is a mistake of ours. */
+/** The failed check for an error of KVM. Any other error is a bug of this library, and thrown. */
 function failure(name: string, error: unknown, remedy: string): Check {
   if (!(error instanceof KvmError || error instanceof OneRegError)) throw error
   return { name, status: 'failed', found: error.message, remedy }

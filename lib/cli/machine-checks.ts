@@ -5,13 +5,13 @@ import { NativeKernel } from '../kernel/native.ts'
 import { wallClockOf } from '../kernel/wall-clock.ts'
 import type { Check } from './check.ts'
 
-/** The checks of this machine that need no KVM. */
+/** The checks of this machine that do not need KVM. */
 
 const OLDEST_POWER = 7
 
 const FREEZE = "downtime: 'freeze' does not use the clocks"
 
-/** @param root the folder that contains `proc` and `sys`; tests use another than `/` */
+/** @param root the folder that contains `proc` and `sys`; not `/` in tests */
 export function checkProcessor(root = '/', arch: string = process.arch): Check {
   const name = 'processor'
   if (arch !== 'ppc64') {
@@ -69,12 +69,12 @@ export function checkWallClock(
   try {
     state = load().clockState(maxErrorUs)
   } catch {
-    const found = 'whether it is synchronised cannot be told without the native addon'
+    const found = 'not known whether it is synchronised: that needs the native addon'
     return { name, status: 'note', found }
   }
   const clock = wallClockOf(state, maxErrorUs[0] ?? 0n)
   if (clock === undefined) {
-    const found = `whether it is synchronised cannot be told: adjtimex gives ${errnoName(state)}`
+    const found = `not known whether it is synchronised: adjtimex fails with ${errnoName(state)}`
     return { name, status: 'note', found }
   }
   if (!clock.synchronised) {

@@ -7,10 +7,10 @@ import { checkWord } from '../checks.ts'
 import { unavailable } from '../errors.ts'
 
 /**
- * Calls without arguments, for which all is in four words of memory: what they leave there is the
- * timebase, or the timebase, the time of day and the half-width of their bracket, or the most that the
- * wall clock can be wrong by, in µs; and what they find there is the index of the batch. They return
- * undefined for 0, or another result, or `-errno`.
+ * Calls without arguments, which are the fastest. Their arguments and results are in the four words of memory
+ * that {@link Addon.bindCalls} got: word 0 the timebase (for `clockState` the most by which the wall clock can
+ * be wrong, in µs), 1 the time of day, 2 the half-width of the bracket of these two, and 3 the index of the
+ * batch to call. They return undefined for 0, another result, or `-errno`.
  */
 export interface BoundCalls {
   readonly getOneRegs: () => number | undefined
@@ -20,7 +20,7 @@ export interface BoundCalls {
   readonly clockState: () => number | undefined
 }
 
-/** What native/binding.cc exports. */
+/** The exports of native/binding.cc. */
 export interface Addon {
   open(path: string): number
   close(fd: number): number
@@ -38,10 +38,10 @@ export interface Addon {
 
 const file = 'kvm_ppc_onereg.node'
 
-/** Which addon the environment variable KVM_PPC_ADDON asks for: `'built'` is the one built here. */
+/** The values of the environment variable KVM_PPC_ADDON: `'built'` excludes the package's own binaries. */
 const choices = ['auto', 'built'] as const
 
-/** What a binary of the addon is for. */
+/** The machine that a binary of the addon runs on. */
 export interface Machine {
   readonly platform: string
   readonly arch: string
@@ -49,10 +49,11 @@ export interface Machine {
 }
 
 /**
- * Where the addon may be, in the order in which to look: the package's own binary, and what
- * `npm run build:addon` makes.
+ * The folders in which the addon may be, in the order of the search: first the package's own binary, then
+ * that of `npm run build:addon`.
  *
- * To Node, AIX and Linux of either byte order are ppc64; the package's binaries are little-endian.
+ * The byte order counts because Node calls AIX and big-endian Linux ppc64 too, while the package's binaries
+ * are little-endian.
  */
 export function addonFolders(root: string, machine: Machine, choice: string): string[] {
   const built = [path.join(root, 'build', 'Release'), path.join(root, 'build', 'Debug')]
@@ -63,9 +64,9 @@ export function addonFolders(root: string, machine: Machine, choice: string): st
 /**
  * Loads the addon.
  *
- * @param root of the package
+ * @param root the folder of the package
  * @throws OneRegError ERR_KVM_UNAVAILABLE with the paths tried and the command that builds it
- * @throws TypeError ERR_INVALID_ARG_VALUE if KVM_PPC_ADDON says something unknown
+ * @throws TypeError ERR_INVALID_ARG_VALUE if KVM_PPC_ADDON has an unknown value
  */
 export function loadAddon(root = packageRoot()): Addon {
   const fromEnvironment = process.env['KVM_PPC_ADDON'] ?? ''
@@ -90,16 +91,16 @@ export function loadAddon(root = packageRoot()): Addon {
   throw unavailable(
     `No native addon could be loaded for ${platform}-${arch}${order}. Tried ${tried.join(', ')}. ` +
       (isForbidden
-        ? 'Node was told to load none: --permission needs --allow-addons beside it, and --no-addons must go'
+        ? 'Node may not load addons: run it without --no-addons, and if with --permission, also with --allow-addons'
         : `Build it in ${root} with: npm run build:addon`),
     cause,
   )
 }
 
 /**
- * The nearest folder above this file that has a package.json: the source lies deeper in its package than
- * what is built of it. A function, not a constant: an application that uses the model alone may have
- * bundled this file into something where there is no such folder.
+ * The nearest folder above this file that has a package.json. It is searched for because lib/ and dist/ have
+ * different depths, and only when an addon is loaded because an application that uses only the model may
+ * have bundled this file into one without such a folder.
  */
 function packageRoot(): string {
   const here = path.dirname(fileURLToPath(import.meta.url))
@@ -112,9 +113,9 @@ function packageRoot(): string {
   return folder
 }
 
-/** From one folder: of several, `bindings` does not go on after one whose binary does not load. */
+/** Loads from one folder. Given several, `bindings` would stop at the first binary that does not load. */
 function requireAddon(root: string, folder: string): Addon {
-  // Not imported above: whoever uses the model alone does without it.
+  // Required here, so that a program that uses only the model does not need `bindings`.
   const bindings = createRequire(import.meta.url)('bindings') as (options: object) => unknown
   return bindings({ bindings: file, module_root: root, try: [[folder, 'bindings']] }) as Addon
 }

@@ -6,10 +6,10 @@ const backends = ['auto', 'kvm', 'software'] as const
 export type Backend = (typeof backends)[number]
 
 /**
- * Which kernel an option asks for, or the environment variable KVM_PPC_BACKEND where there is no
- * option, or else `'auto'`.
+ * The backend that an option asks for; without it, the environment variable KVM_PPC_BACKEND; without
+ * both, `'auto'`.
  *
- * @throws TypeError ERR_INVALID_ARG_VALUE for an unknown one
+ * @throws TypeError ERR_INVALID_ARG_VALUE for an unknown backend
  */
 export function chosenBackend(option?: Backend): Backend {
   if (option !== undefined) return checkWord('options.backend', option, backends)
@@ -17,14 +17,14 @@ export function chosenBackend(option?: Backend): Backend {
   return fromEnvironment === '' ? 'auto' : checkWord('KVM_PPC_BACKEND', fromEnvironment, backends)
 }
 
-/** What `'auto'` comes to on this machine. */
+/** Like {@link chosenBackend}, with `'auto'` decided for this machine. */
 export function actualBackend(option?: Backend): 'kvm' | 'software' {
   const backend = chosenBackend(option)
   if (backend !== 'auto') return backend
   return isPowerHost() ? 'kvm' : 'software'
 }
 
-/** Little-endian ppc64 Linux: AIX and big-endian Linux are ppc64 to Node as well. */
+/** Whether this is little-endian ppc64 Linux. Node calls AIX and big-endian Linux ppc64 as well. */
 function isPowerHost(): boolean {
   return process.platform === 'linux' && process.arch === 'ppc64' && endianness() === 'LE'
 }

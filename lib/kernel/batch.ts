@@ -1,50 +1,50 @@
 import { checkInteger, wrongType } from '../checks.ts'
 
-/** Room for one register: the widest that POWER has is 128 bits. */
+/** The size of a value: POWER's widest registers have 128 bits. */
 const VALUE_BYTES = 16
 const ENTRY_BYTES = VALUE_BYTES + 8 + 4 + 4
 const TRAILER_BYTES = 8
 
-/** Entries that a batch can have. */
+/** The most entries that a batch can have. */
 export const BATCH_LIMIT = 1 << 20
 
 /**
- * An id for an entry that is to be left out: no kernel is asked for it, and its result is -EINVAL.
+ * The id of an entry that is left out: the kernel is not called for it, and its result is -EINVAL.
  *
  * @group Kernels and batches
  */
 export const NO_REGISTER = 0xffff_ffff_ffff_ffffn
 
 /**
- * Many registers for one crossing into the kernel: entry i is register `ids[i]` of the vCPU
- * `fds[i]`, its value lies in `values` from byte 16·i in the host's byte order, and the call's
- * result, 0 or `-errno`, is put in `results[i]`.
+ * The memory of many register calls that are made in one crossing into C++. Entry i is register `ids[i]` of
+ * the vCPU with the file descriptor `fds[i]`. Its value is in `values` from byte 16·i on, in the host's byte
+ * order. The call's result, 0 or `-errno`, is put into `results[i]`.
  *
- * A batch can be used again and again: a kernel makes its way to the memory once.
+ * Use a batch again where you can: only the first call with it has to look up its memory.
  *
  * @group Kernels and batches
  */
 export class OneRegBatch {
-  /** How many entries there is room for. */
+  /** The number of entries. */
   declare readonly count: number
-  /** All of it: the values, the ids, the file descriptors, the results, and `used`. */
+  /** The memory of everything: the values, the ids, the file descriptors, the results, and `used`. */
   declare readonly memory: Uint8Array
   declare readonly values: Uint8Array
   declare readonly ids: BigUint64Array
   declare readonly fds: Int32Array
   declare readonly results: Int32Array
-  /** @internal By what {@link NativeKernel} finds the memory, for as long as this object is there. */
+  /** @internal The index by which {@link NativeKernel} finds the memory. Keeping this object keeps the index valid. */
   bound: { readonly index: number } | undefined
-  /** @internal The values as words: that of entry i is at 4·i, */
+  /** @internal The values as 32-bit words: the value of entry i is at 4·i. */
   declare readonly words32: Uint32Array
-  /** @internal and at 2·i. */
+  /** @internal The values as 64-bit words: the value of entry i is at 2·i. */
   declare readonly words64: BigUint64Array
   declare private readonly trailer: Uint32Array
 
-  /** @param count of entries: up to 2^20 */
+  /** @param count the number of entries, up to 2^20 */
   constructor(count: number) {
     this.count = checkInteger('count', count, BATCH_LIMIT)
-    // Shared, since only such memory stays where it is whatever is done with it.
+    // Shared memory, since other buffers can be moved or detached while C++ has a pointer to them.
     const buffer = new SharedArrayBuffer(count * ENTRY_BYTES + TRAILER_BYTES)
     this.memory = new Uint8Array(buffer)
     this.values = new Uint8Array(buffer, 0, count * VALUE_BYTES)
@@ -57,20 +57,20 @@ export class OneRegBatch {
     this.used = count
   }
 
-  /** How many entries, from the first on, a call is made for: all unless told. */
+  /** The number of entries, from the first on, for which calls are made. The default is all. */
   get used(): number {
     return this.trailer[0] ?? 0
   }
 
-  /** @throws TypeError, RangeError for more than there is room for */
+  /** @throws TypeError, RangeError for more entries than the batch has */
   set used(count: number) {
     this.trailer[0] = checkInteger('used', count, this.count)
   }
 
-  // The accessors do not check the index: reading past the end gives 0, writing there is lost.
+  // The accessors do not check the index. Past the end, reading gives 0 and writing does nothing.
 
   /**
-   * An entry's value of 32 bits.
+   * Returns an entry's value of 32 bits.
    *
    * @param index the entry, from 0
    */
@@ -79,7 +79,7 @@ export class OneRegBatch {
   }
 
   /**
-   * Puts an entry's value of 32 bits there.
+   * Sets an entry's value of 32 bits.
    *
    * @param index the entry, from 0
    * @param value an unsigned number of 32 bits
@@ -89,7 +89,7 @@ export class OneRegBatch {
   }
 
   /**
-   * An entry's value of 64 bits, unsigned.
+   * Returns an entry's value of 64 bits, unsigned.
    *
    * @param index the entry, from 0
    */
@@ -98,7 +98,7 @@ export class OneRegBatch {
   }
 
   /**
-   * Puts an entry's value of 64 bits there.
+   * Sets an entry's value of 64 bits.
    *
    * @param index the entry, from 0
    * @param value an unsigned bigint of 64 bits
@@ -108,7 +108,7 @@ export class OneRegBatch {
   }
 
   /**
-   * The first `size` bytes of an entry's value, not a copy.
+   * Returns the first `size` bytes of an entry's value. They are not a copy.
    *
    * @param index the entry, from 0
    * @param size how many bytes of it, 16 at most

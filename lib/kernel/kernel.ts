@@ -4,11 +4,11 @@ import type { OneRegBatch } from './batch.ts'
 export type OneRegOperation = 'KVM_GET_ONE_REG' | 'KVM_SET_ONE_REG'
 
 /**
- * Every call that this library makes to the kernel: the seam between the library and what it runs on.
+ * Every call that this library makes to the kernel. The rest of the library does not know which
+ * implementation it runs on.
  *
- * One currency: a call returns a non-negative result, or `-errno`; what that means is decided by its
- * callers. A call throws only for an argument of the wrong type, range or length, and it does so
- * before any system call: TypeError or RangeError.
+ * A call returns a non-negative result, or `-errno`; its callers turn that into errors. A call throws only
+ * for an argument of the wrong type, range or length (TypeError or RangeError), and before any system call.
  *
  * {@link NativeKernel} makes the real calls, {@link SoftwareKernel} models them.
  *
@@ -30,15 +30,16 @@ export interface Kernel {
    */
   close(fd: number): number
   /**
-   * What /proc/self/fd names the file: `anon_inode:kvm-vcpu:0` for a vCPU. Or `-errno`: EACCES if that cannot be seen.
+   * The name of the file in /proc/self/fd, such as `anon_inode:kvm-vcpu:0` for a vCPU; or `-errno`: EACCES if
+   * /proc cannot be read.
    *
    * @param fd any file descriptor
    */
   describe(fd: number): string | number
   /**
-   * A number above 0 that identifies the open file behind a descriptor, while it is one that this kernel
-   * opened; 0 if it is closed, or its number has become another file's. By it a garbage-collected object
-   * closes its own file only. Where a kernel does not have this method, such a file stays open.
+   * A number above 0 that identifies the file behind a descriptor, if this kernel opened it; 0 if the
+   * descriptor is closed or its number now belongs to another file. A garbage-collected object uses it to
+   * close its own file only. With a kernel that does not have this method, such a file stays open.
    */
   fileId?(fd: number): number
 
@@ -70,7 +71,7 @@ export interface Kernel {
    *
    * @param fd the file descriptor of the vCPU
    * @param id the id of the register
-   * @param value where the value is put; as long as the id says
+   * @param value the memory for the value, as long as the id says
    */
   getOneReg(fd: number, id: bigint, value: Uint8Array): number
   /**
@@ -78,48 +79,49 @@ export interface Kernel {
    *
    * @param fd the file descriptor of the vCPU
    * @param id the id of the register
-   * @param value the value; as long as the id says
+   * @param value the value, as long as the id says
    */
   setOneReg(fd: number, id: bigint, value: Uint8Array): number
   /**
-   * KVM_GET_ONE_REG for each entry of the batch that is used, in turn, in one crossing: 0, or the
-   * `-errno` of the first that failed. Each entry has a result of its own; -EINVAL, without a call,
-   * for an id of more than 128 bits.
+   * KVM_GET_ONE_REG for each used entry of the batch, in order: 0, or the `-errno` of the first call that
+   * failed. Each entry gets a result of its own. An id of more than 128 bits gets -EINVAL without a call.
    *
    * @param batch ids and file descriptors; values and results are put into it
    */
   getOneRegs(batch: OneRegBatch): number
   /**
-   * KVM_SET_ONE_REG for each entry of the batch in turn. An entry that fails does not stop those after it.
+   * KVM_SET_ONE_REG for each used entry of the batch, in order. After a call that failed, the others are made
+   * all the same.
    *
    * @param batch ids, file descriptors and values; results are put into it
    */
   setOneRegs(batch: OneRegBatch): number
   /**
-   * {@link getOneRegs} off the JavaScript thread: 0, or `-errno` if no thread or no memory could
-   * be had. The batch's ids and file descriptors are taken at once; values and results are there
-   * when it resolves.
+   * {@link getOneRegs} off the JavaScript thread: 0, or `-errno` if there is no thread or memory for it. The
+   * batch's ids and file descriptors are copied at once; values and results are in the batch when the
+   * promise resolves.
    *
    * @param batch ids and file descriptors; left alone until the promise settles
    */
   getOneRegsAsync(batch: OneRegBatch): Promise<number>
   /**
-   * {@link setOneRegs} off the JavaScript thread, in the same way; the values are taken at once too.
+   * {@link setOneRegs} off the JavaScript thread, in the same way. The values are copied at once too.
    *
    * @param batch ids, file descriptors and values; left alone until the promise settles
    */
   setOneRegsAsync(batch: OneRegBatch): Promise<number>
 
-  /** The host's timebase (`mftb`) in ticks, u64. -ENOSYS where the processor has none. */
+  /** The host's timebase (`mftb`) in ticks, u64; -ENOSYS on a processor without one. */
   timebase(): bigint
-  /** Ticks per second of the host's timebase, in Hz. -ENOSYS where the processor has none. */
+  /** Ticks per second of the host's timebase, in Hz; -ENOSYS on a processor without one. */
   timebaseFrequency(): bigint
   /**
-   * The host's timebase and CLOCK_REALTIME of the same instant: 0, with three words in `into`:
-   * timebase (ticks), time of day (ns since the epoch, two's complement), and the half-width of the
-   * bracket (ticks), within which the two belong together.
+   * Reads the host's timebase and CLOCK_REALTIME at the same instant: 0, with three words in `into`. The
+   * timebase is read before and after the wall clock: the first word is the middle of these two readings
+   * (ticks), the second the time of day (ns since the epoch, two's complement), and the third half the
+   * distance of the two readings (ticks), by which the first may be wrong.
    *
-   * @param into three elements: timebase, time of day in ns, and half the width of the bracket in ticks
+   * @param into three elements: timebase, time of day, and half-width of the bracket
    */
   sample(into: BigUint64Array): number
   /**

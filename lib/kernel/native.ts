@@ -8,10 +8,9 @@ import type { Kernel } from './kernel.ts'
 import { readTimebaseFrequency } from './timebase-frequency.ts'
 
 /**
- * The real kernel, through the native addon.
+ * The real kernel, called through the native addon.
  *
- * Everywhere on Linux its calls can be made; the registers of {@link registers} and the timebase
- * are there on POWER only.
+ * The calls can be made on any Linux. Only POWER has the registers of {@link registers} and the timebase.
  *
  * Its constructor throws OneRegError ERR_KVM_UNAVAILABLE if the addon is not built for this machine.
  *
@@ -24,7 +23,7 @@ export class NativeKernel implements Kernel {
   readonly #bound = this.#addon.bindCalls(this.#words)
   readonly #getOneRegs = this.#bound.getOneRegs
   readonly #setOneRegs = this.#bound.setOneRegs
-  /** That of the last call, whose index is in place: at first one that nobody has. */
+  /** The batch whose index is in `#words[3]`; initially a dummy that no caller holds. */
   #batch = new OneRegBatch(0)
 
   open(path: string): number {
@@ -116,7 +115,7 @@ export class NativeKernel implements Kernel {
   }
 }
 
-/** Not without /proc, nor where Node's permission model hides it. */
+/** False without /proc, or if Node's permission model hides it. */
 function canSee(folder: string): boolean {
   try {
     accessSync(folder)

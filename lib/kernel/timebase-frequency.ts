@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
 /**
- * The host's timebase frequency in Hz as its kernel tells it, or undefined where it tells none.
+ * The host's timebase frequency in Hz, or undefined if its kernel does not tell it.
  *
- * The device tree has it for each processor, in 4 or 8 big-endian bytes; the kernel prints the
- * same in /proc/cpuinfo, which a container may cover with one of its own.
+ * The device tree has it for each processor, in 4 or 8 big-endian bytes. The kernel prints the same number
+ * in /proc/cpuinfo, but a container may have its own file there, so that one comes second.
  *
- * @param proc where procfs is mounted
+ * @param proc the mount point of procfs
  */
 export function readTimebaseFrequency(proc = '/proc'): bigint | undefined {
   return fromDeviceTree(path.join(proc, 'device-tree', 'cpus')) ?? fromCpuinfo(proc)

@@ -8,8 +8,8 @@ import { registerNames, registers, registerSize } from '../registers.ts'
 const LITTLE_ENDIAN = endianness() === 'LE'
 
 /**
- * The same kernel; where the environment variable KVM_PPC_TRACE is set, and not to 0, one that prints
- * each call on stderr.
+ * Returns the same kernel; if the environment variable KVM_PPC_TRACE is set, and not to 0, one that also
+ * prints each call on stderr.
  */
 export function traced(kernel: Kernel): Kernel {
   const wish = process.env['KVM_PPC_TRACE'] ?? ''
@@ -20,15 +20,18 @@ export function traced(kernel: Kernel): Kernel {
 
 let isGuarded = false
 
-/** A monitor must not die with the `head` or `less` that reads its trace: stderr's EPIPE is an error event. */
+/**
+ * Ignores errors of stderr. Without this, the process would end with an EPIPE as soon as the `head` or `less`
+ * that reads its trace ends.
+ */
 function survivePipes(): void {
   if (!isGuarded) process.stderr.on('error', () => undefined)
   isGuarded = true
 }
 
 /**
- * A kernel that passes on every call to another and prints it, in the manner of strace: seconds since
- * the process started, the call, its result, and how long it took. A batch is a line for each entry.
+ * Passes every call to another kernel and prints it like strace: seconds since the process started, the
+ * call, its result, and how long it took. A batch gets a line for each entry.
  */
 class TracingKernel implements Kernel {
   readonly #kernel: Kernel
@@ -152,12 +155,12 @@ class TracingKernel implements Kernel {
   }
 }
 
-/** An entry of a batch as it was when the call was made: the memory can be used again meanwhile. */
+/** A copy of a batch's entry at the time of the call: the caller may use the memory again meanwhile. */
 interface Entry {
   readonly index: number
   readonly fd: number
   readonly id: bigint
-  /** What is written. */
+  /** The value that is written. */
   readonly value: Uint8Array
 }
 
@@ -203,7 +206,7 @@ function nameOf(id: bigint): string | undefined {
   return names.get(id)
 }
 
-/** A number in the host's byte order; what has 128 bits in the order in which the bytes lie. */
+/** A value of 32 or 64 bits as a number; one of 128 bits as its bytes in memory order. */
 function hexadecimal(value: Uint8Array): string {
   const bytes = Buffer.from(value)
   if (bytes.length === 4 || bytes.length === 8) {

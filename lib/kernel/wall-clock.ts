@@ -4,25 +4,25 @@ import { checkObject, checkOptionNames, checkU64, isU64, wrongType } from '../ch
 export const TIME_ERROR = 5
 
 /**
- * How right a host's wall clock is, as its kernel knows (adjtimex): chronyd, ntpd and systemd-timesyncd
- * tell it.
+ * How accurate a host's wall clock is, by its kernel (adjtimex), to which chronyd, ntpd or systemd-timesyncd
+ * reports it.
  *
  * @group Moving the timebase
  */
 export interface WallClock {
-  /** Whether something synchronises it. If not, `maxErrorNs` says nothing. */
+  /** Whether the clock is synchronised. If not, `maxErrorNs` means nothing. */
   readonly synchronised: boolean
-  /** The most that it can be wrong by, in ns (`maxerror`). */
+  /** The most by which the clock can be wrong, in ns (`maxerror`). */
   readonly maxErrorNs: bigint
 }
 
 const NS_PER_US = 1_000n
 
 /**
- * What {@link Kernel.clockState} says, in the words of the library; undefined for an error.
+ * Converts the result of {@link Kernel.clockState}; undefined for an error.
  *
  * @param state the result of the call
- * @param maxErrorUs what the call left in memory
+ * @param maxErrorUs the number that the call put into memory
  */
 export function wallClockOf(state: number, maxErrorUs: bigint): WallClock | undefined {
   const maxErrorNs = maxErrorUs * NS_PER_US
@@ -31,7 +31,7 @@ export function wallClockOf(state: number, maxErrorUs: bigint): WallClock | unde
 }
 
 /**
- * A copy of a {@link WallClock} that a caller handed in, checked.
+ * Checks and copies a caller's {@link WallClock}.
  *
  * @throws TypeError, RangeError
  */

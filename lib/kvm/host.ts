@@ -18,30 +18,31 @@ const KVM_CAP_ONE_REG = 70
 const DEFAULT_DEVICE = '/dev/kvm'
 
 /**
- * What {@link openHost} is to open.
+ * The options of {@link openHost}.
  *
  * @group Hosts and vCPUs
  */
 export interface HostOptions {
   /**
-   * `'kvm'`: the real kernel; `'software'`: the model of it; `'auto'`, the default: KVM on
-   * little-endian ppc64 Linux, the model elsewhere, with one process warning.
-   * The environment variable KVM_PPC_BACKEND sets the default.
+   * `'kvm'` is the real kernel, `'software'` the model. `'auto'` is KVM on little-endian ppc64 Linux, and on
+   * other machines the model, with one process warning. The default is the environment variable
+   * KVM_PPC_BACKEND, or `'auto'`.
    */
   readonly backend?: Backend
-  /** The device to open: `/dev/kvm` unless told. */
+  /** The device to open. The default is `/dev/kvm`. */
   readonly device?: string
 }
 
 /**
- * Opens KVM, or the model of it where this machine is no POWER host.
+ * Opens KVM, or the model if this machine is not a POWER host.
  *
- * On POWER a missing or forbidden device is an error that says what to do, never the model.
+ * On a POWER host the model is never opened instead of a device that is missing or forbidden: that is an
+ * error, which says what to do.
  *
  * @param options the backend and the device; none is needed
  * @throws TypeError ERR_INVALID_ARG_VALUE for an unknown backend or option
- * @throws OneRegError ERR_KVM_UNAVAILABLE if the device or the addon is not there, is not allowed, or
- *   is not KVM with ONE_REG (Linux 3.3)
+ * @throws OneRegError ERR_KVM_UNAVAILABLE if the device or the addon is missing or forbidden, or the device is
+ *   not KVM with ONE_REG (Linux 3.3)
  * @example
  * ```ts
  * using host = openHost()
@@ -58,7 +59,7 @@ export function openHost(options: HostOptions = {}): Host {
   return new Host(kernelFor(options.backend), device)
 }
 
-/** One for all hosts, so that its calls are the same functions: that is how they cost least. */
+/** The one native kernel, shared by all hosts since V8 optimises calls to the same functions best. */
 let nativeKernel: NativeKernel | undefined
 
 function kernelFor(option: Backend | undefined): Kernel {
@@ -73,8 +74,8 @@ function warnOfModel(): void {
   if (warned) return
   warned = true
   process.emitWarning(
-    `This is ${process.platform}-${process.arch}, no POWER host: a software model stands in for KVM. ` +
-      `openHost({ backend: 'software' }) or KVM_PPC_BACKEND=software says that it is meant`,
+    `This machine (${process.platform}-${process.arch}) is not a POWER host, so a software model is used instead of KVM. ` +
+      `Use openHost({ backend: 'software' }) or KVM_PPC_BACKEND=software to ask for the model without this warning`,
     { type: 'KvmPpcWarning', code: 'KVM_PPC_SOFTWARE_MODEL' },
   )
 }
@@ -88,23 +89,23 @@ declare module './system.ts' {
 /**
  * A host that runs guests: /dev/kvm, and the timebase of the machine.
  *
- * It owns what is made through it: closing it closes its VMs and their vCPUs. A vCPU that was
- * borrowed is let go and stays open.
+ * It owns the VMs and vCPUs that are created through it: closing it closes them. The descriptor of a borrowed
+ * vCPU stays open.
  *
- * A host, VM or vCPU that is garbage-collected before it is closed is closed then, with the process
- * warning KVM_PPC_UNCLOSED: so keep the object for as long as its number is used elsewhere. A VM
- * keeps its host, and a vCPU its VM, not the other way round.
+ * A host, VM or vCPU that is garbage-collected before it was closed is closed then, with the process
+ * warning KVM_PPC_UNCLOSED. So keep the object for as long as other code uses its descriptor. A vCPU keeps
+ * its VM alive, and a VM its host, but not the other way round.
  *
  * @group Hosts and vCPUs
  */
 export class Host {
-  /** The kernel that was handed in, or that {@link openHost} chose. */
+  /** The kernel that the constructor got, or that {@link openHost} chose. */
   declare readonly kernel: Kernel
   /** @internal */
   declare readonly system: KvmSystem
 
   /**
-   * @param kernel any kernel: a {@link SoftwareKernel} for a test
+   * @param kernel any kernel, such as a {@link SoftwareKernel} in a test
    * @param device the device to open
    * @throws OneRegError ERR_KVM_UNAVAILABLE, as {@link openHost}
    */
@@ -136,7 +137,7 @@ export class Host {
   /**
    * Ticks per second of the timebase, in Hz: 512000000n on POWER servers.
    *
-   * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel does not tell it: it is never guessed
+   * @throws OneRegError ERR_KVM_UNAVAILABLE if the kernel does not tell the frequency; it is never guessed
    */
   get timebaseFrequency(): bigint {
     return this.system.timebaseFrequency
@@ -145,15 +146,15 @@ export class Host {
   /**
    * The host's timebase now, in ticks, u64 (`mftb`).
    *
-   * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor that has none
+   * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor without a timebase
    */
   timebase(): bigint {
     return this.system.timebase()
   }
 
   /**
-   * The timebase and the wall clock of one instant, with how closely they belong together: both are
-   * read in one native call, the one bracketed by two readings of the other.
+   * Reads the timebase and the wall clock at the same instant, and how accurate that is: one native call reads
+   * the wall clock between two readings of the timebase.
    *
    * @throws OneRegError ERR_KVM_UNAVAILABLE on a processor without a timebase, or with one that goes back
    */
@@ -162,7 +163,7 @@ export class Host {
   }
 
   /**
-   * KVM_CHECK_EXTENSION: 0 if this kernel lacks the capability, else 1 or what it counts.
+   * KVM_CHECK_EXTENSION: 0 if this kernel lacks the capability, else 1, or a number such as a maximum.
    *
    *     const mostVcpus = host.checkExtension(66) // KVM_CAP_MAX_VCPUS
    *
@@ -177,7 +178,7 @@ export class Host {
   }
 
   /**
-   * KVM_CREATE_VM: a VM without memory or devices. The kernel chooses its type: HV where it can.
+   * KVM_CREATE_VM: creates a VM without memory or devices. The kernel chooses its type: HV if it can.
    *
    * @throws KvmError
    */
@@ -189,10 +190,10 @@ export class Host {
   }
 
   /**
-   * Borrows a vCPU that the caller's own monitor made: it is never closed here. The caller keeps
-   * the descriptor open for as long as this object is used, in the process that made the VM. A vCPU that
-   * this library made may be borrowed too: its calls off the JavaScript thread then have one order by all
-   * of its objects, and once it is closed, the borrowed one is.
+   * Borrows a vCPU that the caller's own monitor created, and never closes it. Call it in the process that
+   * created the VM, and keep the descriptor open for as long as the result is used. A vCPU that this library
+   * created may be borrowed too: the calls off the JavaScript thread of both objects then share one order,
+   * and closing the first closes the borrowed one.
    *
    *     const vcpu = host.vcpu(vcpuFd, 0)
    *
@@ -216,7 +217,7 @@ export class Host {
     return new Vcpu(this.system, fd, id)
   }
 
-  /** Closes the VMs and vCPUs made through this host, and the device. Closing twice does nothing. */
+  /** Closes the VMs and vCPUs that were created through this host, and the device. Closing twice does nothing. */
   close(): void {
     this.system.close(this.system.descriptor)
   }

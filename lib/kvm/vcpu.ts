@@ -24,14 +24,14 @@ import type { Faces, KvmSystem } from './system.ts'
 import { descriptorOf, rememberDescriptor } from './vcpu-files.ts'
 
 /**
- * Of the calls of a {@link Vcpu} that end in `Async`.
+ * The options of the methods of a {@link Vcpu} whose names end in `Async`.
  *
  * @group Hosts and vCPUs
  */
 export interface AsyncOptions {
   /**
-   * Rejects the promise with an AbortError as soon as it is aborted. A call that the kernel has begun
-   * cannot be broken off: it ends when the vCPU lets it, and a write may still happen.
+   * Rejects the promise with an AbortError as soon as the signal is aborted. A call that has begun in the
+   * kernel cannot be cancelled: it ends when the vCPU leaves KVM_RUN, and a write may still happen.
    */
   readonly signal?: AbortSignal
 }
@@ -45,11 +45,11 @@ declare module './system.ts' {
 /**
  * A virtual processor of a guest: its registers, by name.
  *
- * A call waits as long as KVM_RUN holds the vCPU, and a synchronous one stops the event loop that
- * long: they are for a vCPU that is stopped. Those that end in `Async` wait on a thread of their own,
- * for a vCPU that may run; they begin in the order in which they were made, one at a time on each
- * vCPU, while a synchronous call goes ahead of them. All work only in the process that created the
- * VM (worker threads are fine); elsewhere the kernel says EIO.
+ * A call waits for as long as KVM_RUN holds the vCPU. A synchronous call blocks the event loop meanwhile, so
+ * use it on a stopped vCPU. For a vCPU that may run there are the methods whose names end in `Async`, which
+ * wait on a thread of their own. They are made in order, one at a time for each vCPU; a synchronous call does
+ * not wait for those that have not begun. All calls work only in the process that created the VM, including
+ * its worker threads; in another process they fail with EIO.
  *
  * @group Hosts and vCPUs
  */
@@ -58,14 +58,14 @@ export class Vcpu {
   declare readonly system: KvmSystem
   /** The id that was given to KVM_CREATE_VCPU. */
   declare readonly id: number
-  /** @internal Kept, or it would be garbage-collected and closed, and its vCPUs with it. */
+  /** @internal Keeps the VM: if it were garbage-collected it would be closed, and this vCPU with it. */
   declare readonly vm: Faces['vm'] | undefined
   /** @internal */
   declare readonly descriptor: Descriptor
   /** @internal */
   declare readonly absent: Set<RegisterName>
 
-  /** @internal Made by {@link Vm.createVcpu}, which owns it, or {@link Host.vcpu}, which borrows it. */
+  /** @internal Called by {@link Vm.createVcpu}, which owns the vCPU, and {@link Host.vcpu}, which borrows it. */
   constructor(system: KvmSystem, fd: number, id: number, owner?: VcpuOwner) {
     this.system = system
     this.id = id
@@ -93,14 +93,14 @@ export class Vcpu {
   }
 
   /**
-   * @internal Whether a value is a vCPU itself. A proxy of one is not: reading its properties would run
-   * the caller's code.
+   * @internal Whether a value is a vCPU and not a proxy of one: reading a proxy's properties would run the
+   * caller's code.
    */
   static isVcpu(value: unknown): value is Vcpu {
     return typeof value === 'object' && value !== null && #failed in value
   }
 
-  /** @internal The descriptor, as {@link fd}, for those who only want the error. */
+  /** @internal The file descriptor; a method, for callers that only need the check. */
   checkOpen(): number {
     const { fd } = this.descriptor
     if (fd === undefined) throw closed(`vCPU ${this.id}`)
@@ -109,13 +109,13 @@ export class Vcpu {
   }
 
   /**
-   * KVM_GET_ONE_REG (Linux 3.3).
+   * Reads a register with KVM_GET_ONE_REG (Linux 3.3).
    *
-   * @param name the kernel's, without `KVM_REG_PPC_`
-   * @returns by the register's width: 32 bits a number, 64 bits a bigint, both unsigned; 128 bits a
-   *   Uint8Array of 16 in the kernel's memory order
+   * @param name the kernel's name of the register, without `KVM_REG_PPC_`
+   * @returns for 32 bits a number, for 64 bits a bigint, both unsigned; for 128 bits a Uint8Array of 16 bytes
+   *   in the kernel's memory order
    * @throws TypeError ERR_INVALID_ARG_VALUE for an unknown name
-   * @throws KvmError EINVAL where this kernel or processor lacks the register
+   * @throws KvmError EINVAL if this kernel or processor lacks the register
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { last, kernel } = this.system
@@ -128,13 +128,14 @@ export class Vcpu {
   }
 
   /**
-   * KVM_SET_ONE_REG (Linux 3.3). The kernel may keep another value than the one given: TB_OFFSET is
-   * rounded up to a multiple of 2^24, reserved bits are dropped. Read it back where it matters.
+   * Writes a register with KVM_SET_ONE_REG (Linux 3.3). The kernel may store another value than the one given:
+   * it rounds TB_OFFSET up to a whole step of 2^24 ticks, and clears reserved bits. Read the register back if
+   * this matters.
    *
    * @param name a name of {@link registers}
    * @param value a number for 32 bits, a bigint for 64, 16 bytes for 128
    * @throws TypeError, RangeError for a value of the wrong type or range, before any system call
-   * @throws KvmError EINVAL where this kernel lacks the register or refuses the value
+   * @throws KvmError EINVAL if this kernel lacks the register or refuses the value
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
     const { last, kernel } = this.system
@@ -145,7 +146,7 @@ export class Vcpu {
   }
 
   /**
-   * Whether this vCPU has a register: it is asked for it.
+   * Whether this vCPU has a register, found by reading it.
    *
    * @param name a name of {@link registers}
    * @throws KvmError for an error that does not say that the register is absent
@@ -160,7 +161,7 @@ export class Vcpu {
   }
 
   /**
-   * KVM_GET_ONE_REG for an id that the table lacks.
+   * Reads a register that {@link registers} does not have, by its id.
    *
    * @param id the whole id, architecture and size bits included; a bigint, since a number would lose
    *   its low bits
@@ -177,7 +178,7 @@ export class Vcpu {
   }
 
   /**
-   * KVM_SET_ONE_REG for an id that the table lacks.
+   * Writes a register that {@link registers} does not have, by its id.
    *
    * @param id the id of the register, a bigint; its size bits say how many bytes the value has
    * @param bytes exactly as many as the id's size bits say, in the kernel's memory order
@@ -193,10 +194,10 @@ export class Vcpu {
   }
 
   /**
-   * Many registers in one crossing into the kernel.
+   * Reads several registers in one crossing into C++.
    *
    * @param names names of {@link registers}
-   * @throws KvmError for the first that could not be read
+   * @throws KvmError for the first register that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
     const asked = checkNames(names)
@@ -207,11 +208,11 @@ export class Vcpu {
   }
 
   /**
-   * Many registers in one crossing into the kernel, in the order in which they are given. All values
-   * are checked before the first is written.
+   * Writes several registers in one crossing into C++, in the given order. All values are checked before
+   * the first is written.
    *
    * @param values the values by the names of their registers, written in this order
-   * @throws KvmError for the first that could not be written; those after it were tried all the same
+   * @throws KvmError for the first register that could not be written; the others were written all the same
    */
   write(values: RegisterValues): void {
     const entries = checkValues('values', values)
@@ -221,8 +222,7 @@ export class Vcpu {
   }
 
   /**
-   * Takes memory for some registers, so that reading and writing them again and again makes no
-   * garbage: what a loop that watches a guest wants.
+   * Allocates memory for some registers once, so that a loop that reads or writes them makes no garbage.
    *
    * @param names names of {@link registers}, each at most once
    * @throws TypeError for an unknown name, or one that is given twice
@@ -279,8 +279,8 @@ export class Vcpu {
   }
 
   /**
-   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are taken when
-   * it is called.
+   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are copied before
+   * it returns.
    *
    * @param values the values by the names of their registers, written in this order
    * @param options a signal that ends the waiting
@@ -293,8 +293,8 @@ export class Vcpu {
   }
 
   /**
-   * Every register of the table that this vCPU lets be read. POWER has no KVM_GET_REG_LIST, so it is
-   * found by asking; registers that the kernel does not know are remembered for the VM's other vCPUs.
+   * Reads every register of the table that this vCPU has. POWER has no KVM_GET_REG_LIST, so each register is
+   * tried. Those that the kernel does not know are not tried again on the VM's other vCPUs.
    *
    * @throws KvmError for an error that does not say that a register is absent, or if none can be read
    * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
@@ -305,16 +305,16 @@ export class Vcpu {
   }
 
   /**
-   * Writes a snapshot back, in the order that the kernel needs. TB_OFFSET is left out unless asked
-   * for: between hosts it belongs to {@link loadTimebase}.
+   * Writes a snapshot back, in the order that the kernel needs. TB_OFFSET is written only with the option
+   * `timebase`: between hosts, {@link loadTimebase} computes a new one.
    *
    * @param snapshot the result of `snapshot()` of a vCPU with the same id
    * @param options whether the timebase is restored too
-   * @returns the registers that this kernel would not take and that hold another value
+   * @returns the registers that this kernel refuses to set and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
    * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
-   * @throws RestoreIncompleteError for an error that does not say that a register is absent or its
-   *   value refused: it lists the registers that were not written; all others were
+   * @throws RestoreIncompleteError if a call failed, other than because the register is absent or its value
+   *   refused: it lists the registers that were not written; all others were
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
@@ -322,8 +322,8 @@ export class Vcpu {
   }
 
   /**
-   * Closes a vCPU that was made here, and lets go of a borrowed one. Closing twice does nothing. Calls
-   * off the JavaScript thread that have not begun reject with ERR_KVM_CLOSED; one that the kernel has
+   * Closes a vCPU that this library created. The descriptor of a borrowed vCPU stays open. Closing twice does
+   * nothing. Calls off the JavaScript thread that have not begun reject with ERR_KVM_CLOSED; a call that has
    * begun keeps the descriptor open until it ends.
    */
   close(): void {
@@ -368,9 +368,9 @@ export class Vcpu {
 
 interface VcpuOwner {
   readonly vm: Faces['vm']
-  /** The VM's. */
+  /** The descriptor of the VM. */
   readonly parent: Descriptor
-  /** As `absent` of OpenVcpu. */
+  /** The registers that the VM's vCPUs are known not to have; shared by all of them. */
   readonly absent: Set<RegisterName>
 }
 
@@ -378,7 +378,7 @@ function checkAsyncOptions(options: AsyncOptions): AbortSignal | undefined {
   checkOptionNames('options', checkObject('options', options), ['signal'])
   const signal: unknown = options.signal
   if (signal === undefined) return undefined
-  // Not instanceof: it may be another realm's.
+  // Not instanceof: the signal may come from another realm.
   if (typeof signal === 'object' && signal !== null) {
     const { aborted, addEventListener } = signal as Partial<AbortSignal>
     if (typeof aborted === 'boolean' && typeof addEventListener === 'function') {

@@ -2,18 +2,18 @@ import { ticksToDecrementer as ticksOf } from '../kernel/software/decrementer.ts
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /**
- * In how many ticks the decrementer of a stopped vCPU would fire if it went on now on a bare-metal POWER
- * host; 0n if it would do so at once.
+ * The number of ticks until the decrementer of a stopped vCPU would fire if the vCPU went on now on a
+ * bare-metal POWER host; 0n if it would fire at once.
  *
- * Such a host keeps the decrementer in 32 bits unless LPCR[LD] is set, so a DEC_EXPIRY from 2^31 to 2^32
- * ticks in the past (4.2 to 8.4 s at 512 MHz) fires only when 2^32 ticks have passed since, and one as far
- * ahead fires at once. `loadTimebase` writes no expiry that lies in the past; a monitor that writes
- * the register itself finds with this function whether its guest's timers fire late:
+ * Such a host keeps the decrementer in 32 bits unless LPCR[LD] is set. So a DEC_EXPIRY from 2^31 to 2^32
+ * ticks in the past (4.2 to 8.4 s at 512 MHz) fires only when 2^32 ticks have passed since then, and one as
+ * far in the future fires at once. `loadTimebase` never writes an expiry in the past. A monitor that writes
+ * the register itself can use this function to check that its guest's timers do not fire late:
  *
  *     expect(ticksToDecrementer(vcpu)).toBe(0n)
  *
- * It reads the registers of the vCPU and its host's timebase, so it works on the model and on real KVM.
- * In a partition (KVM in an LPAR) the decrementer fires when its expiry says, however far away that is.
+ * It reads the registers of the vCPU and its host's timebase, so it works on the model and on real KVM. Its
+ * result is not valid in a partition (KVM in an LPAR), where a decrementer always fires at its expiry.
  *
  * @param vcpu a stopped vCPU
  * @throws OneRegError ERR_KVM_CLOSED, ERR_KVM_UNAVAILABLE; KvmError if the vCPU lacks DEC_EXPIRY

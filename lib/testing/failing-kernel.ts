@@ -8,23 +8,22 @@ import { registerSize } from '../registers.ts'
 const MAX_REGISTER_SIZE = 16
 
 /**
- * A kernel whose calls fail when a test says so. It wraps any other, also the real one, to which all
- * calls go that are not to fail:
+ * A kernel whose calls fail when a test asks for it. It wraps any other kernel, also the real one, and
+ * passes all other calls on to it:
  *
  *     const kernel = new FailingKernel(new NativeKernel())
  *     const host = new Host(kernel)
  *     kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', skip: 3 })
  *
- * To try a program with a failure at every one of its calls, run it once for {@link calls}, and then
- * once more for each with `skip`. What the program left behind is read through the wrapped kernel.
+ * To test a program with a failure at each of its calls, run it once to learn the number of {@link calls}, and
+ * then once for each number with `skip`. Use the wrapped kernel to see what the program left behind.
  *
- * A call that fails is not made; only close(2) is, since on Linux it gives the number back whatever
- * it returns.
+ * A call that fails is not made, except close(2): Linux frees the descriptor even if close(2) fails.
  *
  * @group Calls that fail
  */
 export class FailingKernel implements Kernel {
-  /** The kernel that is wrapped: what is asked of it directly never fails by itself and is not counted. */
+  /** The wrapped kernel. Calls that are made to it directly are not counted, and faults do not affect them. */
   readonly kernel: Kernel
   readonly #faults = new Faults()
   #calls = 0
@@ -33,30 +32,29 @@ export class FailingKernel implements Kernel {
     this.kernel = kernel
   }
 
-  /** That of the kernel that is wrapped. */
+  /** The backend of the wrapped kernel. */
   get backend(): 'kvm' | 'software' {
     return this.kernel.backend
   }
 
   /**
-   * How many system calls have been asked for so far, those included that failed; a batch counts for
-   * as many as it has entries.
+   * How many system calls were asked for so far, including those that failed. Each entry of a batch counts.
    */
   get calls(): number {
     return this.#calls
   }
 
   /**
-   * Lets calls to come fail. Faults add up; each goes away once it has struck often enough.
+   * Makes later calls fail. Several faults can be pending; each is dropped after its number of failures.
    *
    * @param fault which calls fail, and with which error
-   * @throws TypeError, RangeError for a fault that cannot be
+   * @throws TypeError, RangeError for a fault with a wrong property
    */
   fail(fault: Fault): void {
     this.#faults.add(fault)
   }
 
-  /** Takes back what {@link fail} asked for and has not happened yet. */
+  /** Drops all pending faults. */
   clearFaults(): void {
     this.#faults.clear()
   }
@@ -75,7 +73,7 @@ export class FailingKernel implements Kernel {
     return this.#call('readlink', () => this.kernel.describe(fd))
   }
 
-  /** As the kernel that is wrapped says: it is not a system call that can be told to fail. */
+  /** Passed on to the wrapped kernel: no fault can be set for it. */
   fileId(fd: number): number {
     return this.kernel.fileId?.(fd) ?? 0
   }
@@ -113,7 +111,7 @@ export class FailingKernel implements Kernel {
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
     const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
     const result = await this.kernel.getOneRegsAsync(rest.batch)
-    // Below 0 no call was made at all.
+    // With a result below 0 no call was made.
     if (result >= 0) rest.finish(result)
     return result
   }
@@ -158,7 +156,7 @@ export class FailingKernel implements Kernel {
   #strikeEach(operation: OneRegOperation, batch: OneRegBatch): Unstruck {
     const { ids, used } = checkBatch(batch)
     const faults = Array.from(ids.subarray(0, used), (id) =>
-      // For no register that is so wide a call is made.
+      // No call is made for so wide a register, so none can fail.
       registerSize(id) > MAX_REGISTER_SIZE ? 0 : this.#strike(operation, id),
     )
     return faults.every((fault) => fault === 0)
@@ -167,13 +165,16 @@ export class FailingKernel implements Kernel {
   }
 }
 
-/** The entries of a batch that are not to fail, and what puts their outcome where it is looked for. */
+/** The entries of a batch that do not fail, and a function that puts their results into the caller's batch. */
 interface Unstruck {
   readonly batch: OneRegBatch
   readonly finish: (result: number) => number
 }
 
-/** In a batch of their own, so that the one at hand keeps its ids and descriptors for the next call. */
+/**
+ * Copies the entries that do not fail into a batch of their own, so that the caller's batch keeps its ids and
+ * descriptors for the next call.
+ */
 function withoutStruck(
   operation: OneRegOperation,
   batch: OneRegBatch,

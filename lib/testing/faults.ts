@@ -19,7 +19,7 @@ export const operations = [
 ] as const
 
 /**
- * A call that can be told to fail: `'open'`, `'close'`, `'readlink'`, `'mftb'`, `'clock_gettime'`,
+ * A call that a {@link Fault} can be for: `'open'`, `'close'`, `'readlink'`, `'mftb'`, `'clock_gettime'`,
  * `'adjtimex'`, `'KVM_CHECK_EXTENSION'`, `'KVM_CREATE_VM'`, `'KVM_CREATE_VCPU'`, `'KVM_GET_ONE_REG'` or
  * `'KVM_SET_ONE_REG'`.
  *
@@ -28,20 +28,20 @@ export const operations = [
 export type Operation = (typeof operations)[number]
 
 /**
- * Which of the calls to come fail, and how.
+ * Which later calls fail, and with which error.
  *
  * @group Calls that fail
  */
 export interface Fault {
-  /** The error that the call gives. */
+  /** The error of the calls that fail. */
   readonly errno: ErrnoName
-  /** Only this call; by default any but `'adjtimex'`, whose failure a save and a load do without. */
+  /** The call that fails. The default is any but `'adjtimex'`, whose failure a save or a load survives. */
   readonly operation?: Operation
-  /** Only calls for this register. */
+  /** The register for which calls fail. The default is any. */
   readonly register?: RegisterName
-  /** How many calls that match it lets pass first: 0 unless told, so the next one fails. */
+  /** How many matching calls succeed first. The default is 0, so that the next one fails. */
   readonly skip?: number
-  /** How many calls then fail: 1 unless told. */
+  /** How many matching calls then fail. The default is 1. */
   readonly times?: number
 }
 
@@ -78,7 +78,7 @@ export class Faults {
     this.#pending = []
   }
 
-  /** 0, or `-errno` if the call that is about to be made shall fail. */
+  /** Counts a call that is about to be made: `-errno` if it must fail, or 0. */
   strike(operation: Operation, register?: bigint): number {
     let result = 0
     for (const fault of this.#pending) {

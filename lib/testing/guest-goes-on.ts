@@ -5,22 +5,22 @@ import type { TimebaseState } from '../timebase/state.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /**
- * Asserts what matters to a guest whose timebase was moved: it does not go back, and all its vCPUs
- * have the same. It reads the kernel, not what a load said that it did, so it also finds what a
- * monitor did to the vCPUs afterwards.
+ * Asserts what matters to a guest whose timebase was moved: the timebase does not go back, and is the same on
+ * all vCPUs. It reads the registers from the kernel, so it also finds a change that a monitor made after the
+ * load.
  *
  *     assertGuestGoesOn(vcpus, state)
  *
- * To watch a guest over several moves, hand in what the last call returned:
+ * To watch a guest over several moves, pass the result of the last call:
  *
  *     let seen = state.guestTimebase
  *     seen = assertGuestGoesOn(vcpus, seen)
  *
  * @param vcpus all vCPUs of the guest, stopped
- * @param since the saved state, or a guest timebase of before, in ticks, u64. It is modulo 2^64:
- *   what is more than half of that ahead counts as behind
- * @returns what the guest reads now, in ticks, u64
- * @throws AssertionError Node's, which says by how much, and on which vCPU
+ * @param since the saved state, or an earlier guest timebase, in ticks, u64. The comparison is modulo 2^64:
+ *   a timebase that is more than 2^63 ticks ahead counts as behind
+ * @returns the guest's timebase now, in ticks, u64
+ * @throws AssertionError the one of node:assert; the message says by how much, and on which vCPU
  * @throws TypeError, RangeError, OneRegError ERR_NO_VCPUS, ERR_VCPUS_MISMATCH, ERR_KVM_CLOSED; KvmError
  * @example
  * ```ts

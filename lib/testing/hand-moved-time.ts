@@ -1,19 +1,19 @@
 import { checkU64 } from '../checks.ts'
 
 /**
- * Time in ns that passes only when a test says so.
+ * A monotonic clock in ns that a test moves by hand.
  *
  * @group Two hosts
  */
 export class HandMovedTime {
   #now = 0n
-  /** How much has passed, in ns: what a `SoftwareClock` takes as its `time`. */
+  /** Returns the time that has passed, in ns. It is the option `time` of a `SoftwareClock`. */
   readonly read = (): bigint => this.#now
 
   /**
-   * Lets time pass on all hosts that go by it.
+   * Lets time pass on all hosts that use this clock.
    *
-   * @param ns a bigint, from 0n on: what steps back is a host's wall clock, `host.clock.setTimeOfDay`
+   * @param ns a bigint, not negative. To step a host's wall clock back use `host.clock.setTimeOfDay`
    * @throws TypeError, RangeError
    */
   pass(ns: bigint): void {

@@ -7,23 +7,23 @@ import { HandMovedTime } from './hand-moved-time.ts'
 import { ClockedNativeKernel, TestHost } from './test-host.ts'
 
 /**
- * What the two hosts of a {@link HostPair} are.
+ * The options of {@link hostPair}.
  *
  * @group Two hosts
  */
 export interface HostPairOptions {
   /**
-   * Where the vCPUs are: `'kvm'` or `'software'`; `'auto'`, the default, is KVM on POWER and the model
-   * elsewhere. The environment variable KVM_PPC_BACKEND sets the default. The clocks are the test's on
-   * either.
+   * The kernel that has the vCPUs: `'kvm'`, `'software'`, or `'auto'`, which is KVM on POWER and the model on
+   * other machines. The default is the environment variable KVM_PPC_BACKEND, or `'auto'`. On either the test
+   * moves the clocks.
    */
   readonly backend?: Backend
   /**
-   * What the source is like. On KVM only its clocks can be chosen: `timebase`, `timeOfDayNs`,
+   * The machine and clocks of the source. On KVM only the clocks can be chosen: `timebase`, `timeOfDayNs`,
    * `timebaseFrequency` and `wallClock`.
    */
   readonly source?: Omit<SoftwareKernelOptions, 'time'>
-  /** What the destination is like, told as `source` is. */
+  /** The machine and clocks of the destination. */
   readonly destination?: Omit<SoftwareKernelOptions, 'time'>
 }
 
@@ -33,7 +33,7 @@ export interface HostPairOptions {
  * @group Two hosts
  */
 export interface HostPair {
-  /** What makes time pass on both: `time.pass(1_000_000_000n)` is a second. */
+  /** The clock that drives both hosts: `time.pass(1_000_000_000n)` lets a second pass. */
   readonly time: HandMovedTime
   readonly source: TestHost
   readonly destination: TestHost
@@ -46,9 +46,9 @@ const clockNames = ['timebase', 'timeOfDayNs', 'timebaseFrequency', 'wallClock']
 const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
 
 /**
- * Two hosts between which a test moves a guest. Unless told, their wall clocks agree, their timebases
- * do not, as two machines' do not, and both run at 512 MHz. Time stands still until the test lets it
- * pass, so what a move does to a guest's clock is the same on every run:
+ * Makes two hosts between which a test moves a guest. By default their wall clocks agree, their timebases
+ * differ like those of two machines, and both run at 512 MHz. Time stands still until the test lets it pass,
+ * so that a move does the same to a guest's clock on every run:
  *
  *     using pair = hostPair()
  *     const { source, destination, time } = pair
@@ -56,11 +56,11 @@ const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
  *     time.pass(2_000_000_000n)
  *     loadTimebase(vcpusOn(destination), state)
  *
- * On POWER the vCPUs and their registers are those of real KVM, and what the library reads as the
- * host's timebase and wall clock is the test's: so one test runs on both. A load with `align` waits
- * for time that passes by itself, and wants another host: `new Host(new SoftwareKernel())`.
+ * The same test runs on the model and on POWER, where the vCPUs and their registers are those of real KVM
+ * while the test still moves the timebase and wall clock that the library reads. A load with `align` waits
+ * for time to pass by itself, so it needs another host: `new Host(new SoftwareKernel())`.
  *
- * @param options the backend, and what each host is like
+ * @param options the backend, and the machine and clocks of each host
  * @throws TypeError, RangeError for an option of the wrong type or range
  * @throws OneRegError ERR_KVM_UNAVAILABLE on KVM, as `openHost`
  * @example
@@ -82,7 +82,7 @@ export function hostPair(options: HostPairOptions = {}): HostPair {
     const clocks = { timebase, timeOfDayNs: TIME_OF_DAY_NS, ...chosen, time: time.read }
     return isModel ? new SoftwareKernel(clocks) : new ClockedNativeKernel(clocks)
   }
-  // Nothing is opened before the options of both are found right.
+  // Both kernels are made before a device is opened, so that a wrong option leaves nothing open.
   const kernels = [
     makeKernel('source', 7_000_000_000_123n),
     makeKernel('destination', 2_500_000_000_456n),

@@ -7,24 +7,24 @@ import type { SoftwareClockOptions } from '../kernel/software/clock.ts'
 import { FailingKernel } from './failing-kernel.ts'
 
 /**
- * A host for a test, which moves its clocks and lets its calls fail.
+ * A host whose clocks a test can move, and whose calls it can make fail.
  *
  * @group Two hosts
  */
 export class TestHost extends Host {
-  /** `host.kernel.fail(…)` lets calls fail. */
+  /** `host.kernel.fail(…)` makes calls fail. */
   declare readonly kernel: FailingKernel
-  /** `host.clock.setTimebase(ticks)` and `setTimeOfDay(ns)` move this host's clocks alone. */
+  /** `host.clock.setTimebase(ticks)` and `setTimeOfDay(ns)` set the clocks of this host only. */
   readonly clock: SoftwareClock
 
-  /** @param kernel a `SoftwareKernel`, of any machine and Linux that it models */
+  /** @param kernel a `SoftwareKernel`, or another kernel with such clocks */
   constructor(kernel: Kernel & { readonly clock: SoftwareClock }) {
     super(new FailingKernel(kernel))
     this.clock = kernel.clock
   }
 }
 
-/** The real kernel with its vCPUs and their registers, but for the clocks: those are a test's. */
+/** The real kernel with its vCPUs and registers, but with clocks that a test can move. */
 export class ClockedNativeKernel extends NativeKernel {
   readonly clock: SoftwareClock
 

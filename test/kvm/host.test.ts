@@ -113,11 +113,13 @@ describe('the backend', () => {
     )
   })
 
-  describeUnless(otherMachineLacks, 'where this is no POWER host', () => {
+  describeUnless(otherMachineLacks, 'where this is not a POWER host', () => {
     const warning = {
       name: 'KvmPpcWarning',
       code: 'KVM_PPC_SOFTWARE_MODEL',
-      message: expect.stringMatching(/no POWER host.*model.*KVM_PPC_BACKEND=software/) as unknown,
+      message: expect.stringMatching(
+        /not a POWER host.*model.*KVM_PPC_BACKEND=software/,
+      ) as unknown,
     }
 
     it('is the model, and one warning for the whole process says so', () => {

@@ -19,7 +19,7 @@ export const addonLacks =
       : 'the addon: npm run build:addon'
 
 const X86 = 'an x86 machine; on POWER it is test/kernel/conformance that runs on real KVM'
-const NO_POWER_HOST = 'a machine that is no POWER host'
+const NO_POWER_HOST = 'a machine that is not a POWER host'
 
 /** What the tests of KVM_GET_ONE_REG and KVM_SET_ONE_REG on a real x86 kernel lack here, or undefined. */
 export const x86KvmLacks = addonLacks ?? whatX86KvmLacks()

@@ -1,6 +1,6 @@
 import type { ModelledLinux, ModelledMachine } from './machine.ts'
 
-/** On Linux 6.12 in an LPAR on POWER9, with two processors. */
+/** The capabilities of Linux 6.12 in an LPAR with two processors on POWER9. */
 const onPseriesPower9: ReadonlyMap<number, number> = new Map([
   [3, 1], // KVM_CAP_USER_MEMORY
   [9, 2], // KVM_CAP_NR_VCPUS
@@ -87,8 +87,8 @@ function onLinux(
 }
 
 /**
- * What KVM_CHECK_EXTENSION was seen to answer on /dev/kvm and on a VM. Capabilities that are not in
- * it give 0.
+ * The measured results of KVM_CHECK_EXTENSION on /dev/kvm and on a VM. Capabilities that are not in the map
+ * give 0.
  */
 export function capabilitiesOf(
   machine: ModelledMachine,

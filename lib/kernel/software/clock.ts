@@ -5,23 +5,23 @@ import type { WallClock } from '../wall-clock.ts'
 const NS_PER_SECOND = 1_000_000_000n
 
 /**
- * What the clocks of a model start with, and what drives them.
+ * The initial values of a model's clocks, and the clock that drives them.
  *
  * @group Kernels and batches
  */
 export interface SoftwareClockOptions {
-  /** Ticks per second, in Hz: 512000000n, as on POWER servers, unless told. */
+  /** Ticks per second, in Hz. The default is 512000000n, as on POWER servers. */
   readonly timebaseFrequency?: bigint
   /** The host's timebase now, in ticks, u64. */
   readonly timebase?: bigint
-  /** The host's wall clock now, in ns since the epoch: this machine's unless told. */
+  /** The host's wall clock now, in ns since the epoch. The default is this machine's. */
   readonly timeOfDayNs?: bigint
   /**
-   * What makes time pass: a monotonic clock in ns, this machine's unless told. A test that moves
-   * time by hand gives a function that returns its own variable; hosts that share one are in step.
+   * The monotonic clock, in ns, that drives both clocks. The default is this machine's. A test that moves
+   * time itself gives a function that returns a variable; hosts with the same function run at the same pace.
    */
   readonly time?: () => bigint
-  /** How right the wall clock is: by default it is synchronised, and not wrong at all. */
+  /** How accurate the wall clock is. By default it is synchronised, with an error of 0. */
   readonly wallClock?: WallClock
 }
 
@@ -34,7 +34,7 @@ export class SoftwareClock {
   readonly timebaseFrequency: bigint
   readonly #time: () => bigint
   readonly #wallClock: WallClock
-  // What the clocks showed when `time` was at the instant beside them.
+  // The value `shown` of each clock at the time `at` of `#time`.
   #timebase = { shown: 0n, at: 0n }
   #timeOfDay = { shown: 0n, at: 0n }
 
@@ -61,7 +61,7 @@ export class SoftwareClock {
     return this.sample().timebase
   }
 
-  /** Both clocks at one instant: the timebase in ticks, u64, the wall clock in ns since the epoch. */
+  /** Reads both clocks at one instant: the timebase in ticks, u64, the wall clock in ns since the epoch. */
   sample(): { timebase: bigint; timeOfDayNs: bigint } {
     const now = this.#time()
     const ticks = ((now - this.#timebase.at) * this.timebaseFrequency) / NS_PER_SECOND
@@ -71,16 +71,16 @@ export class SoftwareClock {
     }
   }
 
-  /** @internal {@link Kernel.clockState}: a clock that is synchronised, or one that is not. */
+  /** @internal Implements {@link Kernel.clockState}. */
   state(into: BigUint64Array): number {
     const { synchronised, maxErrorNs } = this.#wallClock
-    // Rounded up: the kernel counts in µs, and an error is a bound.
+    // Rounded up, since the kernel counts in µs and the error is an upper bound.
     into[0] = (maxErrorNs + 999n) / 1_000n
     return synchronised ? 0 : TIME_ERROR
   }
 
   /**
-   * Moves the timebase to a value, as if the host had been started at another time.
+   * Sets the timebase, as if the host had been started at another time.
    *
    * @param ticks the new value, u64
    */
@@ -89,7 +89,7 @@ export class SoftwareClock {
   }
 
   /**
-   * Steps the wall clock to a value, forwards or back.
+   * Sets the wall clock, forwards or back.
    *
    * @param ns the new wall clock, ns since the epoch
    */

@@ -28,27 +28,27 @@ import { lookUp } from '../../register-values.ts'
 const LITTLE_ENDIAN = endianness() === 'LE'
 const MAX_REGISTER_SIZE = 16
 
-/** KVM_MAX_VCPUS of POWER: ids from here on are refused. */
+/** KVM_MAX_VCPUS on POWER. Higher ids are refused, and so is this one. */
 const MAX_VCPU_ID = 2048
 
 /**
- * Which host a {@link SoftwareKernel} is.
+ * The host that a {@link SoftwareKernel} models.
  *
  * @group Kernels and batches
  */
 export interface SoftwareKernelOptions extends SoftwareClockOptions {
-  /** Which Linux it is: `'6.12'` unless told. */
+  /** The version of Linux. The default is `'6.12'`. */
   readonly linux?: ModelledLinux
   /**
-   * Which host it is: `'pseries POWER9'` unless told. `pseries` is a logical partition, `powernv` bare
-   * metal; these differ in what LPCR, ARCH_COMPAT and few other registers take.
+   * The machine. `pseries` is a logical partition, `powernv` bare metal; they differ in the values that LPCR,
+   * ARCH_COMPAT and a few other registers accept. The default is `'pseries POWER9'`.
    */
   readonly machine?: ModelledMachine
-  /** Registers that this kernel lacks: `['DEC_EXPIRY']` before Linux 4.16, also `'TB_OFFSET'` under PR KVM. */
+  /** More registers that this kernel lacks: DEC_EXPIRY before Linux 4.16, also TB_OFFSET under PR KVM. */
   readonly without?: readonly RegisterName[]
   /**
-   * How many vCPUs with consecutive ids share a virtual core, and so one TB_OFFSET: 1 unless told, as
-   * on POWER9 and later; up to 8 on POWER7 and POWER8.
+   * How many vCPUs with consecutive ids share a virtual core, and so one TB_OFFSET. The default is 1, as on
+   * POWER9 and later; on POWER7 and POWER8 it can be up to 8.
    */
   readonly threadsPerCore?: number
 }
@@ -60,21 +60,21 @@ type File =
   | { readonly kind: 'other' }
 
 /**
- * A model of Linux's KVM on a POWER host, for tests on any machine: the library above it is the same
- * as on the real kernel, down to its errors. It behaves as the chosen Linux was seen to on the chosen
- * machine.
+ * A model of Linux's KVM on a POWER host, for tests on any machine. It behaves as the chosen Linux was
+ * measured to behave on the chosen machine, down to the errors.
  *
- * Its file descriptors are its own, and no files of the process. Besides /dev/kvm it knows /dev/null.
+ * Its file descriptors are numbers of its own, not open files of the process. It has the devices /dev/kvm
+ * and /dev/null.
  *
  * @group Kernels and batches
  */
 export class SoftwareKernel implements Kernel {
   readonly backend = 'software'
-  /** The Linux that it models. */
+  /** The version of Linux. */
   readonly linux: ModelledLinux
-  /** The host that it models. */
+  /** The machine. */
   readonly machine: ModelledMachine
-  /** The host's clocks: two models with different ones are two hosts. */
+  /** The host's timebase and wall clock. Two models have different clocks, like two hosts. */
   readonly clock: SoftwareClock
   readonly #files = new Map<number, File>()
   readonly #fileIds = new WeakMap<object, number>()
@@ -85,7 +85,7 @@ export class SoftwareKernel implements Kernel {
   #calls = 0
 
   /**
-   * @param options which kernel it is a model of, and its clocks
+   * @param options the Linux version and machine to model, and the initial values of the clocks
    * @throws TypeError, RangeError for an option of the wrong type or range
    */
   constructor(options: SoftwareKernelOptions = {}) {
@@ -112,7 +112,7 @@ export class SoftwareKernel implements Kernel {
     if (this.#threadsPerCore === 0) throw outOfRange('threadsPerCore', '1 or more', 0)
   }
 
-  /** How many system calls have been made so far; a batch counts for as many as it has entries. */
+  /** How many system calls were made so far. Each entry of a batch counts. */
   get calls(): number {
     return this.#calls
   }
@@ -169,7 +169,7 @@ export class SoftwareKernel implements Kernel {
     const file = this.#ioctl(fd)
     if (typeof file === 'number') return file
     if (file.kind === 'vm') return -errnos.ENOTTY
-    // 0 is the kernel's choice, 1 is HV; PR is not loaded.
+    // Type 0 lets the kernel choose, and 1 is HV. PR, type 2, is not loaded.
     if (file.kind === 'vcpu' || type > 1) return -errnos.EINVAL
     return this.#newFile({
       kind: 'vm',
@@ -186,7 +186,7 @@ export class SoftwareKernel implements Kernel {
     const { vm } = file
     if (id >= MAX_VCPU_ID) return -errnos.EINVAL
     if (vm.vcpuIds.has(id)) return this.#rules.idTaken
-    // Closing the vCPU does not free its id: the VM keeps it to its end.
+    // Closing the vCPU does not free its id: the VM keeps it until it is destroyed.
     vm.vcpuIds.add(id)
     const core = Math.floor(id / this.#threadsPerCore)
     const vcpu = new SoftwareVcpu(id, core, vm, () => this.clock.timebase(), this.#rules)
@@ -231,7 +231,7 @@ export class SoftwareKernel implements Kernel {
     return this.clock.timebaseFrequency
   }
 
-  /** Both clocks are read at once, so the half-width of the bracket is 0. */
+  /** The model reads both clocks at the same instant, so the half-width of the bracket is 0. */
   sample(into: BigUint64Array): number {
     checkWords(into, 3)
     this.#calls++
@@ -267,7 +267,7 @@ export class SoftwareKernel implements Kernel {
     return file.kind === 'vcpu' ? file.vcpu : -errnos.EINVAL
   }
 
-  /** Every ioctl begins with this: the file behind the number, or `-errno`. */
+  /** Counts an ioctl, and returns the file of the descriptor, or `-errno`. */
   #ioctl(fd: number): Exclude<File, { kind: 'other' }> | number {
     this.#calls++
     const file = this.#files.get(fd)
@@ -275,7 +275,7 @@ export class SoftwareKernel implements Kernel {
     return file.kind === 'other' ? -errnos.ENOTTY : file
   }
 
-  /** The lowest number that is free, as everywhere in Unix; 0 to 2 are taken. */
+  /** Returns the lowest free number, as Unix does; 0 to 2 are taken. */
   #newFile(file: File): number {
     let fd = 3
     while (this.#files.has(fd)) fd++
@@ -311,10 +311,10 @@ function forEachEntry(
 }
 
 /**
- * Makes a batch's calls on a copy, as another thread would, and brings their results back. What the
- * caller writes into the batch meanwhile is not lost.
+ * Makes a batch's calls later, on a copy, like the thread of the real kernel, and then copies the results
+ * into the batch. So the caller may change the batch in the meantime.
  *
- * @returns the copy
+ * @returns the copy, with the values
  */
 async function offThread(
   batch: OneRegBatch,
@@ -328,7 +328,7 @@ async function offThread(
   return copy
 }
 
-/** Unsigned, in the byte order of the host, as the kernel copies it. */
+/** Reads an unsigned number in the byte order of the host. */
 function readBytes(bytes: Uint8Array): bigint {
   const highestFirst = LITTLE_ENDIAN ? [...bytes].reverse() : [...bytes]
   return highestFirst.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)

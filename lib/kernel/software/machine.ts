@@ -2,7 +2,7 @@ import { errnos } from '../../errno.ts'
 import { registerNames } from '../../registers.ts'
 import type { RegisterName } from '../../registers.ts'
 
-/** The Linux versions that were measured; 7.2 does the same with pages of 4 KiB and of 64 KiB. */
+/** The Linux versions that were measured. 7.2 behaves the same with pages of 4 KiB and of 64 KiB. */
 export const linuxVersions = ['6.1', '6.12', '7.2'] as const
 
 /**
@@ -29,28 +29,28 @@ export const machines = [
  */
 export type ModelledMachine = (typeof machines)[number]
 
-/** What KVM-HV does on one machine with one Linux that it does not do on every other. */
+/** The behaviour of KVM-HV that depends on the machine and the Linux version. */
 export interface MachineRules {
-  /** What making a vCPU of an id that the VM has already gives: `-errno`. */
+  /** The `-errno` of creating a vCPU whose id the VM has already. */
   readonly idTaken: number
-  /** EINVAL on reading and on writing. */
+  /** The registers that give EINVAL on reading and on writing. */
   readonly missing: ReadonlySet<RegisterName>
-  /** What a new vCPU holds other than 0. */
+  /** The initial values that are not 0. */
   readonly initial: Partial<Record<RegisterName, bigint>>
   /** The bits that a write can set; the others become 0. */
   readonly writable: Partial<Record<RegisterName, bigint>>
-  /** The bits of LPCR that a write can change; the others stay. */
+  /** The bits of LPCR that a write can change; the others keep their values. */
   readonly lpcrWritable: bigint
-  /** The only values that are taken. */
+  /** The only values that a write accepts; others give EINVAL. */
   readonly permitted: Partial<Record<RegisterName, readonly bigint[]>>
   /**
-   * What ARCH_COMPAT holds after each value that it takes, and what writing it returns: Linux 7.2 says
-   * EINVAL to what it takes as well.
+   * The values that ARCH_COMPAT accepts with what it holds afterwards, and the result of such a write: Linux
+   * 7.2 returns EINVAL although it stores the value.
    */
   readonly archCompat: { readonly modes: ReadonlyMap<bigint, bigint>; readonly result: number }
 }
 
-/** BookE's, transactional memory's, and those that are in the header but in no kernel here. */
+/** Registers of BookE and of transactional memory, and others that none of the measured kernels has. */
 const nowhere =
   /^(IAC\d|DAC\d|EPCR|EPR|OR_TSR|CLEAR_TSR|TCR|TSR|MAS\w+|MMUCFG|TLB\w+|EPTCFG|DBSR|SPRG9|TFHAR|TFIAR|TEXASR|TM_\w+)$/
 const sinceLinux612 = /^(DEXCR|HASHKEYR|HASHPKEYR)$/
@@ -70,8 +70,8 @@ const lpcr: Readonly<Record<ModelledMachine, { initial: bigint; writable: bigint
 }
 
 /**
- * The logical PVRs that ARCH_COMPAT takes, and what it holds then: none, or from Power ISA 2.06 on up
- * to the processor's own.
+ * The logical PVRs that ARCH_COMPAT accepts, with what it holds afterwards: 0 for none, and those from Power
+ * ISA 2.06 up to the processor's own.
  */
 function compatibilityModes(
   machine: ModelledMachine,
@@ -81,13 +81,13 @@ function compatibilityModes(
   const newest = machine.endsWith('POWER8') ? 4n : machine.endsWith('POWER9') ? 5n : 6n
   const modes = new Map([[0n, 0n]])
   for (let mode = 0x0f00_0002n; mode <= 0x0f00_0000n + newest; mode++) modes.set(mode, mode)
-  // POWER11's, which Linux 6.1 does not know and 7.2 loses.
+  // POWER11's logical PVR: Linux 6.1 does not know it, and 7.2 stores another value instead.
   if (linux === '7.2') modes.set(0x0f00_0007n, 0xffff_ffffn)
   else if (linux === '6.12' && isPower10) modes.set(0x0f00_0007n, 0x0f00_0007n)
   return modes
 }
 
-/** What was seen on each, register by register. */
+/** The rules that were measured on this machine with this Linux. */
 export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): MachineRules {
   const isMissing = (name: RegisterName): boolean =>
     nowhere.test(name) || (linux === '6.1' && sinceLinux612.test(name))
@@ -102,10 +102,10 @@ export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): Machine
         : { MMCR0: 0x8000_0000n }),
     },
     writable: {
-      // The doorbells of the threads of a core, of which later vCPUs have one.
+      // One doorbell bit for each thread of the core: from POWER9 on a vCPU's core has one thread.
       ...(machine.endsWith('POWER8') ? {} : { DPDES: 0x1n }),
       ...(linux === '6.1' ? { MMCR3: 0n } : {}),
-      DABRX: ~0x4n, // not HYP
+      DABRX: ~0x4n, // without HYP, which would match in hypervisor mode
       DAWRX: ~0x4n,
       DAWRX1: ~0x4n,
       PID: 0xffff_ffffn,

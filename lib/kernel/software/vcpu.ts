@@ -4,16 +4,17 @@ import type { Register, RegisterName } from '../../registers.ts'
 import type { MachineRules } from './machine.ts'
 
 /**
- * The registers of a vCPU as KVM-HV keeps them, seen register by register: which there are, what a new
- * vCPU holds, what is refused and what is changed on the way in. The kernel's own rules are in arch/powerpc/kvm/book3s_hv.c (kvmppc_get_one_reg_hv,
- * kvmppc_set_one_reg_hv, set_vpa, kvmppc_set_lpcr) and powerpc.c (kvm_vcpu_ioctl_set_one_reg).
+ * A model of how KVM-HV keeps the registers of a vCPU: which registers exist, their initial values, and
+ * which values a write refuses or changes. The kernel's own code is in arch/powerpc/kvm/book3s_hv.c
+ * (kvmppc_get_one_reg_hv, kvmppc_set_one_reg_hv, set_vpa, kvmppc_set_lpcr) and powerpc.c
+ * (kvm_vcpu_ioctl_set_one_reg).
  */
 
 const TIMEBASE_OFFSET_STEP = 1n << 24n
 const CACHE_LINE = 128n
 const DISPATCH_LOG_ENTRY = 48n
 
-/** Those of an interrupt controller that is not connected. */
+/** Registers of an interrupt controller. The model does not have one, so they give ENXIO. */
 const deviceless = /^(ICP_STATE|VP_STATE)$/
 
 const LPCR_AIL = 0x0180_0000n
@@ -26,17 +27,17 @@ const byId = new Map<bigint, { name: RegisterName; register: Register }>(
   ]),
 )
 
-/** What the vCPUs of one VM share, and what those of one of its virtual cores do. */
+/** A VM: the ids of its vCPUs, the registers that they all share, and those that each virtual core shares. */
 export interface SoftwareVm {
   readonly vcpuIds: Set<number>
   readonly values: Map<RegisterName, bigint>
   readonly cores: Map<number, Map<RegisterName, bigint>>
 }
 
-/** Kept in the VM (kvm->arch in the kernel). */
+/** The registers that the VM holds (kvm->arch in the kernel). */
 const ofVm: ReadonlySet<RegisterName> = new Set(['PTCR'])
 
-/** Kept in the virtual core (struct kvmppc_vcore). */
+/** The registers that the virtual core holds (struct kvmppc_vcore). */
 const ofCore: ReadonlySet<RegisterName> = new Set(['TB_OFFSET', 'VTB', 'LPCR_64', 'ARCH_COMPAT'])
 
 export class SoftwareVcpu {
@@ -108,7 +109,7 @@ export class SoftwareVcpu {
       case 'VPA_DTL':
         return this.#writeDispatchLog(value & LOW_HALF, value >> 64n)
       case 'CIABR':
-        // The hypervisor's privilege cannot be asked for.
+        // 3 would be hypervisor privilege, for which the kernel clears both bits.
         return this.#keep(name, (value & 3n) === 3n ? value & ~3n : value)
       default:
         return this.#keep(name, value & (this.#rules.writable[name] ?? ~0n))
@@ -125,12 +126,15 @@ export class SoftwareVcpu {
     return ofCore.has(name) ? this.#core : this.#values
   }
 
-  /** A floating-point register is the high half of the vector-scalar register of its number. */
+  /** A floating-point register is the high half of the vector-scalar register with the same number. */
   #writeFpr(vsr: RegisterName, value: bigint): number {
     return this.#keep(vsr, (value << 64n) | (this.#read(vsr) & LOW_HALF))
   }
 
-  /** Up to the next multiple of 2^24 (Linux 93b0f4dc29c5), with its side effect (0a5bfb824a6e). */
+  /**
+   * Rounds up to a whole step (Linux 93b0f4dc29c5). Setting an offset also sets a DEC_EXPIRY that is still 0
+   * (0a5bfb824a6e).
+   */
   #writeTimebaseOffset(value: bigint): number {
     const offset = BigInt.asUintN(
       64,
@@ -143,7 +147,7 @@ export class SoftwareVcpu {
   }
 
   #writeLpcr(value: bigint, mask: bigint): number {
-    // Of the alternate interrupt locations only none and 3 exist.
+    // Only the values 0 and 3 exist for AIL, the alternate interrupt location.
     const wanted = (value & LPCR_AIL) === LPCR_AIL ? value : value & ~LPCR_AIL
     return this.#keep('LPCR_64', (this.#read('LPCR_64') & ~mask) | (wanted & mask))
   }
