@@ -64,12 +64,18 @@ export class Vcpu {
   declare readonly descriptor: Descriptor
   /** @internal */
   declare readonly absent: Set<RegisterName>
+  /**
+   * @internal The last load of this vCPU, for timebase/last-load.ts alone. A WeakMap there would take
+   * a load some 200 instructions for each vCPU.
+   */
+  declare lastLoad: unknown
 
   /** @internal Called by {@link Vm.createVcpu}, which owns the vCPU, and {@link Host.vcpu}, which borrows it. */
   constructor(system: KvmSystem, fd: number, id: number, owner?: VcpuOwner) {
     this.system = system
     this.id = id
     this.vm = owner?.vm
+    this.lastLoad = undefined
     this.absent = owner?.absent ?? new Set()
     const { kernel } = system.host
     const other = owner === undefined ? descriptorOf(kernel, fd) : undefined

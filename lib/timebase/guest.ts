@@ -28,29 +28,34 @@ export interface Guest {
  */
 export function guestOf(given: readonly Vcpu[]): Guest {
   const vcpus = checkArray('vcpus', 'vCPUs', given, STATE_VCPU_LIMIT) as Vcpu[]
-  const ids: number[] = []
-  const descriptors: Descriptor[] = []
+  const { length } = vcpus
+  // Arrays of their final length, and loops by index: a guest may have a thousand vCPUs, and it stands still.
+  const ids = new Array<number>(length)
+  const descriptors = new Array<Descriptor>(length)
   let system: KvmSystem | undefined
   let vm: Vm | undefined
-  for (const vcpu of vcpus) {
+  for (let index = 0; index < length; index++) {
+    const vcpu = vcpus[index]
     if (!Vcpu.isVcpu(vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    system ??= vcpu.system
-    if (vcpu.system !== system) throw mismatch('The vCPUs belong to different hosts')
-    vm ??= vcpu.vm
-    if (vm !== undefined && vcpu.vm !== undefined && vcpu.vm !== vm) {
-      throw mismatch('The vCPUs belong to different VMs: a timebase is that of one guest')
-    }
-    ids.push(vcpu.id)
-    descriptors.push(vcpu.descriptor)
+    if (vcpu.system !== system) system = onlyOne(system, vcpu.system, 'hosts')
+    if (vcpu.vm !== vm) vm = onlyOne(vm, vcpu.vm, 'VMs: a timebase is that of one guest')
+    ids[index] = vcpu.id
+    descriptors[index] = vcpu.descriptor
   }
   if (system === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
   const repeated = firstRepeated(ids)
   if (repeated >= 0) throw mismatch(`vCPU ${ids[repeated] ?? '?'} was given twice`)
   // Last, when no code of the caller's can run any more.
   system.checkOpen()
-  const guest = { system, vcpus, ids, descriptors, fds: new Int32Array(vcpus.length) }
-  for (let index = 0; index < vcpus.length; index++) guest.fds[index] = openFd(guest, index)
+  const guest = { system, vcpus, ids, descriptors, fds: new Int32Array(length) }
+  for (let index = 0; index < length; index++) guest.fds[index] = openFd(guest, index)
   return guest
+}
+
+/** The one of two that is known, which must not differ where both are. */
+function onlyOne<T>(one: T | undefined, other: T | undefined, what: string): T | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  throw mismatch(`The vCPUs belong to different ${what}`)
 }
 
 /**

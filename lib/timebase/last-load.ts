@@ -10,16 +10,14 @@ export interface LastLoad {
   readonly guestTimebase: bigint
 }
 
-const lastLoads = new WeakMap<Vcpu, LastLoad>()
-
 export function rememberLoad(vcpus: readonly Vcpu[], load: LastLoad): void {
-  for (const vcpu of vcpus) lastLoads.set(vcpu, load)
+  for (const vcpu of vcpus) vcpu.lastLoad = load
 }
 
 /** The last load of these vCPUs of one guest, if they still have the offset that it wrote. */
 export function lastLoadOf(vcpus: readonly Vcpu[], offset: bigint): LastLoad | undefined {
   for (const vcpu of vcpus) {
-    const load = lastLoads.get(vcpu)
+    const load = vcpu.lastLoad as LastLoad | undefined
     if (load?.offset === offset) return load
   }
   return undefined
@@ -27,7 +25,5 @@ export function lastLoadOf(vcpus: readonly Vcpu[], offset: bigint): LastLoad | u
 
 /** Gives a vCPU that joins a guest the memory of one that is in it. */
 export function inheritLoad(from: Vcpu, to: Vcpu, offset: bigint): void {
-  const load = lastLoadOf([from], offset)
-  if (load === undefined) lastLoads.delete(to)
-  else lastLoads.set(to, load)
+  to.lastLoad = lastLoadOf([from], offset)
 }
