@@ -1,10 +1,6 @@
 #!/usr/bin/env node
+import { guardOutput } from './output.ts'
 import { run } from './program.ts'
 
-// If `| head` stops reading, the command has not failed.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
-})
-
+guardOutput()
 process.exitCode = await run(process.argv.slice(2))
