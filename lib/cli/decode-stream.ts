@@ -22,11 +22,14 @@ export function streamText(stream: QemuStream, all: boolean): string {
 
 function summary(stream: QemuStream): string[][] {
   const { machine, capabilities, uuid, ramBlocks, htabShift, commands, described } = stream
-  const { libvirt, trailingBytes } = stream
+  const { libvirt, snapshot, trailingBytes } = stream
   const ram = ramBlocks.reduce((sum, { length }) => sum + length, 0n)
   const [largest] = [...ramBlocks].sort((a, b) => (a.length < b.length ? 1 : -1))
   return [
     ...(libvirt === undefined ? [] : [['libvirt image', libvirtText(libvirt)]]),
+    ...(snapshot === undefined
+      ? []
+      : [['qcow2 image', `its snapshot ${snapshot.name} (id ${snapshot.id})`]]),
     ['machine', machine ?? 'not named: pseries-2.3 or older, or devices only'],
     ...(capabilities.length > 0 ? [['capabilities', capabilities.join(', ')]] : []),
     ...(uuid === undefined ? [] : [['uuid', uuid]]),

@@ -2,7 +2,9 @@ import { OneRegError } from '../errors.ts'
 import { parseTimebase, STATE_TEXT_LIMIT } from '../timebase/state.ts'
 import { cpu, cpuTimebase, decode, spapr, timebase } from '../vmstate/index.ts'
 import { readStream } from '../vmstate/stream/read.ts'
+import type { QemuStream } from '../vmstate/index.ts'
 import { LIBVIRT_MAGIC } from '../vmstate/stream/libvirt.ts'
+import { QCOW2_MAGIC } from '../vmstate/stream/snapshot-table.ts'
 import { wrapperHint } from '../vmstate/stream/wrappers.ts'
 import { streamText } from './decode-stream.ts'
 import { openInput, readAll } from './input.ts'
@@ -29,12 +31,13 @@ export interface DecodeCommandOptions {
   readonly json?: boolean
   readonly all?: boolean
   readonly search?: boolean
+  readonly snapshot?: string
   readonly format?: Format
 }
 
 /**
- * `decode`: prints the contents of a file, which may be a migration stream, a save image of libvirt, the
- * bytes of one VMState, or a saved timebase.
+ * `decode`: prints the contents of a file, which may be a migration stream, a save image of libvirt, a
+ * qcow2 image with a snapshot, the bytes of one VMState, or a saved timebase.
  */
 export async function decodeFile(file: string, options: DecodeCommandOptions): Promise<number> {
   const input = await openInput(file)
@@ -43,14 +46,15 @@ export async function decodeFile(file: string, options: DecodeCommandOptions): P
 }
 
 async function decoded(input: Input, options: DecodeCommandOptions): Promise<string> {
-  const { format, all = false, search = false } = options
+  const { format } = options
   if (format !== undefined) return decodedBlob(await readAll(input, BLOB_LIMIT), format, options)
   const start = input.start.toString('latin1')
+  if (start.startsWith(QCOW2_MAGIC) && input.file !== undefined) {
+    await input.close()
+    return decodedStream(await readStream(input.file, options, input.file), options)
+  }
   if (start.startsWith('QEVM') || start === LIBVIRT_MAGIC) {
-    const stream = await readStream(input.chunks, search, input.file)
-    return options.json
-      ? json({ format: 'qemu-stream', ...stream, devices: all ? stream.devices : undefined })
-      : streamText(stream, all)
+    return decodedStream(await readStream(input.chunks, options, input.file), options)
   }
   if (textOf(input.start).trimStart().startsWith('{')) {
     return decodedState(textOf(await readAll(input, STATE_TEXT_LIMIT)), options)
@@ -59,6 +63,13 @@ async function decoded(input: Input, options: DecodeCommandOptions): Promise<str
     'ERR_VMSTATE_FORMAT',
     `This is neither a migration stream of QEMU nor a saved timebase${wrapperHint(start)}; if it is the bytes of one VMState, name it with --format`,
   )
+}
+
+function decodedStream(stream: QemuStream, options: DecodeCommandOptions): string {
+  const { all = false } = options
+  return options.json
+    ? json({ format: 'qemu-stream', ...stream, devices: all ? stream.devices : undefined })
+    : streamText(stream, all)
 }
 
 /** Text in UTF-8, or with a byte order mark in UTF-16; editors and shells of Windows put one in front. */

@@ -62,13 +62,19 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
   },
   decode: {
     text: [
-      'The file is a migration stream of QEMU, a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, whose format the bytes do not tell. A file packed with gzip is unpacked.',
+      'The file is a migration stream of QEMU, a save image of libvirt (virsh save), whose domain and machine are shown as well, a qcow2 image with a snapshot of a running guest (savevm), a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, whose format the bytes do not tell.',
+      'A file packed with gzip is unpacked, and one packed with zstd if this Node can do that (22.15, 23.8 and later); for other formats the error has the command that unpacks it. A qcow2 image is read from its file, not from standard input.',
     ],
     examples: [
       { term: 'kvm-ppc-onereg decode guest.stream', text: "sections, and the guest's timebase" },
       {
         term: 'kvm-ppc-onereg decode --all --json guest.stream',
         text: 'every field of every device',
+      },
+      { term: 'kvm-ppc-onereg decode guest.save', text: 'a save image of libvirt' },
+      {
+        term: 'kvm-ppc-onereg decode --snapshot before-update disk.qcow2',
+        text: 'the state of a guest in a snapshot',
       },
       { term: 'xz -dc guest.stream.xz | kvm-ppc-onereg decode -', text: 'from standard input' },
       { term: 'kvm-ppc-onereg decode --format spapr blob', text: 'the bytes of one VMState' },

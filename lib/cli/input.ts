@@ -22,6 +22,8 @@ export interface Input {
   readonly chunks: AsyncIterable<Buffer>
   /** The path of the file, if the bytes are a file's and were not unpacked. */
   readonly file?: string
+  /** Closes the file if its chunks are not read. */
+  readonly close: () => Promise<void>
 }
 
 /** Opens a file, or standard input for `-`. Bytes packed with gzip or zstd are unpacked. */
@@ -51,7 +53,10 @@ async function peek(chunks: AsyncIterable<Buffer>): Promise<Input> {
     yield* seen
     yield* { [Symbol.asyncIterator]: () => iterator }
   }
-  return { start: Buffer.concat(seen).subarray(0, START_BYTES), chunks: all() }
+  const close = async () => {
+    await iterator.return?.()
+  }
+  return { start: Buffer.concat(seen).subarray(0, START_BYTES), chunks: all(), close }
 }
 
 /** Reads all bytes of an input that has to be small. */

@@ -75,13 +75,14 @@ export function createProgram(done: (status: number) => void = () => undefined):
       done(await demo(options))
     })
 
-  add(program, 'decode', "show the content of a file: QEMU's migration stream, a saved timebase")
+  add(program, 'decode', "show the content of a file: QEMU's or libvirt's saved guest, a timebase")
     .argument('<file>', 'its path, or - for standard input')
     .addOption(
       new Option('--format <name>', 'the file is the bytes of this VMState').choices(formatNames),
     )
     .option('--all', 'show every field of every device in a migration stream')
     .option('--search', 'search for the timebase in a stream that does not describe its fields')
+    .option('--snapshot <name>', 'the snapshot to read, if a qcow2 image has several')
     .option(...asJson)
     .action(async (file: string, options: DecodeCommandOptions) => {
       done(await decodeFile(file, options))

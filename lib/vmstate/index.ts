@@ -61,6 +61,7 @@ export type {
   QemuLibvirtImage,
   QemuRamBlock,
   QemuSection,
+  QemuSnapshot,
   QemuStream,
   QemuStreamOptions,
   QemuStreamSource,

@@ -13,6 +13,8 @@ import { withProgress } from '../../lib/cli/progress.ts'
 import { serializeTimebase } from '../../lib/index.ts'
 import { cpuTimebase, encode, spapr } from '../../lib/vmstate/index.ts'
 import { emulated } from '../support/emulated.ts'
+import { ordinary } from '../vmstate/stream/build.ts'
+import { imageWith } from '../vmstate/stream/build-qcow2.ts'
 import { readExpected, readStreamFile } from '../vmstate/stream/expected.ts'
 
 const main = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
@@ -190,6 +192,27 @@ describe('decode', () => {
       /^libvirt image +of the domain guest1, machine pseries-11\.1; format raw;/m,
     )
     expect(stdout).toMatch(/^behind the stream +4,096 bytes, which are not part of it$/m)
+  })
+
+  it('shows the snapshot of a qcow2 image', async () => {
+    const named = (name: string, id: string) => ({ id, name, vmState: ordinary })
+    const image = await saved('disk.qcow2', imageWith([named('before', '1'), named('after', '2')]))
+    const { stdout } = await decode([image, '--snapshot', 'after'])
+    expect(stdout).toMatch(/^qcow2 image +its snapshot after \(id 2\)$/m)
+    const refused = await decode([image])
+    expect(refused).toMatchObject({ status: 1, stdout: '' })
+    expect(refused.stderr).toContain('before (id 1), after (id 2); choose one with')
+  })
+
+  it('needs a file for a qcow2 image', async () => {
+    const image = imageWith([{ id: '1', name: 'before', vmState: ordinary }])
+    for (const { status, stderr } of [
+      await decode(['-'], image),
+      await decode([await saved('disk.qcow2.gz', gzipSync(image))]),
+    ]) {
+      expect(status).toBe(1)
+      expect(stderr).toContain('can be read from the path of the file')
+    }
   })
 
   it('knows a VMState that is named with --format', async () => {

@@ -9,6 +9,8 @@ import { serializeTimebase } from '../../lib/index.ts'
 import { encode, timebase } from '../../lib/vmstate/index.ts'
 import { commandLine } from '../support/command-line.ts'
 import { emulated } from '../support/emulated.ts'
+import { ordinary } from '../vmstate/stream/build.ts'
+import { imageWith } from '../vmstate/stream/build-qcow2.ts'
 
 const schema = JSON.parse(
   readFileSync(new URL('../../docs/cli.schema.json', import.meta.url), 'utf8'),
@@ -76,6 +78,14 @@ describe('docs/cli.schema.json describes what --json prints', () => {
     for (const name of (await readdir(streams)).slice(0, emulated ? 3 : undefined)) {
       await validated('stream', ['decode', '--search', '--all', join(streams, name)])
     }
+  })
+
+  it('of decode for a stream in an image', async () => {
+    const image = imageWith([{ id: '1', name: 'before', vmState: ordinary }])
+    const file = await saved('disk.qcow2', image)
+    expect(await validated('stream', ['decode', file])).toMatchObject({
+      snapshot: { id: '1', name: 'before' },
+    })
   })
 
   it('and refuses numbers for 64 bits, and what it does not know', () => {

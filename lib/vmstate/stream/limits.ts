@@ -50,6 +50,9 @@ export const LISTED_LIMIT = 1 << 16
 /** Places that the error of an ambiguous search names. The search ends after one more. */
 export const NAMED_PLACES = 8
 
+/** Snapshots in a qcow2 image. QEMU takes up to 65,536. */
+export const SNAPSHOT_LIMIT = 4096
+
 /** Bytes that are read from a file, or taken from memory, at a time. */
 export const READ_SIZE = 1024 * 1024
 

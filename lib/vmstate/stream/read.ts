@@ -1,13 +1,15 @@
 import { checkObject, checkOptionNames, wrongType } from '../../checks.ts'
 import { ByteReader } from './bytes.ts'
 import { parseStream } from './parse.ts'
-import { parseSource } from './source.ts'
+import { openSource, parseSource } from './source.ts'
 import type { QemuStream, QemuStreamOptions, QemuStreamSource, QemuTimebase } from './types.ts'
 
 /**
  * Reads a whole migration stream of a pseries guest. It can be one that QEMU's `migrate` wrote to a file or
  * sends through a pipe, or one in a save image of libvirt: unpacked, sparse, or packed with gzip or, if this
- * version of Node has it, zstd.
+ * version of Node has it, zstd. From a qcow2 image the VM state of a snapshot is read, which `savevm` or an
+ * internal snapshot of libvirt has put there; such an image must be in a file or in memory, not come from a
+ * pipe.
  *
  * The stream is read once, from front to back, and checked throughout. The guest's RAM is skipped and takes
  * no memory. Devices are kept in memory until the description at the end of the stream is read: 64 MiB at
@@ -16,12 +18,13 @@ import type { QemuStream, QemuStreamOptions, QemuStreamSource, QemuTimebase } fr
  *
  * @param source the path of a file, the bytes themselves, which must not change until the promise
  *   settles, or a Readable (any AsyncIterable) of them
- * @param options whether to search a stream without a description
+ * @param options whether to search a stream without a description, and which snapshot to read
  * @throws VmstateError, with the offset of the byte at which the problem was found:
  *   ERR_VMSTATE_FORMAT if it is not such a stream, or damaged; ERR_VMSTATE_TRUNCATED if it ends too early;
  *   ERR_VMSTATE_MISSING if it has no timebase, or no description and `search` is not set or does not find
- *   exactly one place; ERR_VMSTATE_VERSION and ERR_VMSTATE_UNSUPPORTED for something that this release does
- *   not read; ERR_VMSTATE_LIMIT if it is beyond one of the reader's limits
+ *   exactly one place, or if a qcow2 image does not have exactly one such snapshot; ERR_VMSTATE_VERSION and
+ *   ERR_VMSTATE_UNSUPPORTED for something that this release does not read; ERR_VMSTATE_LIMIT if it is beyond
+ *   one of the reader's limits
  * @throws TypeError for arguments of the wrong type; errors of reading the source are passed on
  * @example
  * ```ts
@@ -34,19 +37,24 @@ export async function readQemuStream(
   options: QemuStreamOptions = {},
 ): Promise<QemuStream> {
   checkObject('options', options)
-  checkOptionNames('options', options, ['search'])
-  const { search = false } = options
+  checkOptionNames('options', options, ['search', 'snapshot'])
+  const { search = false, snapshot } = options
   if (typeof search !== 'boolean') throw wrongType('options.search', 'a boolean', search)
-  return readStream(source, search, typeof source === 'string' ? source : undefined)
+  if (snapshot !== undefined && typeof snapshot !== 'string') {
+    throw wrongType('options.snapshot', 'a string', snapshot)
+  }
+  return readStream(source, options, typeof source === 'string' ? source : undefined)
 }
 
 /** {@link readQemuStream} without the checks; `file` is the path of the stream, for the commands in errors. */
-export function readStream(
+export async function readStream(
   source: QemuStreamSource,
-  search: boolean,
+  { search = false, snapshot: wanted }: QemuStreamOptions,
   file?: string,
 ): Promise<QemuStream> {
-  return parseSource(parseStream(new ByteReader(), { search, file }), source)
+  const { bytes, snapshot } = await openSource(source, wanted)
+  const stream = await parseSource(parseStream(new ByteReader(), { search, file }), bytes)
+  return snapshot === undefined ? stream : { ...stream, snapshot }
 }
 
 /**

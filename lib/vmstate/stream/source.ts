@@ -6,32 +6,96 @@ import { checkUint8Array, wrongType } from '../../checks.ts'
 import { AT_END } from './bytes.ts'
 import type { ByteSource, Parser, Unpack } from './bytes.ts'
 import { READ_SIZE } from './limits.ts'
+import { missing } from './errors.ts'
+import { inFile, inMemory } from './random-access.ts'
+import type { RandomAccess } from './random-access.ts'
+import { chooseSnapshot, QCOW2_MAGIC, readSnapshotTable } from './snapshot-table.ts'
+import type { QemuSnapshot } from './snapshot-table.ts'
 import type { QemuStreamSource } from './types.ts'
 import { unpacked } from './unpack.ts'
+import { VmState } from './vm-state.ts'
 
 /** How long a parser may run, in ms, before other work of the event loop gets its turn. */
 const TURN_MS = 20
 
-/** Runs a parser over a source, in one pass. */
-export async function parseSource<T>(parser: Parser<T>, source: QemuStreamSource): Promise<T> {
-  if (typeof source === 'string') return parseFile(parser, source)
-  if (types.isUint8Array(source)) return run(parser, memorySource(source))
-  if (isAsyncIterable(source)) return run(parser, chunkSource(source))
+/** The bytes of a stream, and what they were taken out of. */
+export interface OpenedSource {
+  readonly bytes: ByteSource
+  /** If the source is a qcow2 image. */
+  readonly snapshot?: QemuSnapshot
+}
+
+/**
+ * Opens a source. Of a qcow2 image the bytes are those of a snapshot's VM state.
+ *
+ * @param snapshot the name or the id of the snapshot, if there are several
+ */
+export async function openSource(
+  source: QemuStreamSource,
+  snapshot?: string,
+): Promise<OpenedSource> {
+  if (typeof source === 'string') return openFile(source, snapshot)
+  if (types.isUint8Array(source)) {
+    return openImage(inMemory(source), memorySource(source), snapshot)
+  }
+  if (isAsyncIterable(source)) {
+    if (snapshot !== undefined) throw noImage(snapshot)
+    return { bytes: chunkSource(source) }
+  }
   throw wrongType('source', 'the path of a file, a Uint8Array or a Readable of bytes', source)
 }
 
-async function parseFile<T>(parser: Parser<T>, path: string): Promise<T> {
+async function openFile(path: string, snapshot?: string): Promise<OpenedSource> {
   const file = await open(path)
+  const closingFile = (opened: OpenedSource): OpenedSource => ({
+    ...opened,
+    bytes: {
+      next: (mayPass) => opened.bytes.next(mayPass),
+      async close() {
+        await opened.bytes.close()
+        await file.close()
+      },
+    },
+  })
   try {
     const stats = await file.stat()
-    const source = stats.isFile() ? fileSource(file, stats.size) : chunkSource(chunksOf(file))
-    return await run(parser, source)
-  } finally {
+    if (!stats.isFile()) {
+      if (snapshot !== undefined) throw noImage(snapshot)
+      return closingFile({ bytes: chunkSource(chunksOf(file)) })
+    }
+    const image = inFile(file, stats.size)
+    return closingFile(await openImage(image, fileSource(file, stats.size), snapshot))
+  } catch (error) {
     await file.close()
+    throw error
   }
 }
 
-async function run<T>(parser: Parser<T>, first: ByteSource): Promise<T> {
+/** The VM state in a qcow2 image, or `plain` if it is not one. */
+async function openImage(
+  image: RandomAccess,
+  plain: ByteSource,
+  wanted?: string,
+): Promise<OpenedSource> {
+  const start = await image.read(0, QCOW2_MAGIC.length)
+  if (start.toString('latin1') !== QCOW2_MAGIC) {
+    if (wanted !== undefined) throw noImage(wanted)
+    return { bytes: plain }
+  }
+  const table = await readSnapshotTable(image)
+  const entry = chooseSnapshot(table, wanted)
+  const { id, name } = entry
+  return { bytes: new VmState(image, entry, table.clusterBits), snapshot: { id, name } }
+}
+
+function noImage(snapshot: string): Error {
+  return missing(
+    `There is no snapshot ${snapshot}: the source is not a qcow2 image in a file or in memory`,
+  )
+}
+
+/** Runs a parser over bytes, in one pass, and closes their source. */
+export async function parseSource<T>(parser: Parser<T>, first: ByteSource): Promise<T> {
   let source = first
   let turned = performance.now()
   try {

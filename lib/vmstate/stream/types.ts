@@ -1,8 +1,9 @@
 import type { QemuCommand } from './commands.ts'
 import type { QemuLibvirtFormat, QemuLibvirtImage } from './libvirt.ts'
 import type { QemuRamBlock } from './ram-blocks.ts'
+import type { QemuSnapshot } from './snapshot-table.ts'
 
-export type { QemuCommand, QemuLibvirtFormat, QemuLibvirtImage, QemuRamBlock }
+export type { QemuCommand, QemuLibvirtFormat, QemuLibvirtImage, QemuRamBlock, QemuSnapshot }
 
 /**
  * A stream to read: the path of a file, bytes in memory, or a Readable or other iterable of chunks.
@@ -24,6 +25,8 @@ export interface QemuStreamOptions {
    * cannot notice that the end of such a stream is missing. The default is false.
    */
   readonly search?: boolean
+  /** The name or the id of the snapshot to read, if the source is a qcow2 image with several. */
+  readonly snapshot?: string
 }
 
 /**
@@ -171,4 +174,6 @@ export interface QemuStream {
   readonly trailingBytes?: number
   /** The header of libvirt's save image, if the stream was in one. */
   readonly libvirt?: QemuLibvirtImage
+  /** The snapshot that it was read from, if the source is a qcow2 image. */
+  readonly snapshot?: QemuSnapshot
 }

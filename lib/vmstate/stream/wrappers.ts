@@ -11,7 +11,7 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   },
   {
     magic: 'QFI\xfb',
-    what: 'It is a qcow2 image; a snapshot in it has its stream behind the disk',
+    what: 'It is a qcow2 image: the state in its snapshots can be read from the path of the file, not from a pipe or a device, nor while it is packed',
   },
 ]
 

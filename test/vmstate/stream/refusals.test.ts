@@ -449,7 +449,7 @@ describe('a description is refused', () => {
     expect(refusal(padded(DESCRIPTION_LIMIT))).toEqual(
       says('FORMAT', 'The description is not valid UTF-8', JSON_AT),
     )
-  })
+  }, 60_000)
 
   it.each([
     ['is shorter', -1, 'TRUNCATED', 'The description has 3 bytes, of which 2 are there'],
