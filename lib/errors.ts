@@ -103,7 +103,9 @@ export type ErrorCode =
   | 'ERR_TIMEBASE_NOT_APPLIED'
   | 'ERR_TIMEBASE_NOT_REACHED'
   | 'ERR_RESTORE_INCOMPLETE'
+  | 'ERR_ONE_REG_NOT_LOADED'
   | 'ERR_STATE_FORMAT'
+  | 'ERR_STATE_VERSION'
   | VmstateErrorCode
 
 /**
@@ -275,6 +277,8 @@ export class TimebaseNotAppliedError extends OneRegError {
   readonly restored: boolean
   /** The registers that do not hold the value from before the call: empty if `restored`. */
   readonly notRestored: readonly NotRestored[]
+  /** The ids of the vCPUs to which these belong: they are unfit to run, and the others are as before. */
+  readonly unfit: readonly number[]
 
   /** @internal */
   constructor({ vcpu, register, problem, written, notRestored, cause }: NotApplied) {
@@ -287,6 +291,7 @@ export class TimebaseNotAppliedError extends OneRegError {
     if (register !== undefined) this.register = register
     this.restored = notRestored.length === 0
     this.notRestored = notRestored
+    this.unfit = [...new Set(notRestored.map((register) => register.vcpu))]
   }
 }
 
@@ -353,6 +358,29 @@ function incomplete(
   const more = all.length > named.length ? [`${all.length - named.length} more`] : []
   const rest = all.length < of ? 'the others were' : 'none was'
   return `Not all registers were written to vCPU ${vcpu}: ${[...named, ...more].join(', ')}; ${rest}`
+}
+
+/**
+ * The registers and the timebase of a guest were loaded in part: `cause` is the error that ended it.
+ *
+ * @group Errors
+ */
+export class OneRegNotLoadedError extends OneRegError {
+  /**
+   * The ids of the vCPUs that hold some of the saved values and not all: they are unfit to run, and are to
+   * be made anew.
+   */
+  readonly unfit: readonly number[]
+
+  /** @internal */
+  constructor(unfit: readonly number[], cause: Error) {
+    super(
+      'ERR_ONE_REG_NOT_LOADED',
+      `The registers and the timebase were not loaded: ${cause.message}. These vCPUs are unfit to run, make them anew: ${unfit.join(', ')}`,
+      { cause },
+    )
+    this.unfit = unfit
+  }
 }
 
 /**

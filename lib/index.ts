@@ -7,7 +7,8 @@ export { Vm } from './kvm/vm.ts'
 export { Vcpu } from './kvm/vcpu.ts'
 export type { AsyncOptions } from './kvm/vcpu.ts'
 export type { BoundRegisters } from './kvm/bound-registers.ts'
-export type { RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
+export type { ChangedRegister, RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
+export { parseRegisters, serializeRegisters } from './kvm/register-text.ts'
 
 export {
   inheritTimebase,
@@ -25,6 +26,18 @@ export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase/plan.ts'
 export type { PlanOptions, TimebasePlan, TimebasePoint } from './timebase/plan.ts'
 export { parseTimebase, serializeTimebase } from './timebase/state.ts'
 export type { TimebaseState, VcpuTimers } from './timebase/state.ts'
+export {
+  loadOneRegState,
+  parseOneRegState,
+  saveOneRegState,
+  serializeOneRegState,
+} from './timebase/one-reg-state.ts'
+export type {
+  LoadOneRegOptions,
+  OneRegOutcome,
+  OneRegState,
+  VcpuRegisters,
+} from './timebase/one-reg-state.ts'
 
 export { registers } from './registers.ts'
 export type {
@@ -38,6 +51,7 @@ export type {
 export {
   KvmError,
   OneRegError,
+  OneRegNotLoadedError,
   RestoreIncompleteError,
   TimebaseClockError,
   TimebaseDivergedError,

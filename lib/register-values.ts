@@ -8,6 +8,11 @@ export type AnyRegisterValue = number | bigint | Uint8Array
 /** The table of registers as a Map, which is faster to look up than an object with hundreds of names. */
 const byName: ReadonlyMap<unknown, Register> = new Map(Object.entries(registers))
 
+/** The id and width of a register; undefined for a name that the table lacks. */
+export function findRegister(name: unknown): Register | undefined {
+  return byName.get(name)
+}
+
 /**
  * The id and width of a register.
  *

@@ -7,6 +7,8 @@ import { errnoName, errnos, meansAbsent } from '../errno.ts'
 import { putNames, putValue, takeValue } from './entries.ts'
 import { callBatch } from './one-reg.ts'
 import type { OpenVcpu } from './open-vcpu.ts'
+import { snapshotToJson } from './register-text.ts'
+import type { OneRegOperation } from '../kernel/kernel.ts'
 import { registerNames } from '../registers.ts'
 import type { RegisterName, RegisterValues } from '../registers.ts'
 import { checkValues, lookUp, sameValue } from '../register-values.ts'
@@ -20,6 +22,8 @@ import type { AnyRegisterValue } from '../register-values.ts'
 export interface RestoreOptions {
   /** Write TB_OFFSET too: right for a vCPU that stays on its host. */
   readonly timebase?: boolean
+  /** Read back what was written, and list the registers that hold another value: see `changed`. */
+  readonly verify?: boolean
 }
 
 /**
@@ -30,14 +34,49 @@ export interface RestoreOptions {
 export interface RestoreOutcome {
   /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
   readonly refused: readonly NotWritten[]
+  /**
+   * With `verify`: the registers that were written and hold another value. docs/registers.md says with
+   * which differences a guest can live.
+   */
+  readonly changed?: readonly ChangedRegister[]
+}
+
+/**
+ * A register that the kernel took and that holds another value than it was given.
+ *
+ * @group Registers
+ */
+export interface ChangedRegister {
+  readonly register: RegisterName
+  readonly wanted: AnyRegisterValue
+  readonly held: AnyRegisterValue
+}
+
+/** One call for a batch. A snapshot and a restore are made of such steps, so that they can run off the thread too. */
+interface Step {
+  readonly operation: OneRegOperation
+  readonly batch: OneRegBatch
+}
+
+type Steps<T> = Generator<Step, T, undefined>
+
+/** Makes the calls of a snapshot or a restore on this thread. */
+export function runSteps<T>(vcpu: OpenVcpu, steps: Steps<T>): T {
+  for (;;) {
+    const next = steps.next()
+    if (next.done) return next.value
+    const { operation, batch } = next.value
+    batch.fds.fill(vcpu.fd)
+    callBatch(vcpu.system.kernel, operation, batch)
+  }
 }
 
 /** {@link Vcpu.snapshot}. */
-export function readSnapshot(vcpu: OpenVcpu): RegisterValues {
+export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
   const names = registerNames.filter((name) => !vcpu.absent.has(name))
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
   const absent: RegisterName[] = []
-  const held = readAll(vcpu, names)
+  const held = yield* readAll(names)
   for (const { name, result, value } of held) {
     if (result >= 0) snapshot[name] = value
     else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
@@ -50,40 +89,47 @@ export function readSnapshot(vcpu: OpenVcpu): RegisterValues {
     throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
   }
   for (const name of absent) vcpu.absent.add(name)
+  // JSON.stringify would refuse bigints, without a word about how to do it.
+  Object.defineProperty(snapshot, 'toJSON', {
+    value: () => snapshotToJson(snapshot as RegisterValues),
+  })
   return snapshot as RegisterValues
 }
 
 /** {@link Vcpu.restore}. */
-export function writeSnapshot(
+export function* writeSnapshot(
   vcpu: OpenVcpu,
   snapshot: RegisterValues,
   options: RestoreOptions,
-): RestoreOutcome {
+): Steps<RestoreOutcome> {
   const values = new Map(checkValues('snapshot', snapshot))
-  checkOptionNames('options', checkObject('options', options), ['timebase'])
-  const { timebase = false } = options
+  checkOptionNames('options', checkObject('options', options), ['timebase', 'verify'])
+  const { timebase = false, verify = false } = options
   if (typeof timebase !== 'boolean') throw wrongType('options.timebase', 'a boolean', timebase)
+  if (typeof verify !== 'boolean') throw wrongType('options.verify', 'a boolean', verify)
   if (timebase) dueTimersFireAtOnce(vcpu, values)
   else values.delete('TB_OFFSET')
   const names = inOrder(values)
   const batch = new OneRegBatch(names.length)
-  batch.fds.fill(vcpu.fd)
   names.forEach((name, index) => {
     putValue(batch, index, name, values.get(name))
   })
-  callBatch(vcpu.system.kernel, 'KVM_SET_ONE_REG', batch)
+  yield { operation: 'KVM_SET_ONE_REG', batch }
 
   const notWritten = names
     .map((name, index) => ({ name, result: batch.results[index] ?? 0 }))
     .filter(({ result }) => result < 0)
   const wentWrong = notWritten.filter(({ result }) => !meansAbsent(result))
-  const refused = thatDiffer(
-    vcpu,
+  const refused = yield* thatDiffer(
     notWritten.filter(({ result }) => meansAbsent(result)),
     values,
   )
   const [first] = wentWrong
-  if (first === undefined) return { refused }
+  if (first === undefined) {
+    if (!verify) return { refused }
+    const written = names.filter((_, index) => batch.results[index] === 0)
+    return { refused, changed: yield* thatChanged(vcpu, written, values) }
+  }
   throw new RestoreIncompleteError({
     vcpu: vcpu.id,
     failed: wentWrong.map(({ name, result }) => ({ register: name, code: errnoName(result) })),
@@ -108,15 +154,12 @@ function dueTimersFireAtOnce(vcpu: OpenVcpu, values: Map<RegisterName, AnyRegist
 }
 
 /** Of the registers that were refused, those that do not hold the wanted value anyway. */
-function thatDiffer(
-  vcpu: OpenVcpu,
+function* thatDiffer(
   refused: readonly { name: RegisterName; result: number }[],
   wanted: ReadonlyMap<RegisterName, AnyRegisterValue>,
-): RestoreOutcome['refused'] {
-  const held = readAll(
-    vcpu,
-    refused.map(({ name }) => name),
-  )
+): Steps<RestoreOutcome['refused']> {
+  if (refused.length === 0) return []
+  const held = yield* readAll(refused.map(({ name }) => name))
   return refused.flatMap(({ name, result }, index) => {
     const now = held[index]
     const want = wanted.get(name)
@@ -124,6 +167,22 @@ function thatDiffer(
       now !== undefined && now.result >= 0 && want !== undefined && sameValue(now.value, want)
     return same ? [] : [{ register: name, code: errnoName(result) }]
   })
+}
+
+/** Of the registers that were written, those that hold another value. */
+function* thatChanged(
+  vcpu: OpenVcpu,
+  written: readonly RegisterName[],
+  values: ReadonlyMap<RegisterName, AnyRegisterValue>,
+): Steps<readonly ChangedRegister[]> {
+  const changed: ChangedRegister[] = []
+  for (const { name, result, value } of yield* readAll(written)) {
+    if (result < 0) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
+    const wanted = values.get(name)
+    if (wanted === undefined || sameValue(value, wanted)) continue
+    changed.push({ register: name, wanted, held: value })
+  }
+  return changed
 }
 
 /**
@@ -146,14 +205,12 @@ function inOrder(values: ReadonlyMap<RegisterName, AnyRegisterValue>): RegisterN
   return [...first.filter((name) => values.has(name)), ...rest]
 }
 
-function readAll(
-  vcpu: OpenVcpu,
+function* readAll(
   names: readonly RegisterName[],
-): { name: RegisterName; result: number; value: AnyRegisterValue }[] {
+): Steps<{ name: RegisterName; result: number; value: AnyRegisterValue }[]> {
   const batch = new OneRegBatch(names.length)
-  batch.fds.fill(vcpu.fd)
   putNames(batch, names)
-  callBatch(vcpu.system.kernel, 'KVM_GET_ONE_REG', batch)
+  yield { operation: 'KVM_GET_ONE_REG', batch }
   return names.map((name, index) => ({
     name,
     result: batch.results[index] ?? 0,

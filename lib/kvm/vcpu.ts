@@ -17,7 +17,7 @@ import type { OneRegOperation } from '../kernel/kernel.ts'
 import { callBatch, callBatchAsync, checkResults, uninterrupted } from './one-reg.ts'
 import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
-import { readSnapshot, writeSnapshot } from './snapshot.ts'
+import { readSnapshot, runSteps, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import { checkValues, lookUp, namesOf } from '../register-values.ts'
 import type { Faces, KvmSystem } from './system.ts'
@@ -307,15 +307,16 @@ export class Vcpu {
    */
   snapshot(): RegisterValues {
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return readSnapshot(this)
+    return runSteps(this, readSnapshot(this))
   }
 
   /**
    * Writes a snapshot back, in the order that the kernel needs. TB_OFFSET is written only with the option
-   * `timebase`: between hosts, {@link loadTimebase} computes a new one.
+   * `timebase`: between hosts, {@link loadTimebase} computes a new one. It is called after this, and writes
+   * DEC_EXPIRY, VTB, PURR and SPURR again, so that its values count.
    *
    * @param snapshot the result of `snapshot()` of a vCPU with the same id
-   * @param options whether the timebase is restored too
+   * @param options whether the timebase is restored too, and whether all is read back
    * @returns the registers that this kernel refuses to set and that hold another value
    * @throws TypeError, RangeError for a snapshot with a wrong name or value, before any system call
    * @throws OneRegError ERR_VCPU_HELD while an aligned load of this vCPU waits for its instant
@@ -324,7 +325,7 @@ export class Vcpu {
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return writeSnapshot(this, snapshot, options)
+    return runSteps(this, writeSnapshot(this, snapshot, options))
   }
 
   /**

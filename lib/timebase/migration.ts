@@ -266,22 +266,55 @@ async function loadAligned(
   return outcome
 }
 
-function load(
-  { options, state, guest }: CheckedLoad,
-  atInstant = (sample: TimebaseSample) => sample,
-): LoadOutcome {
-  const { system, vcpus } = guest
+/**
+ * Does all of {@link loadTimebase} that comes before the first write, and throws what it would throw.
+ *
+ * @returns the guest that the vCPUs are
+ */
+export function checkLoadable(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions,
+): Guest {
+  checkOptionNames('options', checkObject('options', options), planOptionNames)
+  const checked = checkLoad(vcpus, state, options)
+  const { guest } = checked
+  try {
+    checkSaved(checked)
+    const { sample } = readBefore(guest)
+    planChecked(checked.state, sample, checked.options)
+    return guest
+  } finally {
+    forgetGuest(guest)
+  }
+}
+
+/** The saved registers of each vCPU, once it is seen that this host can have them. */
+function checkSaved({ state, guest }: CheckedLoad): readonly (CheckedTimers | undefined)[] {
+  const { system } = guest
   const saved = savedOf(guest, state)
   if (state.timebaseFrequency !== system.timebaseFrequency) {
     throw new TimebaseFrequencyError(state.timebaseFrequency, system.timebaseFrequency)
   }
   checkNotHeld(system.host.kernel, guest.fds, guest.ids)
+  return saved
+}
+
+/** The time registers before a load, and the host's clocks. */
+function readBefore(guest: Guest): { before: TimeRegisters; sample: TimebaseSample } {
+  return beforeWriting(() => {
+    const before = readTimeRegisters(guest)
+    checkOffsets(before)
+    return { before, sample: guest.system.sample() }
+  })
+}
+
+function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => sample): LoadOutcome {
+  const { options, state, guest } = checked
+  const { system, vcpus } = guest
+  const saved = checkSaved(checked)
   try {
-    const { before, sample } = beforeWriting(() => {
-      const before = readTimeRegisters(guest)
-      checkOffsets(before)
-      return { before, sample: system.sample() }
-    })
+    const { before, sample } = readBefore(guest)
     const plan = planChecked(state, atInstant(sample), options)
     const others = timerMemoryOf(system).others.bindTo(guest)
     const skipped = putTimers(others, saved, before, plan.guestTimebase)

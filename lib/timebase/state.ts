@@ -6,12 +6,17 @@ import {
   firstRepeated,
   isU64,
   outOfRange,
-  shown,
-  wrongType,
 } from '../checks.ts'
 import { stateFormat } from '../errors.ts'
-import { countKeys, surveyJson } from '../json.ts'
-import type { Json } from '../json.ts'
+import {
+  bigintOf,
+  checkFormat,
+  formatFields,
+  isObject,
+  readText,
+  refuseUnknown,
+} from '../state-text.ts'
+import type { JsonObject, TextFormat } from '../state-text.ts'
 import { checkTimebasePoint } from './plan.ts'
 import type { CheckedPoint, TimebasePoint } from './plan.ts'
 
@@ -50,13 +55,12 @@ export const STATE_VCPU_LIMIT = 1 << 14
 /** Characters of a saved timebase: 4 Mi. A vCPU with all its timers takes 150, indented by two 190. */
 export const STATE_TEXT_LIMIT = 4 * 1024 * 1024
 
-/** Arrays and objects within each other in it. Those that this release writes have 3. */
-export const STATE_DEPTH_LIMIT = 16
-
-const FORMAT = 'kvm-ppc-onereg/timebase'
-/** The version that is written, and those that are read. */
-const VERSION = 1
-const READABLE_VERSIONS: ReadonlySet<unknown> = new Set([VERSION])
+const FORMAT: TextFormat = {
+  format: 'kvm-ppc-onereg/timebase',
+  what: 'saved timebase',
+  version: 1,
+  limit: STATE_TEXT_LIMIT,
+}
 
 const pointFields = [
   'guestTimebase',
@@ -155,6 +159,11 @@ function checkTimers(name: string, vcpu: unknown): CheckedTimers {
  * @group Moving the timebase
  */
 export function serializeTimebase(state: TimebaseState): string {
+  return JSON.stringify(timebaseToJson(state))
+}
+
+/** The object whose JSON {@link serializeTimebase} gives. */
+export function timebaseToJson(state: TimebaseState): JsonObject {
   const checked = checkTimebaseState(state)
   const vcpus = checked.vcpus.map((vcpu) => ({ id: vcpu.id, ...decimals(vcpu, timerFields) }))
   const point = decimals(checked, [...pointFields, ...optionalFields])
@@ -162,7 +171,7 @@ export function serializeTimebase(state: TimebaseState): string {
     synchronised: checked.clock.synchronised,
     ...decimals(checked.clock, ['maxErrorNs']),
   }
-  return JSON.stringify({ format: FORMAT, version: VERSION, ...point, clock, vcpus })
+  return { ...formatFields(FORMAT), ...point, ...(clock && { clock }), vcpus }
 }
 
 /**
@@ -171,9 +180,10 @@ export function serializeTimebase(state: TimebaseState): string {
  *     const state = parseTimebase(await readFile('timebase.json', 'utf8'))
  *
  * @param text the result of {@link serializeTimebase}
- * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a newer version, a
- *   field that is missing, unknown, out of range or there twice; for more than 4 Mi characters, 16,384
- *   vCPUs, or 16 arrays and objects within each other
+ * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a field that is
+ *   missing, unknown, out of range or there twice; for more than 4 Mi characters, 16,384 vCPUs, or 16
+ *   arrays and objects within each other
+ * @throws OneRegError ERR_STATE_VERSION for a state of a newer release, whose version this one does not know
  * @example
  * ```ts
  * loadTimebase(vcpus, parseTimebase(await readFile('guest.json', 'utf8')))
@@ -181,16 +191,21 @@ export function serializeTimebase(state: TimebaseState): string {
  * @group Moving the timebase
  */
 export function parseTimebase(text: string): TimebaseState {
-  if (typeof text !== 'string') throw wrongType('text', 'a string', text)
-  const json = jsonObject(text)
-  if (json['format'] !== FORMAT) {
-    throw stateFormat(`This is not a saved timebase: "format" must be "${FORMAT}"`)
-  }
-  if (!READABLE_VERSIONS.has(json['version'])) {
-    throw stateFormat(
-      `This saved timebase has version ${shown(json['version'])}; this release reads version ${[...READABLE_VERSIONS].join(', ')}`,
-    )
-  }
+  return timebaseFields(readText(text, FORMAT))
+}
+
+/**
+ * A state that is part of another JSON object.
+ *
+ * @throws OneRegError ERR_STATE_FORMAT, ERR_STATE_VERSION
+ */
+export function timebaseFromJson(value: unknown, path: string): TimebaseState {
+  if (!isObject(value)) throw stateFormat(`The field "${path}" must be an object`)
+  checkFormat(value, FORMAT)
+  return timebaseFields(value)
+}
+
+function timebaseFields(json: JsonObject): TimebaseState {
   refuseUnknown(
     json,
     ['format', 'version', ...pointFields, ...optionalFields, 'clock', 'vcpus'],
@@ -211,7 +226,7 @@ export function parseTimebase(text: string): TimebaseState {
   return state as unknown as TimebaseState
 }
 
-function parseClock(value: unknown): Record<string, unknown> {
+function parseClock(value: unknown): JsonObject {
   if (!isObject(value)) throw stateFormat('The field "clock" must be an object')
   refuseUnknown(value, ['synchronised', 'maxErrorNs'], 'clock.')
   return {
@@ -220,43 +235,10 @@ function parseClock(value: unknown): Record<string, unknown> {
   }
 }
 
-function parseVcpu(value: unknown, path: string): Record<string, unknown> {
+function parseVcpu(value: unknown, path: string): JsonObject {
   if (!isObject(value)) throw stateFormat(`${path.slice(0, -1)} must be an object`)
   refuseUnknown(value, ['id', ...timerFields], path)
   return { id: value['id'], ...bigints(value, timerFields, path, false) }
-}
-
-function jsonObject(text: string): Record<string, unknown> {
-  if (text.length > STATE_TEXT_LIMIT) {
-    throw stateFormat(`This saved timebase has more than ${STATE_TEXT_LIMIT} characters`)
-  }
-  const { depth, keys } = surveyJson(Buffer.from(text))
-  if (depth > STATE_DEPTH_LIMIT) {
-    throw stateFormat(`This saved timebase is nested more than ${STATE_DEPTH_LIMIT} levels deep`)
-  }
-  let json: Json
-  try {
-    json = JSON.parse(text) as Json
-  } catch (error) {
-    throw stateFormat('This saved timebase is not JSON', error)
-  }
-  if (!isObject(json)) throw stateFormat('A saved timebase is a JSON object')
-  if (countKeys(json) !== keys) {
-    throw stateFormat(
-      'This saved timebase has a field twice, so that it is not clear which value counts',
-    )
-  }
-  return json
-}
-
-function isObject<T>(value: T): value is T & Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function refuseUnknown(json: object, known: readonly string[], path: string): void {
-  for (const key of Object.keys(json)) {
-    if (!known.includes(key)) throw stateFormat(`The field ${shown(path + key)} is not known`)
-  }
 }
 
 function decimals<F extends string>(
@@ -272,23 +254,16 @@ function decimals<F extends string>(
 }
 
 function bigints(
-  json: Record<string, unknown>,
+  json: JsonObject,
   fields: readonly string[],
   path: string,
   required: boolean,
 ): Record<string, bigint> {
   return Object.fromEntries(
     fields.flatMap((field) => {
-      if (!Object.hasOwn(json, field)) {
-        if (required) throw stateFormat(`The field "${path}${field}" is missing`)
-        return []
-      }
-      const held = json[field]
-      // At most as many digits as 2^64 has: a long number would take BigInt a long time.
-      if (typeof held !== 'string' || !/^-?\d{1,20}$/.test(held)) {
-        throw stateFormat(`The field "${path}${field}" must be a whole number in a string`)
-      }
-      return [[field, BigInt(held)]]
+      if (Object.hasOwn(json, field)) return [[field, bigintOf(json[field], path + field)]]
+      if (required) throw stateFormat(`The field "${path}${field}" is missing`)
+      return []
     }),
   )
 }

@@ -6,6 +6,7 @@ import type { ErrnoName } from '../../lib/errno.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { loadOneRegState, saveOneRegState } from '../../lib/timebase/one-reg-state.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { parseTimebase } from '../../lib/timebase/state.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
@@ -78,6 +79,12 @@ const ending: Readonly<Record<ErrorCode, (guest: Guest) => unknown>> = {
     kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG' })
     return vcpus[0].restore(snapshot)
   },
+  ERR_ONE_REG_NOT_LOADED: ({ kernel, vcpus }) => {
+    const state = saveOneRegState(vcpus)
+    kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG' })
+    return loadOneRegState(vcpus, state)
+  },
+  ERR_STATE_VERSION: () => parseTimebase('{"format":"kvm-ppc-onereg/timebase","version":2}'),
   ERR_STATE_FORMAT: () => parseTimebase('{}'),
   ERR_VMSTATE_FORMAT: () => decode(spapr, Buffer.alloc(17)),
   ERR_VMSTATE_TRUNCATED: () => decode(cpuTimebase, bytes.subarray(1), { destination: frequency }),

@@ -511,3 +511,40 @@ describe('a wrong snapshot', () => {
 })
 
 type ArgumentCode = 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_OUT_OF_RANGE'
+
+describe('a restore that is verified', () => {
+  it('lists the registers that hold another value', () => {
+    const vcpu = freshVcpu()
+    const wanted = { LPCR_64: 0xc000_0000_0004_f201n, DAR: 5n, VR0: new Uint8Array(16).fill(3) }
+    expect(vcpu.restore(wanted)).toEqual({ refused: [] })
+    expect(vcpu.restore(wanted, { verify: true })).toEqual({
+      refused: [],
+      changed: [{ register: 'LPCR_64', wanted: wanted.LPCR_64, held: 0x54_0413n }],
+    })
+    const offset = { TB_OFFSET: 5n }
+    expect(vcpu.restore(offset, { verify: true, timebase: true }).changed).toEqual([
+      { register: 'TB_OFFSET', wanted: 5n, held: PERIOD },
+    ])
+    expect(vcpu.restore(offset, { verify: true }).changed).toEqual([])
+  })
+
+  it('lists what was refused as that alone', () => {
+    const vcpu = side(new SoftwareKernel({ without: ['DSCR'] })).vcpu(0)
+    expect(vcpu.restore({ DSCR: 1n, DAR: 2n }, { verify: true })).toEqual({
+      refused: [{ register: 'DSCR', code: 'EINVAL' }],
+      changed: [],
+    })
+  })
+
+  it('ends with the error of a register that cannot be read back', () => {
+    const { kernel, vcpus } = side()
+    kernel.fail({ errno: 'EIO', operation: 'KVM_GET_ONE_REG', register: 'DAR' })
+    const error = caught(KvmError, () => vcpus[0]?.restore({ DAR: 1n }, { verify: true }))
+    expect(error).toMatchObject({ code: 'EIO', operation: 'KVM_GET_ONE_REG', register: 'DAR' })
+  })
+
+  it('takes a boolean', () => {
+    const wrong = { verify: 1 } as never
+    expect(() => freshVcpu().restore({}, wrong)).toThrow(/options\.verify must be a boolean/)
+  })
+})

@@ -1,0 +1,115 @@
+import { shown, wrongType } from './checks.ts'
+import { OneRegError, stateFormat } from './errors.ts'
+import { countKeys, surveyJson } from './json.ts'
+import type { Json } from './json.ts'
+
+/** A format of this library's: JSON with the fields `format` and `version`. */
+export interface TextFormat {
+  /** The field `format`. */
+  readonly format: string
+  /** For messages: `'saved timebase'`. */
+  readonly what: string
+  /** The version that is written, and the newest that is read. */
+  readonly version: number
+  /** Characters that a text may have. */
+  readonly limit: number
+}
+
+/** Arrays and objects within each other in a text. Those that this release writes have 4. */
+export const STATE_DEPTH_LIMIT = 16
+
+/** The functions that read the formats, for the message when one is given another's text. */
+const parsers: Readonly<Record<string, string>> = {
+  'kvm-ppc-onereg/timebase': 'parseTimebase',
+  'kvm-ppc-onereg/registers': 'parseRegisters',
+  'kvm-ppc-onereg/one-reg': 'parseOneRegState',
+}
+
+export type JsonObject = Record<string, unknown>
+
+/**
+ * The JSON object of a text of one of these formats, which need not be trusted. Its fields but for
+ * `format` and `version` are not looked at.
+ *
+ * @throws OneRegError ERR_STATE_FORMAT, ERR_STATE_VERSION
+ */
+export function readText(text: unknown, format: TextFormat): JsonObject {
+  if (typeof text !== 'string') throw wrongType('text', 'a string', text)
+  const { what, limit } = format
+  if (text.length > limit) throw stateFormat(`This ${what} has more than ${limit} characters`)
+  const { depth, keys } = surveyJson(Buffer.from(text))
+  if (depth > STATE_DEPTH_LIMIT) {
+    throw stateFormat(`This ${what} is nested more than ${STATE_DEPTH_LIMIT} levels deep`)
+  }
+  let json: Json
+  try {
+    json = JSON.parse(text) as Json
+  } catch (error) {
+    throw stateFormat(`This ${what} is not JSON`, error)
+  }
+  if (!isObject(json)) throw stateFormat(`A ${what} is a JSON object`)
+  if (countKeys(json) !== keys) {
+    throw stateFormat(`This ${what} has a field twice, so that it is not clear which value counts`)
+  }
+  checkFormat(json, format)
+  return json
+}
+
+/**
+ * Checks the fields `format` and `version` of an object.
+ *
+ * @throws OneRegError ERR_STATE_FORMAT, ERR_STATE_VERSION
+ */
+export function checkFormat(json: JsonObject, { format, what, version }: TextFormat): void {
+  const found = json['format']
+  if (found !== format) {
+    const parser = typeof found === 'string' ? parsers[found] : undefined
+    const hint = parser === undefined ? '' : `; ${parser} reads ${shown(found)}`
+    throw stateFormat(`This is not a ${what}: "format" must be "${format}"${hint}`)
+  }
+  const given = json['version']
+  if (given === version) return
+  const problem = `This ${what} has version ${shown(given)}; this release reads version ${version}`
+  if (typeof given === 'number' && Number.isInteger(given) && given > version) {
+    throw new OneRegError(
+      'ERR_STATE_VERSION',
+      `${problem}: upgrade kvm-ppc-onereg here, or save with the older release`,
+    )
+  }
+  throw stateFormat(problem)
+}
+
+/** The fields that say which format it is, to put before the others. */
+export function formatFields({ format, version }: TextFormat): { format: string; version: number } {
+  return { format, version }
+}
+
+export function isObject<T>(value: T): value is T & JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Checks that an object has no other fields than these.
+ *
+ * @param path the path of the object, with the dot after it
+ * @throws OneRegError ERR_STATE_FORMAT
+ */
+export function refuseUnknown(json: object, known: readonly string[], path: string): void {
+  for (const key of Object.keys(json)) {
+    if (!known.includes(key)) throw stateFormat(`The field ${shown(path + key)} is not known`)
+  }
+}
+
+/**
+ * An integer of 64 bits, which JSON has as decimal digits in a string.
+ *
+ * @param path the path of the field
+ * @throws OneRegError ERR_STATE_FORMAT
+ */
+export function bigintOf(value: unknown, path: string): bigint {
+  // At most as many digits as 2^64 has: a long number would take BigInt a long time.
+  if (typeof value !== 'string' || !/^-?\d{1,20}$/.test(value)) {
+    throw stateFormat(`The field "${path}" must be a whole number in a string`)
+  }
+  return BigInt(value)
+}
