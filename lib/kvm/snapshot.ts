@@ -10,7 +10,7 @@ import type { OpenVcpu } from './open-vcpu.ts'
 import { snapshotToJson } from './register-text.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
 import { registerNames } from '../registers.ts'
-import type { RegisterName, RegisterValues } from '../registers.ts'
+import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
 
@@ -48,8 +48,8 @@ export interface RestoreOutcome {
  */
 export interface ChangedRegister {
   readonly register: RegisterName
-  readonly wanted: AnyRegisterValue
-  readonly held: AnyRegisterValue
+  readonly wanted: RegisterValue<RegisterName>
+  readonly held: RegisterValue<RegisterName>
 }
 
 /** One call for a batch. A snapshot and a restore are made of such steps, so that they can run off the thread too. */
