@@ -133,8 +133,9 @@ export class KvmSystem {
     // Rounded up: an uncertainty is a bound.
     const uncertaintyNs = (halfWidth * NS_PER_SECOND + timebaseFrequency - 1n) / timebaseFrequency
     const clock = this.#wallClock()
-    const sample = { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs }
-    return clock === undefined ? sample : { ...sample, clock }
+    return clock === undefined
+      ? { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs }
+      : { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock }
   }
 
   /** How right the wall clock is; undefined where that is not known, which is not an error. */

@@ -9,7 +9,7 @@ import type { LastLoad } from './last-load.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
 import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
-import type { CheckedPlanOptions, PlanOptions, TimebasePlan } from './plan.ts'
+import type { CheckedPlanOptions, PlanOptions, TimebasePlan, Writable } from './plan.ts'
 import {
   checkOffsets,
   commonOffset,
@@ -123,7 +123,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
     const offset = commonOffset(timers)
     const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock } = sample
     const last = lastLoadOf(guest.vcpus, offset)
-    const state = {
+    const state: Writable<TimebaseState> = {
       guestTimebase: notBehind(guest, offset, last, BigInt.asUintN(64, timebase + offset)),
       timeOfDayNs,
       timebaseFrequency,
@@ -132,11 +132,9 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
       vcpus: savedTimers(timers),
     }
     const roundingTicks = last?.roundingTicks ?? 0n
-    return {
-      ...state,
-      ...(roundingTicks !== 0n && { roundingTicks }),
-      ...(clock !== undefined && { clock }),
-    }
+    if (roundingTicks !== 0n) state.roundingTicks = roundingTicks
+    if (clock !== undefined) state.clock = clock
+    return state
   } finally {
     forgetGuest(guest)
   }
@@ -325,7 +323,7 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
     const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
     const { clockDifferenceNs, errorNs } = plan
     // One by one: V8 takes longer for a spread than for the plan.
-    const outcome = {
+    const outcome: Writable<LoadOutcome> = {
       offset,
       guestTimebase,
       advancedTicks,
@@ -335,7 +333,8 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
       uncertaintyNs,
       skipped,
     }
-    return errorNs === undefined ? outcome : Object.assign(outcome, { errorNs })
+    if (errorNs !== undefined) outcome.errorNs = errorNs
+    return outcome
   } finally {
     forgetGuest(guest)
   }

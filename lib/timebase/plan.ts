@@ -110,6 +110,9 @@ export interface TimebasePlan {
   readonly errorNs?: bigint
 }
 
+/** An object while it is being made. */
+export type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
 /**
  * The offset that continues a saved guest timebase on a host whose clocks were just sampled:
  *
@@ -184,7 +187,7 @@ export function planChecked(
   }
   const offset = u64(guestTimebase - now.timebase + advancedTicks)
   const roundedTicks = atMost(ROUNDING_LIMIT, advancedTicks - passedTicks + roundingTicks)
-  const plan = {
+  const plan: Writable<TimebasePlan> = {
     offset,
     guestTimebase: u64(now.timebase + offset),
     advancedTicks,
@@ -194,9 +197,10 @@ export function planChecked(
     uncertaintyNs,
   }
   const roundingNs = nsOf(roundedTicks, frequency)
-  if (isFrozen) return { ...plan, errorNs: roundingNs }
-  if (clocksErrorNs === undefined) return plan
-  return { ...plan, errorNs: roundingNs + uncertaintyNs + clocksErrorNs }
+  // Fields are added, not spread: a spread takes longer than the whole plan.
+  if (isFrozen) plan.errorNs = roundingNs
+  else if (clocksErrorNs !== undefined) plan.errorNs = roundingNs + uncertaintyNs + clocksErrorNs
+  return plan
 }
 
 /** What two wall clocks can be wrong by together, in ns; undefined if that is not known of both. */
