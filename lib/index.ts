@@ -25,7 +25,8 @@ export type {
 export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase/plan.ts'
 export type { PlanOptions, TimebasePlan, TimebasePoint } from './timebase/plan.ts'
 export { parseTimebase, serializeTimebase } from './timebase/state.ts'
-export type { TimebaseState, VcpuTimers } from './timebase/state.ts'
+export type { TimebaseState } from './timebase/state.ts'
+export type { VcpuTimers } from './timebase/timers.ts'
 export {
   loadOneRegState,
   parseOneRegState,

@@ -2,8 +2,10 @@ import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
 import { callBatch } from '../kvm/one-reg.ts'
-import { timeRegisters, timerMemoryOf } from './time-registers.ts'
-import type { TimeRegisters, TimerName } from './time-registers.ts'
+import { timerMemoryOf } from './time-registers.ts'
+import type { TimeRegisters } from './time-registers.ts'
+import { timeRegisters } from './timers.ts'
+import type { TimerName } from './timers.ts'
 
 /**
  * Writes time registers to every vCPU, or to none: if a step fails, or a register does not hold what

@@ -7,22 +7,20 @@ import type { Guest } from './guest.ts'
 import { inheritLoad, lastLoadOf, rememberLoad } from './last-load.ts'
 import type { LastLoad } from './last-load.ts'
 import { checkTimebaseState } from './state.ts'
-import type { CheckedState, CheckedTimers, TimebaseState, VcpuTimers } from './state.ts'
+import type { CheckedState, TimebaseState } from './state.ts'
 import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './plan.ts'
 import type { CheckedPlanOptions, PlanOptions, TimebasePlan, Writable } from './plan.ts'
 import {
   checkOffsets,
   commonOffset,
-  DEC_EXPIRY,
   forgetGuest,
   offsetOf,
-  PURR,
   readTimeRegisters,
-  SPURR,
   timerMemoryOf,
-  VTB,
 } from './time-registers.ts'
-import type { TimeRegisters, TimerIndex, TimerName } from './time-registers.ts'
+import type { TimeRegisters } from './time-registers.ts'
+import { putTimers, timersAt } from './timers.ts'
+import type { CheckedTimers, TimerIndex, TimerName, VcpuTimers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
 import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
@@ -47,7 +45,7 @@ export interface LoadOutcome extends TimebasePlan {
 export interface AlignOptions extends PlanOptions {
   readonly downtime: 'freeze'
   /**
-   * Wait, at most one period of 2^24 ticks and a millisecond, for the instant at which the guest can
+   * Wait, at most one step of 2^24 ticks and a millisecond, for the instant at which the guest can
    * go on where it stopped to the tick. The load is then a promise: start the guest when it resolves,
    * and not before.
    */
@@ -315,7 +313,7 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
     const { before, sample } = readBefore(guest)
     const plan = planChecked(state, atInstant(sample), options)
     const others = timerMemoryOf(system).others.bindTo(guest)
-    const skipped = putTimers(others, saved, before, plan.guestTimebase)
+    const skipped = putAll(others, saved, before, plan.guestTimebase)
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)
     rememberLoad(vcpus, plan)
@@ -372,7 +370,7 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
     })
     const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
     const others = timerMemoryOf(system).others.bindTo(before.guest)
-    putTimers(others, [undefined], before, guestTimebase)
+    putAll(others, [undefined], before, guestTimebase)
     checkStillOpen(before.guest)
     applyTimers(before, offset, others)
     inheritLoad(from, to, offset)
@@ -382,63 +380,48 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   }
 }
 
-function savedTimers(timers: TimeRegisters): VcpuTimers[] {
-  const { ids } = timers.guest
+function savedTimers(read: TimeRegisters): VcpuTimers[] {
+  const { ids } = read.guest
   const saved: VcpuTimers[] = []
   for (let vcpu = 0; vcpu < ids.length; vcpu++) {
-    const id = ids[vcpu] ?? -1
-    const decExpiry = timers.get(DEC_EXPIRY, vcpu)
-    const vtb = timers.get(VTB, vcpu)
-    const purr = timers.get(PURR, vcpu)
-    const spurr = timers.get(SPURR, vcpu)
-    saved.push(
-      timers.areComplete
-        ? ({ id, decExpiry, vtb, purr, spurr } as Required<VcpuTimers>)
-        : {
-            id,
-            ...(decExpiry !== undefined && { decExpiry }),
-            ...(vtb !== undefined && { vtb }),
-            ...(purr !== undefined && { purr }),
-            ...(spurr !== undefined && { spurr }),
-          },
-    )
+    const timers = timersAt(ids[vcpu] ?? -1, vcpu, read)
+    saved.push(read.areComplete ? (timers as VcpuTimers) : withoutAbsent(timers))
   }
   return saved
+}
+
+function withoutAbsent(timers: CheckedTimers): VcpuTimers {
+  const held = Object.entries(timers).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(held) as unknown as VcpuTimers
 }
 
 /**
  * Puts into `others` what a load writes to each vCPU besides the offset.
  *
- * The fields are named one by one here and in {@link savedTimers}, since a loop over names would take V8
- * several times as long, while the guest stands still.
- *
  * @param before the registers of the vCPUs before the load: those that it lacks are left out
  * @returns the registers that were saved and that a vCPU lacks
  */
-function putTimers(
+function putAll(
   others: TimeRegisters,
   saved: readonly (CheckedTimers | undefined)[],
   before: TimeRegisters,
   guestTimebase: bigint,
 ): LoadOutcome['skipped'] {
   const skipped: { vcpu: number; register: TimerName }[] = []
-  const put = (register: TimerIndex, vcpu: number, value: bigint | undefined): void => {
+  const put = (register: TimerIndex, vcpu: number, ticks: bigint | undefined): void => {
     const index = others.index(register, vcpu)
     const isThere = before.areComplete || before.get(register, vcpu) !== undefined
-    if (isThere && value !== undefined) {
-      others.batch.set64(index, value)
+    if (isThere && ticks !== undefined) {
+      others.batch.set64(index, ticks)
       return
     }
     others.leaveOut(index)
-    if (value !== undefined) skipped.push(others.owner(index))
+    if (ticks !== undefined) skipped.push(others.owner(index))
   }
   for (let vcpu = 0; vcpu < saved.length; vcpu++) {
     const timers = saved[vcpu]
-    const decExpiry = timers?.decExpiry ?? guestTimebase
-    put(DEC_EXPIRY, vcpu, expiryToWrite(decExpiry, guestTimebase))
-    put(VTB, vcpu, timers?.vtb)
-    put(PURR, vcpu, timers?.purr)
-    put(SPURR, vcpu, timers?.spurr)
+    const decExpiry = expiryToWrite(timers?.decExpiry ?? guestTimebase, guestTimebase)
+    putTimers(timers, vcpu, decExpiry, put)
   }
   return skipped
 }

@@ -4,7 +4,6 @@ import {
   checkObject,
   checkU64,
   firstRepeated,
-  isU64,
   outOfRange,
 } from '../checks.ts'
 import { stateFormat } from '../errors.ts'
@@ -19,24 +18,8 @@ import {
 import type { JsonObject, TextFormat } from '../state-text.ts'
 import { checkTimebasePoint } from './plan.ts'
 import type { CheckedPoint, TimebasePoint } from './plan.ts'
-
-/**
- * The time registers of one vCPU that go along with the guest's timebase.
- *
- * @group Moving the timebase
- */
-export interface VcpuTimers {
-  /** The vCPU's id. */
-  readonly id: number
-  /** When the decrementer fires, in ticks of the guest's timebase, u64 (Linux 4.16). */
-  readonly decExpiry?: bigint
-  /** The virtual timebase, in ticks, u64: it stands still while the guest does (POWER8). */
-  readonly vtb?: bigint
-  /** Processor utilisation, in ticks, u64. */
-  readonly purr?: bigint
-  /** Scaled processor utilisation, in ticks, u64. */
-  readonly spurr?: bigint
-}
+import { copyTimers, timerFields } from './timers.ts'
+import type { CheckedTimers, VcpuTimers } from './timers.ts'
 
 /**
  * A guest's timebase, taken from its host by {@link saveTimebase}.
@@ -70,16 +53,12 @@ const pointFields = [
   'offset',
 ] as const
 const optionalFields = ['roundingTicks'] as const
-const timerFields = ['decExpiry', 'vtb', 'purr', 'spurr'] as const
 
 /** A copy of a state that a caller handed in, checked. */
 export interface CheckedState extends CheckedPoint {
   readonly offset: bigint
   readonly vcpus: readonly CheckedTimers[]
 }
-
-/** {@link VcpuTimers} in which a field that was not saved is undefined, so that all have one shape in V8. */
-export type CheckedTimers = { readonly [F in keyof Required<VcpuTimers>]: VcpuTimers[F] }
 
 /**
  * Checks a state that a caller hands in.
@@ -95,8 +74,7 @@ export function checkTimebaseState(value: unknown): CheckedState {
   const vcpus: CheckedTimers[] = []
   const ids: number[] = []
   for (let index = 0; index < given.length; index++) {
-    const vcpu = given[index]
-    const timers = timersIfValid(vcpu) ?? checkTimers(`state.vcpus[${index}]`, vcpu)
+    const timers = timersIfValid(given[index]) ?? checkTimers(`state.vcpus[${index}]`, given[index])
     vcpus.push(timers)
     ids.push(timers.id)
   }
@@ -118,32 +96,18 @@ export function checkTimebaseState(value: unknown): CheckedState {
 
 /** Fast path: undefined if a field is wrong. Building the field's name would cost more than the check. */
 function timersIfValid(vcpu: unknown): CheckedTimers | undefined {
-  if (typeof vcpu !== 'object' || vcpu === null) return undefined
-  const { id, decExpiry, vtb, purr, spurr } = vcpu as Partial<VcpuTimers>
-  const areValid =
-    typeof id === 'number' &&
-    (id & 0x7fff_ffff) === id &&
-    (decExpiry === undefined || isU64(decExpiry)) &&
-    (vtb === undefined || isU64(vtb)) &&
-    (purr === undefined || isU64(purr)) &&
-    (spurr === undefined || isU64(spurr))
-  return areValid ? { id, decExpiry, vtb, purr, spurr } : undefined
+  return typeof vcpu === 'object' && vcpu !== null ? copyTimers(vcpu) : undefined
 }
 
 /** Slow path: throws the error that names the field. */
 function checkTimers(name: string, vcpu: unknown): CheckedTimers {
   const timers = checkObject(name, vcpu) as Partial<VcpuTimers>
-  const ticks = (field: (typeof timerFields)[number]) => {
-    const held = timers[field]
-    return held === undefined ? undefined : checkU64(`${name}.${field}`, held)
-  }
-  return {
-    id: checkInteger(`${name}.id`, timers.id),
-    decExpiry: ticks('decExpiry'),
-    vtb: ticks('vtb'),
-    purr: ticks('purr'),
-    spurr: ticks('spurr'),
-  }
+  const id = checkInteger(`${name}.id`, timers.id)
+  const fields = timerFields.map((field) => {
+    const ticks = timers[field]
+    return [field, ticks === undefined ? undefined : checkU64(`${name}.${field}`, ticks)] as const
+  })
+  return { id, ...(Object.fromEntries(fields) as Omit<CheckedTimers, 'id'>) }
 }
 
 /**

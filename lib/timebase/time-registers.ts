@@ -5,38 +5,15 @@ import { callBatch } from '../kvm/one-reg.ts'
 import type { KvmSystem } from '../kvm/system.ts'
 import { registers } from '../registers.ts'
 import type { Guest } from './guest.ts'
+import { timeRegisters } from './timers.ts'
+import type { TimeRegister, TimerIndex, TimerName } from './timers.ts'
 
 // The guest does not run while this code does, and it may have a thousand vCPUs. So the registers are kept
 // in columns, whole columns are compared, and memory is used again by the next call.
 
-/**
- * A vCPU's time registers, in the order in which they are written: the offset comes first, because kernels
- * before 5.17 keep DEC_EXPIRY relative to it.
- *
- * A register that counts cannot be read back, since it holds another value by then. Nor can VTB, which the
- * siblings of a POWER8 core share.
- */
-export const timeRegisters = [
-  { name: 'TB_OFFSET', isReadBack: true },
-  { name: 'DEC_EXPIRY', isReadBack: true },
-  { name: 'VTB', isReadBack: false },
-  { name: 'PURR', isReadBack: false },
-  { name: 'SPURR', isReadBack: false },
-] as const
-
-export type TimerName = (typeof timeRegisters)[number]['name']
-
-/** An index into {@link timeRegisters}. */
-export type TimerIndex = number
-
-const indexOf = (wanted: TimerName): TimerIndex =>
-  timeRegisters.findIndex(({ name }) => name === wanted)
-
-export const TB_OFFSET = indexOf('TB_OFFSET')
-export const DEC_EXPIRY = indexOf('DEC_EXPIRY')
-export const VTB = indexOf('VTB')
-export const PURR = indexOf('PURR')
-export const SPURR = indexOf('SPURR')
+/** The indices of TB_OFFSET, which all vCPUs of a guest share, and of the first of the other registers. */
+const TB_OFFSET = 0
+const OTHERS = 1
 
 /** In a batch a value takes 16 bytes. */
 const VALUE_SIZE = 16
@@ -55,7 +32,7 @@ export class TimeRegisters {
   /** The columns whose registers are read back after they were written. */
   readonly readBack: readonly number[]
   readonly #first: TimerIndex
-  readonly #rows: readonly (typeof timeRegisters)[number][]
+  readonly #rows: readonly TimeRegister[]
   #left = 0
 
   /** @param end the index after the last register's */
@@ -150,8 +127,8 @@ export function timerMemoryOf(system: KvmSystem): TimerMemory {
   if (memory === undefined) {
     memory = {
       before: new TimeRegisters(TB_OFFSET, timeRegisters.length),
-      offsets: new TimeRegisters(TB_OFFSET, DEC_EXPIRY),
-      others: new TimeRegisters(DEC_EXPIRY, timeRegisters.length),
+      offsets: new TimeRegisters(TB_OFFSET, OTHERS),
+      others: new TimeRegisters(OTHERS, timeRegisters.length),
     }
     memories.set(system, memory)
   }

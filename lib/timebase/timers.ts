@@ -1,0 +1,101 @@
+import { isU64 } from '../checks.ts'
+
+/**
+ * A vCPU's time registers, one row each, in the order in which they are written: the offset comes first,
+ * because kernels before 5.17 keep DEC_EXPIRY relative to it.
+ *
+ * `field` is the register's field in {@link VcpuTimers}. TB_OFFSET has none, since it is the same on all vCPUs.
+ *
+ * `isReadBack` says whether a load reads the register back. A register that counts cannot be, since it holds
+ * another value by then. Nor can VTB, which the siblings of a POWER8 core share.
+ */
+export const timeRegisters = [
+  { name: 'TB_OFFSET', field: undefined, isReadBack: true },
+  { name: 'DEC_EXPIRY', field: 'decExpiry', isReadBack: true },
+  { name: 'VTB', field: 'vtb', isReadBack: false },
+  { name: 'PURR', field: 'purr', isReadBack: false },
+  { name: 'SPURR', field: 'spurr', isReadBack: false },
+] as const
+
+export type TimeRegister = (typeof timeRegisters)[number]
+export type TimerName = TimeRegister['name']
+export type TimerField = NonNullable<TimeRegister['field']>
+
+/** An index into {@link timeRegisters}. */
+export type TimerIndex = number
+
+/**
+ * The time registers of one vCPU that go along with the guest's timebase.
+ *
+ * @group Moving the timebase
+ */
+export interface VcpuTimers {
+  /** The vCPU's id. */
+  readonly id: number
+  /** When the decrementer fires, in ticks of the guest's timebase, u64 (Linux 4.16). */
+  readonly decExpiry?: bigint
+  /** The virtual timebase, in ticks, u64: it stands still while the guest does (POWER8). */
+  readonly vtb?: bigint
+  /** Processor utilisation, in ticks, u64. */
+  readonly purr?: bigint
+  /** Scaled processor utilisation, in ticks, u64. */
+  readonly spurr?: bigint
+}
+
+/** {@link VcpuTimers} in which a field that was not saved is undefined, so that all have one shape in V8. */
+export type CheckedTimers = { readonly [F in 'id' | TimerField]: VcpuTimers[F] }
+
+export const timerFields: readonly TimerField[] = timeRegisters.flatMap(({ field }) => field ?? [])
+
+/** The index of each register in {@link timeRegisters}, by its field. */
+const indexOf = Object.fromEntries(
+  timeRegisters.map(({ field }, index) => [field, index]),
+) as Readonly<Record<TimerField, TimerIndex>>
+
+// The functions below run while the guest is stopped, for up to thousands of vCPUs. So they name the fields
+// one by one: V8 takes three times as long for a loop over names.
+
+/** The timers of a vCPU. `read` gives the value of a register of the vCPU with this index. */
+export function timersAt(
+  id: number,
+  vcpu: number,
+  read: { get(register: TimerIndex, vcpu: number): bigint | undefined },
+): CheckedTimers {
+  return {
+    id,
+    decExpiry: read.get(indexOf.decExpiry, vcpu),
+    vtb: read.get(indexOf.vtb, vcpu),
+    purr: read.get(indexOf.purr, vcpu),
+    spurr: read.get(indexOf.spurr, vcpu),
+  }
+}
+
+/**
+ * Calls `put` with each register of a vCPU, the vCPU's index, and the value to write.
+ *
+ * @param decExpiry the value for DEC_EXPIRY, which is not always the saved one
+ */
+export function putTimers(
+  timers: CheckedTimers | undefined,
+  vcpu: number,
+  decExpiry: bigint,
+  put: (register: TimerIndex, vcpu: number, ticks: bigint | undefined) => void,
+): void {
+  put(indexOf.decExpiry, vcpu, decExpiry)
+  put(indexOf.vtb, vcpu, timers?.vtb)
+  put(indexOf.purr, vcpu, timers?.purr)
+  put(indexOf.spurr, vcpu, timers?.spurr)
+}
+
+/** A copy of a caller's timers, each field of which is read once; undefined if one is wrong. */
+export function copyTimers(timers: Partial<VcpuTimers>): CheckedTimers | undefined {
+  const { id, decExpiry, vtb, purr, spurr } = timers
+  const areValid =
+    typeof id === 'number' &&
+    (id & 0x7fff_ffff) === id &&
+    (decExpiry === undefined || isU64(decExpiry)) &&
+    (vtb === undefined || isU64(vtb)) &&
+    (purr === undefined || isU64(purr)) &&
+    (spurr === undefined || isU64(spurr))
+  return areValid ? { id, decExpiry, vtb, purr, spurr } : undefined
+}
