@@ -15,7 +15,7 @@ import { planOptionNames } from './plan.ts'
 import type { PlanOptions } from './plan.ts'
 import { checkTimebaseState, STATE_VCPU_LIMIT, timebaseFromJson, timebaseToJson } from './state.ts'
 import type { TimebaseState } from './state.ts'
-import { timeRegisters } from './time-registers.ts'
+import { timeRegisters } from './timers.ts'
 
 /**
  * The registers of one vCPU, but for TB_OFFSET, DEC_EXPIRY, VTB, PURR and SPURR, which are in the

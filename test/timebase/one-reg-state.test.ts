@@ -21,7 +21,7 @@ import {
 } from '../../lib/timebase/one-reg-state.ts'
 import type { OneRegState } from '../../lib/timebase/one-reg-state.ts'
 import { serializeTimebase } from '../../lib/timebase/state.ts'
-import { timeRegisters } from '../../lib/timebase/time-registers.ts'
+import { timeRegisters } from '../../lib/timebase/timers.ts'
 import { caught } from '../support/caught.ts'
 import { DeafKernel } from '../support/kernels.ts'
 import { PERIOD, SECOND } from '../support/host-pair.ts'
