@@ -130,6 +130,55 @@ export type VmstateErrorCode =
   | 'ERR_VMSTATE_LIMIT'
 
 /**
+ * The `reason` of an ERR_KVM_UNAVAILABLE: what is lacking.
+ *
+ * @group Errors
+ */
+export type UnavailableReason =
+  /** The device does not exist. */
+  | 'no-device'
+  /** This user may not open the device. */
+  | 'no-permission'
+  /** The device has no driver. */
+  | 'no-driver'
+  /** The device could not be opened; `cause` says why. */
+  | 'not-opened'
+  /** The device is another than KVM's. */
+  | 'not-kvm'
+  /** KVM has no ONE_REG. */
+  | 'no-one-reg'
+  /** The native addon could not be loaded. */
+  | 'no-addon'
+  /** A vCPU has no TB_OFFSET. */
+  | 'no-timebase-offset'
+  /** The processor has no timebase, or its frequency is not known. */
+  | 'no-timebase'
+  /** The host's timebase goes back. */
+  | 'unsteady-timebase'
+
+/**
+ * The `reason` of an ERR_VCPUS_MISMATCH: why the vCPUs are not those of one guest.
+ *
+ * @group Errors
+ */
+export type MismatchReason =
+  /** They belong to different `Host` objects. */
+  | 'hosts'
+  /** They belong to different VMs. */
+  | 'vms'
+  /** One was given twice. */
+  | 'repeated'
+  /** One that was saved was not given. */
+  | 'missing'
+
+/**
+ * Which of the situations it is, where a code has several.
+ *
+ * @group Errors
+ */
+export type ErrorReason = UnavailableReason | MismatchReason
+
+/**
  * An error that this library found itself, not the kernel; `code` says which.
  *
  * @group Errors
@@ -137,16 +186,35 @@ export type VmstateErrorCode =
 export class OneRegError extends Error {
   override readonly name: string = 'OneRegError'
   readonly code: ErrorCode
+  /** Which of the situations it is, for ERR_KVM_UNAVAILABLE and ERR_VCPUS_MISMATCH. */
+  declare readonly reason?: ErrorReason
+  /** The error that led to this one: a {@link KvmError} if a call to the kernel failed. */
+  declare readonly cause?: Error
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(code: ErrorCode, message: string, options: OneRegErrorOptions = {}) {
+    const { reason, cause } = options
+    super(message, cause === undefined ? undefined : { cause })
     this.code = code
+    if (reason !== undefined) this.reason = reason
   }
 }
 
+interface OneRegErrorOptions extends ErrorOptions {
+  readonly reason?: ErrorReason
+}
+
 /** For something that this machine, its kernel or this installation lacks. */
-export function unavailable(message: string, cause?: unknown): OneRegError {
-  return new OneRegError('ERR_KVM_UNAVAILABLE', message, cause === undefined ? {} : { cause })
+export function unavailable(
+  reason: UnavailableReason,
+  message: string,
+  cause?: unknown,
+): OneRegError {
+  return new OneRegError('ERR_KVM_UNAVAILABLE', message, { reason, cause })
+}
+
+/** For vCPUs that are not those of one guest. */
+export function mismatch(reason: MismatchReason, message: string): OneRegError {
+  return new OneRegError('ERR_VCPUS_MISMATCH', message, { reason })
 }
 
 export function closed(what: string): OneRegError {
@@ -273,6 +341,8 @@ export class TimebaseNotAppliedError extends OneRegError {
   /** The vCPU and the register on which the call failed, if it failed on one. */
   declare readonly vcpu?: number
   declare readonly register?: string
+  /** The call that failed; not there if a register reads back another value than was written. */
+  declare readonly cause?: KvmError
   /** True if every register holds the value that it had before the call. */
   readonly restored: boolean
   /** The registers that do not hold the value from before the call: empty if `restored`. */
@@ -320,6 +390,8 @@ export interface NotWritten {
  * @group Errors
  */
 export class RestoreIncompleteError extends OneRegError {
+  /** The first call that failed. */
+  declare readonly cause: KvmError
   readonly vcpu: number
   /** The registers for which the kernel's call failed, in the order in which they were written. */
   readonly failed: readonly NotWritten[]
@@ -366,6 +438,7 @@ function incomplete(
  * @group Errors
  */
 export class OneRegNotLoadedError extends OneRegError {
+  declare readonly cause: Error
   /**
    * The ids of the vCPUs that hold some of the saved values and not all: they are unfit to run, and are to
    * be made anew.

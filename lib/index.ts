@@ -63,9 +63,12 @@ export {
 } from './errors.ts'
 export type {
   ErrorCode,
+  ErrorReason,
   KvmErrorContext,
+  MismatchReason,
   NotRestored,
   NotWritten,
+  UnavailableReason,
   VmstateErrorCode,
 } from './errors.ts'
 

@@ -1,5 +1,5 @@
 import { checkBytes, checkObject, checkU64, outOfRange, wrongType, wrongValue } from './checks.ts'
-import { registers } from './registers.ts'
+import { registerNames, registers } from './registers.ts'
 import type { Register, RegisterName, RegisterValues, RegisterWidth } from './registers.ts'
 
 /** A register's value: a number for 32 bits, a bigint for 64, and the bytes in memory order for 128. */
@@ -24,9 +24,20 @@ export function lookUp(name: unknown): Register {
 
 function unknownRegister(name: unknown): never {
   if (typeof name !== 'string') throw wrongType('the register', "a name, as 'TB_OFFSET'", name)
-  const spelt = name.replace(/^KVM_REG_PPC_/, '')
-  const hint = spelt !== name && byName.has(spelt) ? `, as '${spelt}'` : ''
-  throw wrongValue('the register', `a name of the table${hint}`, name)
+  throw wrongValue('the register', `a name of the table${hintFor(name)}`, name)
+}
+
+/** Registers that are often looked for among ONE_REG's. */
+const ofGetRegs = /^(PC|NIP|MSR|CR|LR|CTR|XER|SRR[01]|SPRG[0-7]|GPR\d+|R\d+)$/
+
+/** The name that may have been meant, for the error. */
+function hintFor(name: string): string {
+  const spelt = name.toUpperCase().replace(/^KVM_REG_PPC_/, '')
+  if (byName.has(spelt)) return `, as '${spelt}'`
+  if (spelt === 'FORMAT') return ' (parseRegisters makes a snapshot of text; JSON.parse does not)'
+  if (ofGetRegs.test(spelt)) return ' (this one is not of ONE_REG: KVM_GET_REGS reads it)'
+  const longer = spelt === '' ? undefined : registerNames.find((known) => known.startsWith(spelt))
+  return longer === undefined ? '' : `, as '${longer}'`
 }
 
 /**

@@ -137,12 +137,20 @@ describe('the errors of this library', () => {
   })
 
   it.each([
-    ['ERR_KVM_UNAVAILABLE', unavailable],
+    [
+      'ERR_KVM_UNAVAILABLE',
+      (message: string, cause?: Error) => unavailable('no-addon', message, cause),
+    ],
     ['ERR_STATE_FORMAT', stateFormat],
   ] as const)('keep their cause, where there is one: %s', (code, make) => {
     const cause = new Error('why')
     expect(make('what', cause)).toMatchObject({ code, message: 'what', cause })
     expect('cause' in make('what')).toBe(false)
+  })
+
+  it('have a reason where their code has several', () => {
+    expect(unavailable('no-addon', 'what').reason).toBe('no-addon')
+    expect('reason' in stateFormat('what')).toBe(false)
   })
 
   it('list the offsets of vCPUs that differ', () => {

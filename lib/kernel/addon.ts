@@ -89,6 +89,7 @@ export function loadAddon(root = packageRoot()): Addon {
   const isForbidden = (cause as { code?: unknown } | undefined)?.code === 'ERR_DLOPEN_DISABLED'
   const order = machine.endianness === 'BE' ? ', big-endian' : ''
   throw unavailable(
+    'no-addon',
     `No native addon could be loaded for ${platform}-${arch}${order}. Tried ${tried.join(', ')}. ` +
       (isForbidden
         ? 'Node may not load addons: run it without --no-addons, and if with --permission, also with --allow-addons'

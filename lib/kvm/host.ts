@@ -2,6 +2,7 @@ import { actualBackend, chosenBackend } from '../kernel/backend.ts'
 import type { Backend } from '../kernel/backend.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, unavailable } from '../errors.ts'
+import type { OneRegError } from '../errors.ts'
 import { errnos } from '../errno.ts'
 import { uninterrupted } from './one-reg.ts'
 import type { Kernel } from '../kernel/kernel.ts'
@@ -231,30 +232,47 @@ export class Host {
 /** Opens the device and checks that it is KVM with ONE_REG. */
 function openDevice(kernel: Kernel, device: string): number {
   const fd = uninterrupted(() => kernel.open(device))
-  if (fd < 0) throw unavailable(whyNotOpened(device, fd), new KvmError(fd, { operation: 'open' }))
+  if (fd < 0) throw notOpened(device, fd)
   const oneReg = kernel.checkExtension(fd, KVM_CAP_ONE_REG)
   if (oneReg > 0) return fd
   kernel.close(fd)
   throw oneReg === 0
-    ? unavailable(`The KVM behind ${device} has no ONE_REG (KVM_CAP_ONE_REG, Linux 3.3)`)
+    ? unavailable(
+        'no-one-reg',
+        `The KVM behind ${device} has no ONE_REG (KVM_CAP_ONE_REG, Linux 3.3)`,
+      )
     : unavailable(
+        'not-kvm',
         `${device} is not a KVM device: that is /dev/kvm`,
         new KvmError(oneReg, { operation: 'KVM_CHECK_EXTENSION' }),
       )
 }
 
-function whyNotOpened(device: string, result: number): string {
+function notOpened(device: string, result: number): OneRegError {
+  const cause = new KvmError(result, { operation: 'open' })
   const module = process.arch === 'ppc64' ? 'kvm_hv' : 'kvm'
   switch (-result) {
     case errnos.ENOENT:
-      return `${device} does not exist: load the kernel's KVM module (modprobe ${module}), and in a container pass the device in`
+      return unavailable(
+        'no-device',
+        `${device} does not exist: load the kernel's KVM module (modprobe ${module}), and in a container pass the device in`,
+        cause,
+      )
     case errnos.EACCES:
     case errnos.EPERM:
-      return `${device} may not be opened for reading and writing: add this user to the group kvm (usermod -aG kvm $USER, then log in again)`
+      return unavailable(
+        'no-permission',
+        `${device} may not be opened for reading and writing: add this user to the group kvm (usermod -aG kvm $USER, then log in again)`,
+        cause,
+      )
     case errnos.ENODEV:
     case errnos.ENXIO:
-      return `${device} has no driver: load the kernel's KVM module (modprobe ${module}); the processor must be in hypervisor mode or nested KVM allowed`
+      return unavailable(
+        'no-driver',
+        `${device} has no driver: load the kernel's KVM module (modprobe ${module}); the processor must be in hypervisor mode or nested KVM allowed`,
+        cause,
+      )
     default:
-      return `${device} could not be opened`
+      return unavailable('not-opened', `${device} could not be opened`, cause)
   }
 }

@@ -93,6 +93,7 @@ export class KvmSystem {
       const frequency = this.kernel.timebaseFrequency()
       if (frequency <= 0n || !isU64(frequency)) {
         throw unavailable(
+          'no-timebase',
           'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo can be read, as they can on POWER',
         )
       }
@@ -126,6 +127,7 @@ export class KvmSystem {
     const [timebase = 0n, timeOfDay = 0n, halfWidth = 0n] = this.#sample
     if (halfWidth >= HALF_WIDTH_LIMIT) {
       throw unavailable(
+        'unsteady-timebase',
         "This host's timebase went back while it was read, so no time can be kept by it",
       )
     }
@@ -154,6 +156,7 @@ export class KvmSystem {
 
 function noTimebase(errno: number): Error {
   return unavailable(
+    'no-timebase',
     `This processor has no timebase to read: mftb is an instruction of POWER, and this is ${process.arch}`,
     new KvmError(errno, { operation: 'mftb' }),
   )

@@ -1,5 +1,6 @@
 import { checkArray, firstRepeated, wrongType } from '../checks.ts'
-import { closed, OneRegError } from '../errors.ts'
+import { closed, mismatch, OneRegError } from '../errors.ts'
+import type { MismatchReason } from '../errors.ts'
 import type { KvmSystem } from '../kvm/system.ts'
 import { STATE_VCPU_LIMIT } from './state.ts'
 import type { CheckedState } from './state.ts'
@@ -38,14 +39,16 @@ export function guestOf(given: readonly Vcpu[]): Guest {
   for (let index = 0; index < length; index++) {
     const vcpu = vcpus[index]
     if (!Vcpu.isVcpu(vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
-    if (vcpu.system !== system) system = onlyOne(system, vcpu.system, 'hosts')
-    if (vcpu.vm !== vm) vm = onlyOne(vm, vcpu.vm, 'VMs: a timebase is that of one guest')
+    if (vcpu.system !== system) system = onlyOne(system, vcpu.system, 'hosts', 'hosts')
+    if (vcpu.vm !== vm) vm = onlyOne(vm, vcpu.vm, 'vms', 'VMs: a timebase is that of one guest')
     ids[index] = vcpu.id
     descriptors[index] = vcpu.descriptor
   }
   if (system === undefined) throw new OneRegError('ERR_NO_VCPUS', 'No vCPUs were given')
   const repeated = firstRepeated(ids)
-  if (repeated >= 0) throw mismatch(`vCPU ${ids[repeated] ?? '?'} was given twice`)
+  if (repeated >= 0) {
+    throw mismatch('repeated', `vCPU ${ids[repeated] ?? '?'} was given twice`)
+  }
   // Last, when no code of the caller's can run any more.
   system.checkOpen()
   const guest = { system, vcpus, ids, descriptors, fds: new Int32Array(length) }
@@ -54,9 +57,14 @@ export function guestOf(given: readonly Vcpu[]): Guest {
 }
 
 /** The one of two that is known, which must not differ where both are. */
-function onlyOne<T>(one: T | undefined, other: T | undefined, what: string): T | undefined {
+function onlyOne<T>(
+  one: T | undefined,
+  other: T | undefined,
+  reason: MismatchReason,
+  what: string,
+): T | undefined {
   if (one === undefined || other === undefined) return one ?? other
-  throw mismatch(`The vCPUs belong to different ${what}`)
+  throw mismatch(reason, `The vCPUs belong to different ${what}`)
 }
 
 /**
@@ -75,10 +83,6 @@ function openFd({ descriptors, ids }: Guest, index: number): number {
   return fd
 }
 
-function mismatch(problem: string): OneRegError {
-  return new OneRegError('ERR_VCPUS_MISMATCH', problem)
-}
-
 /**
  * The saved registers for each vCPU of a guest, in the guest's order; undefined for a vCPU that is new.
  *
@@ -92,8 +96,8 @@ export function savedOf(
   const given = new Set(ids)
   const absent = state.vcpus.filter(({ id }) => !given.has(id)).map(({ id }) => id)
   if (absent.length > 0) {
-    throw new OneRegError(
-      'ERR_VCPUS_MISMATCH',
+    throw mismatch(
+      'missing',
       `The state was saved from vCPUs that were not given to load it: ${absent.join(', ')}`,
     )
   }

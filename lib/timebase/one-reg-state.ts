@@ -1,4 +1,11 @@
-import { checkArray, checkInteger, checkObject, checkOptionNames, outOfRange } from '../checks.ts'
+import {
+  checkArray,
+  checkInteger,
+  checkObject,
+  checkOptionNames,
+  outOfRange,
+  wrongType,
+} from '../checks.ts'
 import { OneRegNotLoadedError, stateFormat, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotWritten } from '../errors.ts'
 import { registersFromJson, registersToJson } from '../kvm/register-text.ts'
@@ -227,6 +234,9 @@ function vcpuFromJson(value: unknown, path: string): VcpuRegisters {
  */
 function checkOneRegState(value: unknown): OneRegState {
   const { timebase, vcpus: list } = checkObject('state', value) as OneRegState
+  if (isObject(timebase) && typeof (timebase as JsonObject)['guestTimebase'] === 'string') {
+    throw wrongType('state', 'as parseOneRegState makes it of text, and JSON.parse does not', value)
+  }
   const checked = checkTimebaseState(timebase)
   const wanted = new Set(checked.vcpus.map(({ id }) => id))
   const given = checkArray('state.vcpus', 'registers', list, STATE_VCPU_LIMIT)

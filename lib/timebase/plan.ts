@@ -5,6 +5,7 @@ import {
   checkU64,
   checkWord,
   outOfRange,
+  wrongType,
 } from '../checks.ts'
 import { TimebaseClockError, TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
 import { checkWallClock } from '../kernel/wall-clock.ts'
@@ -257,10 +258,14 @@ export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks' | 'clo
 /** @throws TypeError, RangeError */
 export function checkTimebasePoint(name: string, value: unknown): CheckedPoint {
   const point = checkObject(name, value) as Partial<TimebasePoint>
-  const { roundingTicks, clock } = point
+  const { guestTimebase, roundingTicks, clock } = point
+  if (typeof guestTimebase === 'string') {
+    const expected = 'a bigint, as parseTimebase makes it of text and JSON.parse does not'
+    throw wrongType(`${name}.guestTimebase`, expected, guestTimebase)
+  }
   if (roundingTicks !== undefined) checkRounding(`${name}.roundingTicks`, roundingTicks)
   return {
-    guestTimebase: checkU64(`${name}.guestTimebase`, point.guestTimebase),
+    guestTimebase: checkU64(`${name}.guestTimebase`, guestTimebase),
     timeOfDayNs: checkI64(`${name}.timeOfDayNs`, point.timeOfDayNs),
     timebaseFrequency: checkFrequency(`${name}.timebaseFrequency`, point.timebaseFrequency),
     uncertaintyNs: checkU64(`${name}.uncertaintyNs`, point.uncertaintyNs),

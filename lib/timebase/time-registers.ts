@@ -171,6 +171,7 @@ export function offsetOf(read: TimeRegisters, vcpu: number): bigint {
   const offset = read.get(TB_OFFSET, vcpu)
   if (offset !== undefined) return offset
   throw unavailable(
+    'no-timebase-offset',
     `vCPU ${read.guest.ids[vcpu] ?? '?'} has no KVM_REG_PPC_TB_OFFSET: it needs Linux 3.13 with HV KVM on POWER7 or later; PR KVM, BookE and other processors do not have it`,
   )
 }

@@ -93,7 +93,7 @@ describe('the wall clock', () => {
   it('is not judged where nobody tells', () => {
     expect(clock(-1)).toMatchObject({ status: 'note', found: /EPERM/ })
     const check = checkWallClock(() => {
-      throw unavailable('no addon')
+      throw unavailable('no-addon', 'no addon')
     })
     expect(check).toMatchObject({ status: 'note', found: /without the native addon/ })
   })
@@ -170,7 +170,11 @@ describe('what cannot be opened', () => {
       found: /modprobe/,
     })
     expect(refusal('/dev/null')).toMatchObject({ name: 'KVM_CAP_ONE_REG', status: 'failed' })
-    const addon = unavailable('The native addon could not be loaded', new Error('no such file'))
+    const addon = unavailable(
+      'no-addon',
+      'The native addon could not be loaded',
+      new Error('no such file'),
+    )
     expect(checkRefusal(addon)).toMatchObject({ name: 'native addon', status: 'failed' })
   })
 

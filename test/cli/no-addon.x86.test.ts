@@ -5,7 +5,7 @@ import { commandLine } from '../support/command-line.ts'
 // On the emulated host test files share their modules: there what is mocked would stay so for others.
 vi.mock('../../lib/kernel/addon.ts', () => ({
   loadAddon: () => {
-    throw unavailable('The native addon could not be loaded', new Error('no such file'))
+    throw unavailable('no-addon', 'The native addon could not be loaded', new Error('no such file'))
   },
 }))
 

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { errnos } from '../../lib/errno.ts'
 import type { ErrnoName } from '../../lib/errno.ts'
-import type { ErrorCode } from '../../lib/errors.ts'
+import type { ErrorCode, ErrorReason, OneRegError } from '../../lib/errors.ts'
+import { loadAddon } from '../../lib/kernel/addon.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
 import { loadOneRegState, saveOneRegState } from '../../lib/timebase/one-reg-state.ts'
@@ -114,13 +115,60 @@ async function* endlessDevice(): AsyncGenerator<Buffer> {
   for (;;) yield Buffer.alloc(1 << 20)
 }
 
-async function codeOf(call: () => unknown): Promise<unknown> {
+/** For each reason a call that ends with it. */
+const reasons: Readonly<Record<ErrorReason, (guest: Guest) => unknown>> = {
+  'no-device': opening('ENOENT'),
+  'no-permission': opening('EACCES'),
+  'no-driver': opening('ENODEV'),
+  'not-opened': opening('EMFILE'),
+  'not-kvm': ({ kernel }) => {
+    kernel.fail({ errno: 'ENOTTY', operation: 'KVM_CHECK_EXTENSION' })
+    return new Host(kernel)
+  },
+  'no-one-reg': ({ kernel }) => {
+    vi.spyOn(kernel, 'checkExtension').mockReturnValue(0)
+    return new Host(kernel)
+  },
+  'no-addon': () => loadAddon('/nonexistent'),
+  'no-timebase-offset': () => {
+    const kernel = new SoftwareKernel({ without: ['TB_OFFSET'] })
+    return saveTimebase([new Host(kernel).createVm().createVcpu(0)])
+  },
+  'no-timebase': ({ host, kernel }) => {
+    kernel.fail({ errno: 'ENOSYS', operation: 'mftb' })
+    return host.timebase()
+  },
+  'unsteady-timebase': ({ host, kernel }) => {
+    vi.spyOn(kernel, 'sample').mockImplementation((into) => {
+      into[2] = 2n ** 63n
+      return 0
+    })
+    return host.sample()
+  },
+  hosts: ({ vcpus }) => saveTimebase([vcpus[0], new Guest().vcpus[1]]),
+  vms: ({ host, vcpus }) => saveTimebase([vcpus[0], host.createVm().createVcpu(1)]),
+  repeated: ({ vcpus }) => saveTimebase([vcpus[0], vcpus[0]]),
+  missing: ({ vcpus }) => loadTimebase([vcpus[0]], saveTimebase(vcpus)),
+}
+
+function opening(errno: ErrnoName): (guest: Guest) => Host {
+  return ({ kernel }) => {
+    kernel.fail({ errno, operation: 'open' })
+    return new Host(kernel)
+  }
+}
+
+async function errorOf(call: () => unknown): Promise<unknown> {
   try {
     await call()
   } catch (error) {
-    return (error as { code?: unknown }).code
+    return error
   }
-  return 'none'
+  return undefined
+}
+
+async function codeOf(call: () => unknown): Promise<unknown> {
+  return ((await errorOf(call)) as { code?: unknown } | undefined)?.code
 }
 
 describe(NAME, () => {
@@ -163,6 +211,12 @@ describe(NAME, () => {
   it.each(ofNode)('has a row for %s, which a call ends with', async (code, call) => {
     expect(await codeOf(() => call(new Guest().vcpus[0]))).toBe(code)
     expect(page).toMatch(new RegExp(`^\\| \`${code}\` +\\| \\w`, 'm'))
+  })
+
+  it.each(Object.entries(reasons))('has a row for the reason %s, of %s', async (reason, call) => {
+    const error = await errorOf(() => call(new Guest()))
+    expect((error as OneRegError).reason).toBe(reason)
+    expect(page).toMatch(new RegExp(`^\\| \`${reason}\` +\\| \\w`, 'm'))
   })
 
   it('has all the codes that are in the code, and no others', () => {

@@ -214,10 +214,28 @@ describe('a name', () => {
   ])('is one of the table, not %j', (name) => {
     for (const [what, use] of [...uses, ['write', writes] as const]) {
       const error = refusalOf(() => use(name), what)
-      expectWrongValue(error, /^the register must be a name of the table, not /)
+      expectWrongValue(error, /^the register must be a name of the table(, as '\w+')?, not /)
       expect((error as Error).message).toContain(`'${name}'`)
     }
     expect(vcpu.get('DSISR')).toBe(0)
+  })
+
+  it.each([
+    ['dar', ", as 'DAR'"],
+    ['kvm_reg_ppc_tb_offset', ", as 'TB_OFFSET'"],
+    ['DEC', ", as 'DEC_EXPIRY'"],
+    ['TB', ", as 'TB_OFFSET'"],
+    ['pc', ' (this one is not of ONE_REG: KVM_GET_REGS reads it)'],
+    ['GPR3', ' (this one is not of ONE_REG: KVM_GET_REGS reads it)'],
+    ['format', ' (parseRegisters makes a snapshot of text; JSON.parse does not)'],
+    ['NONSENSE', ''],
+    ['', ''],
+  ])('is suggested for %j', (name, hint) => {
+    const message = `the register must be a name of the table${hint}, not '${name}'`
+    expectWrongValue(
+      errorOf(() => vcpu.get(name as never)),
+      message,
+    )
   })
 
   it('is told without the prefix of the kernel’s header', () => {

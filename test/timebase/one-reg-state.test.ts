@@ -159,6 +159,11 @@ describe('before the first write', () => {
   it.each<[string, (state: OneRegState) => unknown, RegExp]>([
     ['nothing', () => undefined, /state must be an object/],
     ['no timebase', ({ vcpus }) => ({ vcpus }), /state must be an object/],
+    [
+      'strings, as JSON.parse',
+      (state) => JSON.parse(JSON.stringify(state)) as unknown,
+      /as parseOneRegState/,
+    ],
     ['no vCPUs', ({ timebase }) => ({ timebase }), /state\.vcpus must be an array/],
     ['one less', ({ timebase }) => ({ timebase, vcpus: [] }), /not 'without vCPU 0'/],
     [

@@ -773,6 +773,13 @@ describe('what planTimebase refuses', () => {
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
+  it('a state that came from JSON.parse, and names parseTimebase', () => {
+    const parsed = { ...state, guestTimebase: '5' } as unknown as TimebasePoint
+    const error = caught(TypeError, () => planTimebase(parsed, sample))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(error.message).toMatch(/^state\.guestTimebase must be a bigint, as parseTimebase makes/)
+  })
+
   it('says how to write a bigint where a number was given', () => {
     const options = { maxDowntimeNs: 1_000 as unknown as bigint }
     expect(() => planTimebase(state, sample, options)).toThrow(/write 1n/)
