@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { errorOf } from '../support/error-of.ts'
 import { collectGarbage } from '../support/garbage.ts'
@@ -84,6 +85,35 @@ describe('a descriptor', () => {
     ).toMatchObject({ code: 'ERR_KVM_CLOSED' })
     expect(next.get('DAR')).toBe(5n)
     expect(host.vcpu(next.fd, 4).get('DAR')).toBe(5n)
+  })
+})
+
+describe('a vCPU of the caller’s own that has the number of one of this library', () => {
+  it.each([
+    [
+      'that was closed, on a kernel that does not tell files apart',
+      Object.assign(new SoftwareKernel(), { fileId: undefined }) as unknown as SoftwareKernel,
+      (vcpu: Vcpu) => {
+        vcpu[Symbol.dispose]()
+      },
+    ],
+    [
+      'that the caller closed by its number',
+      new SoftwareKernel(),
+      ({ fd, host }: Vcpu) => host.kernel.close(fd),
+    ],
+  ])('does not share the life of one %s', async (_which, kernel, close) => {
+    const host = new Host(kernel)
+    const vm = host.createVm()
+    const gone = vm.createVcpu(0)
+    const { fd } = gone
+    const calls = gone.descriptor.calls
+    close(gone)
+    expect(kernel.createVcpu(vm.fd, 1)).toBe(fd)
+    const borrowed = host.vcpu(fd, 1)
+    expect(borrowed.get('TB_OFFSET')).toBe(0n)
+    expect(borrowed.descriptor.calls).not.toBe(calls)
+    expect(await borrowed.getAsync('TB_OFFSET')).toBe(0n)
   })
 })
 
