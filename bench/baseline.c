@@ -1,5 +1,5 @@
-// What a C program needs for the same work: the figures beside which the library's stand. It makes the
-// same ioctls in the same order, and nothing else.
+// The C program with which the library is compared. It makes the same ioctls in the same order, and does
+// nothing else.
 //
 //   baseline DEVICE THREADS ROUNDS VCPUS...     prints lines of JSON: {"row": ..., "ns": ... for one}
 //
@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// Of 64 bits, and kept as it is written.
+// A register of 64 bits that keeps the value written to it.
 #ifdef __powerpc__
 #define REGISTER KVM_REG_PPC_DAR
 #else
@@ -53,7 +53,7 @@ static int set(int fd, uint64_t id, void* value) {
   return ioctl(fd, KVM_SET_ONE_REG, &reg);
 }
 
-// The least of twenty: whatever disturbs a loop only makes it longer.
+// The shortest of twenty runs counts, since a disturbance only makes a run longer.
 #define BEST(row, vcpus, rounds, each, body)               \
   do {                                                     \
     double best = 0;                                       \

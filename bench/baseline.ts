@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 
-/** What bench/baseline.c needs for one call, in ns, by row and number of vCPUs. */
+/** The time of bench/baseline.c for one call, in ns, by row and number of vCPUs. */
 export class Baseline {
   readonly #program: string
   readonly #threads: number
@@ -11,7 +11,7 @@ export class Baseline {
     this.#threads = threads
   }
 
-  /** Runs it once more; the shorter time counts. */
+  /** Runs the program once more. Of several runs the shortest time counts. */
   run(args: readonly number[], device = '/dev/kvm'): void {
     const given = [device, this.#threads, ...args].map(String)
     const output = execFileSync(this.#program, given, { encoding: 'utf8' })

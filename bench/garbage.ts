@@ -1,7 +1,7 @@
 import { Host, SoftwareKernel } from 'kvm-ppc-onereg'
 import type { OneRegBatch } from 'kvm-ppc-onereg'
 
-// How many bytes of garbage a call makes in this library; the kernel here makes none.
+// Measures how many bytes of garbage a call makes in this library, with a kernel that makes none.
 
 const CALLS = 1_000_000
 
@@ -35,7 +35,7 @@ function bytesOf(calls: number, round: (calls: number) => void): number {
   return (process.memoryUsage().heapUsed - before) / calls
 }
 
-/** Read by nobody, but the compiler cannot know. */
+/** Exported, so that V8 cannot drop the calls whose results are put here. */
 export let last: unknown
 
 const figures = {

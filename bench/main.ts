@@ -11,7 +11,7 @@ import { rivals } from './rivals.ts'
 import { table, type Row } from './table.ts'
 
 const CALLS = 1000
-/** IA32_PAT, as KVM on x86 calls it (Linux 6.18): 64 bits that keep what is written. */
+/** The id of IA32_PAT in KVM on x86 (Linux 6.18), a register of 64 bits that keeps the value written to it. */
 const PAT = 0x2030_0002_0000_0277n
 
 /** The real kernel of this machine, in which every register is IA32_PAT. */
@@ -27,7 +27,7 @@ class PatKernel extends NativeKernel {
   }
 }
 
-/** A file on which the ioctl fails at once: what is left is the way there and back. */
+/** Makes the calls on a file on which the ioctl fails at once, so that only the cost of the call is left. */
 class NullKernel extends NativeKernel {
   override getOneRegs(batch: OneRegBatch): number {
     super.getOneRegs(batch)
@@ -52,9 +52,9 @@ const program = new Command('npm run bench --')
   .addHelpText(
     'after',
     `
-On an x86 with /dev/kvm the register is IA32_PAT (Linux 6.18 and later; before that the kernel refuses
-it, and what is timed is the refusal). An ioctl on a vCPU takes microseconds, so what a call costs
-besides is seen on /dev/null, where the same ioctl fails at once. On POWER: npm run bench:power.`,
+On an x86 with /dev/kvm the register is IA32_PAT (Linux 6.18 and later). An ioctl on a vCPU takes
+microseconds, so the library's own cost is measured on /dev/null, where the same ioctl fails at once.
+On POWER: npm run bench:power.`,
   )
   .action(({ json }: { json?: string }) => {
     const directory = mkdtempSync(path.join(tmpdir(), 'kvm-ppc-onereg-bench-'))
@@ -75,7 +75,7 @@ function measureAll(directory: string): Row[] {
   return rows
 }
 
-/** The way to the kernel and back. */
+/** The rows for /dev/null: the cost of a call without the kernel's work. */
 function onNull(c: string): Row[] {
   const baseline = new Baseline(c, 2)
   baseline.run([100 * CALLS], '/dev/null')
@@ -95,7 +95,7 @@ function onNull(c: string): Row[] {
   ]
 }
 
-/** On a real vCPU, where there is KVM. */
+/** The rows for a real vCPU, on a machine with KVM. */
 function onKvm(c: string): Row[] {
   const kernel = new PatKernel()
   const probe = kernel.open('/dev/kvm')
@@ -179,7 +179,7 @@ function imports(): Row[] {
   ]
 }
 
-/** How much the heap grows by a call, where nothing is collected in between. */
+/** The rows for garbage: how much the heap grows by a call, without a collection in between. */
 function garbage(): Row[] {
   const program = path.join(import.meta.dirname, 'garbage.ts')
   const { stdout } = spawnSync(

@@ -7,20 +7,20 @@ const PAGE_BYTES = 4096
 const RECORD_BYTES = 8
 const NAME = 'ppc_spapr.ram'
 
-/** RAM_SAVE_FLAG_: a page of the same block as the one before, a page with its block's name, the end. */
+/** Flags of records (RAM_SAVE_FLAG_): a page of the same block, a page with its block's name, the end. */
 const PAGE_CONTINUED = 0x28
 const PAGE_NAMED = 0x08
 const END_OF_RECORDS = 0x10
 
 const PAGES_PER_SECTION = 2048
 
-/** Where the start sections of test/vmstate/stream/data/good/f-mini-ram.bin end, and the id of `ram`. */
+/** The id of `ram` in test/vmstate/stream/data/good/f-mini-ram.bin, and the head of its first part section. */
 const RAM_ID = 2
 const FIRST_PART = Buffer.from([0x02, 0, 0, 0, RAM_ID])
 
 /**
- * Writes a stream like `base`, of a running guest: before its own first part section come others with
- * so many pages that cannot be compressed.
+ * Writes a stream like `base`, with more part sections in front of its first one. They contain `pages` pages
+ * of random bytes, which cannot be compressed.
  */
 export async function makeStream(path: string, base: Buffer, pages: number): Promise<void> {
   const at = base.indexOf(FIRST_PART)
@@ -35,7 +35,7 @@ export async function makeStream(path: string, base: Buffer, pages: number): Pro
   await finished(file)
 }
 
-/** The pages from address 0 on: the guest has changed them again. */
+/** A part section with pages from address 0 on, as if the guest had changed these pages again. */
 function partSection(pages: number): Buffer {
   const name = Buffer.concat([Buffer.of(NAME.length), Buffer.from(NAME)])
   const length = FIRST_PART.length + name.length + pages * (RECORD_BYTES + PAGE_BYTES)

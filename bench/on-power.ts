@@ -20,7 +20,7 @@ const vcpuCounts = counts.split(',').map(Number)
 
 const program = path.join(root, 'build/bench/baseline')
 const baseline = new Baseline(program, 1)
-/** As a monitor is: with more than one thread. */
+/** With a second thread, since a monitor has more than one. */
 const threaded = new Baseline(program, 2)
 
 function runBaselines(): void {
@@ -32,7 +32,7 @@ using host = new Host(new NativeKernel())
 const vcpu = host.createVm().createVcpu(0)
 const rows: Row[] = []
 
-/** A row, beside what the C program needs for the rows of these names together. */
+/** Adds a row, beside the sum of the C program's rows with the names in `against`. */
 function add(
   what: string,
   ns: number,
@@ -60,7 +60,7 @@ function row(measure: () => void): void {
   measured.push(measure)
 }
 
-// Each row has a loop of its own: the compiler remembers for a loop what it calls.
+// Each row has a loop of its own, since V8 optimises a loop for the functions that it has called.
 row(() => {
   const get = nsOfOne(CALLS, () => {
     let value = 0n
@@ -113,9 +113,9 @@ for (const count of vcpuCounts) {
   row(() => {
     using vm = host.createVm()
     const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))
-    // Of a large guest one round is as good as many of a small one.
+    // One round of a large guest is as exact as many rounds of a small one.
     const rounds = Math.max(10, Math.ceil(60 / count))
-    // For the compiler, which wants some hundred thousand turns of each loop.
+    // V8 compiles a loop for good after some hundred thousand turns.
     const warmUp = Math.ceil(100_000 / count)
     const state = saveTimebase(vcpus)
     const save = nsOfOne(1, () => void saveTimebase(vcpus), rounds, warmUp)
@@ -131,7 +131,7 @@ for (const count of vcpuCounts) {
   })
 }
 
-// Once more: a host that has run for longer is faster.
+// Once more, since a host gets faster as it runs, and the rows below run late.
 runBaselines()
 for (const measure of measured) measure()
 

@@ -23,9 +23,9 @@ interface Options {
 }
 
 const more = `
-The host has one processor whose clock counts its instructions, a nanosecond each, those of the
-kernel included: the figures are instructions, and the same each time to within some tenths of a
-percent. The C program of bench/baseline.c makes the same ioctls in the same run.
+The host has one processor. Its clock counts instructions, a nanosecond each, those of the kernel
+included. So the figures are instructions, and the same in each run to within some tenths of a percent.
+The C program of bench/baseline.c makes the same ioctls in the same run.
 ${cacheHelp}
 ${exitStatusHelp('0 if everything could be measured, whatever the figures')}`
 

@@ -17,7 +17,7 @@ interface Koffi {
   load(library: string): { func(declaration: string): (...given: unknown[]) => number }
 }
 
-/** What the same ioctl costs by other means, as far as they can be had. */
+/** The time of the same ioctl by other means, as far as they can be installed. */
 export function rivals(fd: number): Figure[] {
   const { status } = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
     cwd: folder,
@@ -36,7 +36,7 @@ function required(name: string): unknown {
   }
 }
 
-/** struct kvm_one_reg: the id, and an address that is never used. */
+/** A struct kvm_one_reg: the id, and an address, which is never used. */
 const request = Buffer.alloc(16)
 
 function koffi(fd: number): Figure[] {
@@ -61,7 +61,7 @@ function ioctl(fd: number): Figure[] {
     try {
       call(fd, Number(GET_ONE_REG), request)
     } catch {
-      // It throws for an errno, which is part of what it costs.
+      // It throws for an errno, and the time of that is part of the call's.
     }
   }
   return [

@@ -9,7 +9,8 @@ import { table } from '../lib/cli/print.ts'
 import { makeStream } from './make-stream.ts'
 
 /**
- * How fast a large stream is read, against the same file read into nothing, and in how much memory:
+ * Measures how fast a large stream is read, compared with reading the same file and dropping the bytes, and how
+ * much memory that takes:
  *
  *     npx tsx bench/stream.ts [MiB [path of QEMU's scripts/analyze-migration.py]]
  *
@@ -30,7 +31,7 @@ interface Run {
   readonly rssMib: number
 }
 
-/** The programs to compare; each prints how long it took and its greatest memory. */
+/** The programs to compare. Each prints its time and its greatest memory. */
 const report = `console.log(JSON.stringify({
   seconds: (performance.now() - started) / 1000, rssMib: process.resourceUsage().maxRSS / 1024 }))`
 const programs: Record<string, readonly string[]> = {

@@ -1,18 +1,18 @@
 /** One line of the table. */
 export interface Row {
   readonly what: string
-  /** For one call, in ns unless `unit` says that it is bytes; `ms` only says how it is shown. */
+  /** The figure for one call: in bytes if `unit` is that, otherwise in ns, which `ms` shows in ms. */
   readonly ns: number
   /** The figure of the C program for the same calls. */
   readonly baseline?: number | undefined
   /** The figure of the C program with a second thread. */
   readonly threaded?: number | undefined
-  /** The ratio to `baseline` that it should not exceed. */
+  /** The ratio to `baseline`, or the time or number of bytes, that it should not exceed. */
   readonly goal?: string | undefined
   readonly unit?: 'ms' | 'bytes'
 }
 
-/** The rows as text. */
+/** Formats the rows as text. */
 export function table(rows: readonly Row[]): string {
   const lines = [
     ['', 'this library', 'C', 'ratio', 'goal', 'C, 2 threads', 'ratio'],

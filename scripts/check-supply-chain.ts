@@ -32,7 +32,7 @@ interface Signatures {
 function npm(...args: string[]): string {
   const { stdout, error } = spawnSync('npm', args, {
     encoding: 'utf8',
-    // A registry without signatures has none at the third try either.
+    // Not repeated for a registry without signatures.
     env: { ...process.env, npm_config_fetch_retries: '0' },
     stdio: ['ignore', 'pipe', 'ignore'],
     maxBuffer: 1 << 28,

@@ -15,7 +15,7 @@ function node(script: string, ...args: string[]): boolean {
   return run(process.execPath, path.join('node_modules', script), ...args)
 }
 
-/** Of a script of ours, which may be TypeScript. */
+/** Runs a script of this project, which may be TypeScript. */
 function ours(script: string, ...args: string[]): boolean {
   return run(process.execPath, '--import', 'tsx', `scripts/${script}`, ...args)
 }

@@ -9,15 +9,15 @@ export type RegisterTable = Readonly<
 >
 
 export interface Comparison {
-  /** In the header, not in the table. */
+  /** Registers in the header that the table lacks. */
   missing: { name: string; id: bigint }[]
-  /** In both with another id, or in the table with a width that is not the id's. */
+  /** Registers whose ids differ, or whose width in the table differs from that in the id. */
   different: { name: string; id: bigint; tableId: bigint; tableWidth: number }[]
-  /** In the table, not in the header: normal if the header is the older one. */
+  /** Registers in the table that the header lacks, which is normal for an older header. */
   extra: { name: string; id: bigint }[]
 }
 
-/** The header cannot be read as one with KVM_REG_PPC_ registers. */
+/** The header could not be read, or does not define KVM_REG_PPC_ registers. */
 export class HeaderError extends Error {
   override name = 'HeaderError'
 }
@@ -34,9 +34,9 @@ const sizes = new Map(
 )
 
 /**
- * Every register that the text of an asm/kvm.h defines, the members of families such as
- * `KVM_REG_PPC_FPR(n)` included. Only ids with a size are
- * registers: shifts, masks and KVM_REG_PPC_TM, the base of other ids, are not.
+ * Finds every register that the text of an asm/kvm.h defines, including the members of families such as
+ * `KVM_REG_PPC_FPR(n)`. Only ids with a size are registers: shifts, masks and KVM_REG_PPC_TM, the base of other
+ * ids, are not.
  */
 export function parseHeader(text: string): HeaderRegisters {
   const values = new Map([architecture, ...sizes])

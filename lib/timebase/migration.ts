@@ -163,11 +163,10 @@ function laterOf(one: bigint, other: bigint): bigint {
  * Continues a saved guest timebase on this host. The vCPUs must not run yet, not even one: before
  * Linux 4.17 setting the offset beside a running sibling could hang the host (57b8daa70a17).
  *
- * All or nothing: every vCPU's TB_OFFSET is written and read back, then DEC_EXPIRY, VTB, PURR and
- * SPURR; if a step fails, all are put back as they were. A vCPU of which no DEC_EXPIRY was saved gets
- * the guest's timebase of now, since kernels 5.17 to 6.0 can hang a guest without one. So does one whose
- * DEC_EXPIRY has passed, which bare-metal hosts would let fire late: start the guest within 2^31 ticks
- * (4.2 s at 512 MHz).
+ * All or nothing: every vCPU's TB_OFFSET is written and read back, then the other time registers; if a call
+ * fails, all get back their old values. A vCPU of which no DEC_EXPIRY was saved gets the guest's timebase of
+ * now, since kernels 5.17 to 6.0 can hang a guest without one. So does one whose DEC_EXPIRY has passed, which
+ * bare-metal hosts would let fire late: start the guest within 2^31 ticks (4.2 s at 512 MHz).
  *
  *     const { advancedTicks } = loadTimebase(vcpus, parseTimebase(text))
  *

@@ -25,8 +25,7 @@ import type { TimebaseState } from './state.ts'
 import { timeRegisters } from './timers.ts'
 
 /**
- * The registers of one vCPU, but for TB_OFFSET, DEC_EXPIRY, VTB, PURR and SPURR, which are in the
- * timebase of the guest.
+ * The registers of one vCPU without the time registers, which are in the timebase of the guest.
  *
  * @group Moving the timebase
  */
@@ -37,14 +36,15 @@ export interface VcpuRegisters {
 }
 
 /**
- * All that KVM_GET_ONE_REG holds of a guest, and its timebase: from {@link saveOneRegState}. It is not all
- * of a guest: the program counter, MSR and general registers are KVM_GET_REGS', the segments KVM_GET_SREGS'.
+ * The registers of a guest that KVM_GET_ONE_REG reads, and its timebase: the result of {@link saveOneRegState}.
+ * The program counter, MSR and general registers are not among them (KVM_GET_REGS), nor the segments
+ * (KVM_GET_SREGS).
  *
  * @group Moving the timebase
  */
 export interface OneRegState {
   readonly timebase: TimebaseState
-  /** Those of `timebase.vcpus`, by the same ids. */
+  /** The registers of each vCPU, with the same ids as in `timebase.vcpus`. */
   readonly vcpus: readonly VcpuRegisters[]
 }
 
@@ -54,7 +54,7 @@ export interface OneRegState {
  * @group Moving the timebase
  */
 export interface LoadOneRegOptions extends PlanOptions {
-  /** Read back what was written, and list the registers that hold another value: see {@link RestoreOptions}. */
+  /** Whether to read all registers back and list those that hold another value: see {@link RestoreOptions}. */
   readonly verify?: boolean
 }
 
@@ -65,7 +65,7 @@ export interface LoadOneRegOptions extends PlanOptions {
  */
 export interface OneRegOutcome {
   readonly timebase: LoadOutcome
-  /** The registers that a vCPU would not take, and with `verify` those that hold another value. */
+  /** The registers that the kernel refused to set, and with `verify` those that hold another value. */
   readonly vcpus: readonly {
     readonly id: number
     readonly refused: readonly NotWritten[]
@@ -73,7 +73,7 @@ export interface OneRegOutcome {
   }[]
 }
 
-/** Characters of such a text: 64 Mi. A vCPU takes 11,000, and Linux has 2,048 in a guest at most. */
+/** Characters of a saved ONE_REG state: 64 Mi. A vCPU takes 11,000, and a guest has at most 2,048. */
 export const ONE_REG_TEXT_LIMIT = 64 * 1024 * 1024
 
 const FORMAT: TextFormat = {
@@ -84,11 +84,11 @@ const FORMAT: TextFormat = {
 }
 
 /**
- * Takes all that ONE_REG holds of a guest, and its timebase, from its host. The vCPUs must be stopped. The
+ * Reads all registers of a guest that KVM_GET_ONE_REG reads, and its timebase. The vCPUs must be stopped. The
  * registers are read first and the clocks last, so that no time is lost.
  *
- * What ONE_REG does not hold stays the caller's: pc, msr and the general registers (KVM_GET_REGS), the
- * segments (KVM_GET_SREGS), memory and devices.
+ * The caller has to save the rest of the guest: pc, msr and the general registers (KVM_GET_REGS), the segments
+ * (KVM_GET_SREGS), memory and devices.
  *
  *     const text = serializeOneRegState(saveOneRegState(vcpus))
  *
@@ -116,17 +116,17 @@ function withoutTimeRegisters(snapshot: RegisterValues): RegisterValues {
 }
 
 /**
- * Writes all that ONE_REG holds of a guest, and continues its timebase, on this host: the registers of
- * every vCPU first and the timebase last. The vCPUs must not run yet.
+ * Writes the registers of a saved guest on this host, and continues its timebase: the registers of every vCPU
+ * first and the timebase last. The vCPUs must not run yet.
  *
- * Before anything is written, it is checked that the timebase can be loaded; what is refused then leaves
- * the vCPUs as they are. An error later says in `unfit` which vCPUs must not run.
+ * Before the first register is written, it is checked that the timebase can be loaded; an error of that check
+ * leaves the vCPUs as they are. A later error says in `unfit` which vCPUs must not run.
  *
  *     loadOneRegState(vcpus, parseOneRegState(text), { maxDowntimeNs: 10_000_000_000n })
  *
  * @param vcpus all vCPUs of the guest, with the ids that they had when it was saved
  * @param state the saved state, from {@link saveOneRegState} or {@link parseOneRegState}
- * @param options those of {@link loadTimebase} but for `align`, and whether registers are read back
+ * @param options those of {@link loadTimebase} except `align`, and whether to read registers back
  * @throws TypeError, RangeError for a state or an option of the wrong type or range
  * @throws as {@link loadTimebase}, before the first register is written
  * @throws OneRegNotLoadedError if a register or the timebase could not be written after that
@@ -228,7 +228,7 @@ function vcpuFromJson(value: unknown, path: string): VcpuRegisters {
 }
 
 /**
- * A copy of a state that a caller handed in, checked.
+ * Checks and copies a caller's state.
  *
  * @throws TypeError, RangeError
  */
@@ -248,7 +248,7 @@ function checkOneRegState(value: unknown): OneRegState {
   return { timebase, vcpus }
 }
 
-/** @param wanted the ids that are still to come; this one's is removed */
+/** @param wanted the ids that have not come yet; the id of this vCPU is removed from it */
 function checkVcpu(value: unknown, name: string, wanted: Set<number>): VcpuRegisters {
   const { id: given, registers: values } = checkObject(name, value) as VcpuRegisters
   const id = checkInteger(`${name}.id`, given)

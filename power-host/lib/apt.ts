@@ -5,21 +5,21 @@ import { withTemporary } from './cache.ts'
 import { Failure } from './failure.ts'
 import { run } from './run.ts'
 
-/** Where packages come from. */
+/** The suite and mirror that packages come from. */
 export interface Place {
   /** A suite of Debian, such as "trixie". */
   suite: string
-  /** As Debian calls it, such as "ppc64el". */
+  /** Debian's name of the architecture, such as "ppc64el". */
   architecture: string
-  /** Whether packages are wanted with all that they depend on. */
+  /** Whether packages are fetched together with their dependencies. */
   complete: boolean
-  /** The one that this system itself has Debian from, if none is named. */
+  /** The address of the mirror. The default is the mirror in this system's own apt sources. */
   mirror?: string
-  /** Debian's own keys, if no others are named. */
+  /** The file with the keys. The default is Debian's own keys. */
   keyring?: string
 }
 
-/** Writes what apt needs to work in a directory of its own, and returns its configuration file. */
+/** Writes the files with which apt works in a directory of its own, and returns its configuration file. */
 export async function setUpApt(directory: string, place: Place): Promise<string> {
   for (const name of ['lists/partial', 'archives/partial']) {
     await mkdir(path.join(directory, name), { recursive: true })
@@ -34,13 +34,13 @@ export async function setUpApt(directory: string, place: Place): Promise<string>
   return configuration
 }
 
-/** What a package of backports depends on may be in the suite that they are for. */
+/** The suites to read. The dependencies of a package in backports may be in the suite that they are for. */
 function suitesOf({ suite, complete }: Place): string[] {
   const base = suite.replace(/-backports$/, '')
   return complete && base !== suite ? [suite, base] : [suite]
 }
 
-/** Read after the system's configuration, of which proxies and the like stay in force. */
+/** The configuration, which apt reads after the system's, so that settings such as proxies stay in force. */
 function privateConfiguration(directory: string, { suite, architecture }: Place): string {
   return `
     APT::Architecture "${architecture}";
@@ -61,7 +61,7 @@ function privateConfiguration(directory: string, { suite, architecture }: Place)
     ${unprivileged}`
 }
 
-/** No lock or hook of the system's, no change of user: this is not about the system's packages. */
+/** Turns off the system's locks, hooks and change of user, which are meant for the system's own packages. */
 const unprivileged = `
     Debug::NoLocking "true";
     APT::Sandbox::User "root";
@@ -71,7 +71,7 @@ const unprivileged = `
     Acquire::Retries "3";
 `
 
-/** The address that this system itself has Debian from. */
+/** The address of the Debian mirror in this system's own apt sources. */
 async function debianMirror(): Promise<string> {
   const mirror = (await mirrors([])) ?? (await mirrorOfBareSystem())
   if (mirror === undefined) {
@@ -84,7 +84,7 @@ async function debianMirror(): Promise<string> {
   return mirror
 }
 
-/** A container image often comes without package lists, and then apt cannot say whose they are. */
+/** Updates the package lists if there are none, as in many container images: apt reads the origin from them. */
 async function mirrorOfBareSystem(): Promise<string | undefined> {
   return withTemporary(async (directory) => {
     const lists = path.join(directory, 'lists')
@@ -92,7 +92,7 @@ async function mirrorOfBareSystem(): Promise<string | undefined> {
     const configuration = path.join(directory, 'apt.conf')
     await writeFile(configuration, `Dir::State::Lists "${lists}"; ${unprivileged}`)
     const options = [`--config-file=${configuration}`]
-    // Some other source of the system may fail without harm to us.
+    // Ignored, since another source of the system may have failed.
     await run('apt-get', [...options, 'update']).catch(() => undefined)
     return mirrors(options)
   })
@@ -107,11 +107,11 @@ async function mirrors(options: string[]): Promise<string | undefined> {
     '$(REPO_URI)',
     ...wanted,
   ])
-  // Not the CD that the machine was installed from.
+  // Excludes the CD that the machine may have been installed from.
   return stdout.split('\n').find((address) => /^(https?|mirror)/.test(address))
 }
 
-/** Debian's own keys, rather than every key the system trusts. */
+/** The file with Debian's own keys, since the system may trust other keys as well. */
 function debianKeyring(): string {
   const names = ['debian-archive-keyring.pgp', 'debian-archive-keyring.gpg']
   const keyring = names.map((name) => `/usr/share/keyrings/${name}`).find(existsSync)

@@ -7,35 +7,35 @@ import { note } from './progress.ts'
 import type { Qemu } from './qemu.ts'
 import { ended, killGroup } from './run.ts'
 
-/** After how long without output we say what it is doing. */
+/** After this time without output, a line says what the host is doing. */
 const silenceSeconds = 30
 
 export interface Boot {
   qemu: Qemu
   args: readonly string[]
-  /** Marks what the host's /init says to us. */
+  /** The mark of lines that the host's /init writes for this program. */
   token: string
   timeoutSeconds: number
   /** Called when the command begins. */
   onBegin: () => void
-  /** Ends it before its time. */
+  /** Ends the host early. */
   giveUp?: AbortSignal | undefined
-  /** What its console shall read, and nothing else unless told. */
+  /** The input of the host's console. The default is no input. */
   keyboard?: Keyboard | undefined
 }
 
 /** How the command ended. */
 export interface Ended {
   status: number
-  /** What it had to say besides its output, if it was the test suite. */
+  /** The message that the command sent besides its output, such as the results of a test suite. */
   result: string | undefined
 }
 
-/** Boots the emulated host, passes on what its command prints, and waits for its end. */
+/** Boots the emulated host, passes on the output of its command, and waits for its end. */
 export async function boot(job: Boot): Promise<Ended> {
   const { args, token, timeoutSeconds, onBegin, giveUp, keyboard } = job
   interrupted.throwIfAborted()
-  // setpriv: should this process be killed, the kernel ends QEMU as well.
+  // With setpriv the kernel ends QEMU if this process is killed.
   const { command, args: before, env } = job.qemu
   const line = ['--pdeathsig', 'KILL', command, ...before, ...args]
   const qemu = spawn('setpriv', line, { stdio: 'pipe', detached: true, env })
@@ -46,7 +46,7 @@ export async function boot(job: Boot): Promise<Ended> {
   const timeUp = AbortSignal.timeout(timeoutSeconds * 1000)
   const stop = AbortSignal.any([interrupted, timeUp, ...(giveUp ? [giveUp] : [])])
   stop.addEventListener('abort', kill)
-  // So that whoever waits can see that it goes on; who types sees it.
+  // Shows that the host is still working; not needed if somebody types at its console.
   const silence = setInterval(() => {
     if (keyboard === undefined) note(`it is ${host.doing}`)
   }, silenceSeconds * 1000)
@@ -65,7 +65,7 @@ export async function boot(job: Boot): Promise<Ended> {
   try {
     qemu.stdout.on('data', (chunk: Buffer) => {
       host.read(chunk)
-      // Nothing comes after its last word, and not every machine can switch itself off.
+      // The exit status is the host's last line. QEMU is ended here, since some machines cannot switch off.
       if (host.finished) kill()
     })
     let qemuSaid = ''

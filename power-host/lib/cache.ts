@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import { withLock } from './lock.ts'
 
-/** Outside the tree, so that a fresh clone finds what an earlier one has built. */
+/** The folder of the cache. It is outside the project, so that all clones share it. */
 export function cacheRoot(): string {
   const base = process.env['XDG_CACHE_HOME']
   // The XDG specification says that a relative path is to be ignored.
@@ -14,9 +14,9 @@ export function cacheRoot(): string {
 }
 
 /**
- * The directory of a cached thing, built first if it is not there. It is built under a temporary
- * name and renamed when complete: an entry that exists can be trusted. The name has to contain a
- * hash of all that the thing is made from.
+ * Returns the directory of a cache entry, and builds the entry first if it does not exist. It is built under a
+ * temporary name and renamed when complete, so an entry that exists is complete. The name must contain a hash
+ * of everything that the entry is made from.
  */
 export async function cached(
   name: string,
@@ -25,7 +25,7 @@ export async function cached(
   const entry = path.join(cacheRoot(), name)
   if (existsSync(entry)) return entry
   return exclusively(name, async () => {
-    // Another run may have built it while this one waited for the lock.
+    // Another run may have built the entry while this one waited for the lock.
     if (existsSync(entry)) return entry
     await withTemporary(async (directory) => {
       const complete = path.join(directory, 'entry')
@@ -42,7 +42,7 @@ export function exclusively<T>(name: string, work: () => Promise<T>): Promise<T>
   return withLock(path.join(cacheRoot(), 'locks', name), work)
 }
 
-/** A directory on the cache's file system that is gone afterwards. */
+/** Makes a temporary directory on the cache's file system, and removes it after the work. */
 export async function withTemporary<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const parent = path.join(cacheRoot(), 'tmp')
   await mkdir(parent, { recursive: true })
@@ -56,8 +56,8 @@ export async function withTemporary<T>(work: (directory: string) => Promise<T>):
 }
 
 /**
- * What a killed run left behind. Nothing here takes a day, so nothing in use is removed. That goes by
- * ctime: unpacking a package gives the directory the package's age as mtime.
+ * Removes what killed runs left behind: directories that are older than a day, since no run takes that long.
+ * The age is that of the ctime, because unpacking a package sets the mtime to the package's.
  */
 async function removeLeftovers(parent: string): Promise<void> {
   const yesterday = Date.now() - 24 * 3600 * 1000
@@ -68,10 +68,10 @@ async function removeLeftovers(parent: string): Promise<void> {
   }
 }
 
-/** A short hash of texts and of files, each given by its path; directories with all in them. */
+/** A short hash of texts and of files. Files are given by their paths; a directory stands for all files in it. */
 export async function keyOf(parts: { texts?: string[]; files?: string[] }): Promise<string> {
   const hash = createHash('sha256')
-  // Lengths keep apart what would otherwise run together.
+  // The lengths are hashed too, so that "ab", "c" and "a", "bc" have different hashes.
   const add = (data: string | Buffer): void => {
     hash.update(`${data.length}:`).update(data)
   }

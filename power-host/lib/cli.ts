@@ -54,7 +54,7 @@ ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('that of the command')}`
 
-/** A day: a shell waits for whoever types. */
+/** A day, since a shell waits for input. */
 const SHELL_SECONDS = 86_400
 
 export function createProgram(): Command {
@@ -78,7 +78,7 @@ export function createProgram(): Command {
     })
 }
 
-/** It is apart from the other, in which any word is a command for the host. */
+/** The command `prepare`. It has a program of its own, since in the other any word is a command for the host. */
 export function createPrepareProgram(): Command {
   const kernelOption = new Option('--kernel <version>', 'the Linux that is to be there')
   return new Command('power-host prepare')

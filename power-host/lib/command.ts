@@ -6,9 +6,9 @@ import { pack } from './image.ts'
 import { OUT_ON_HOST } from './out.ts'
 
 /**
- * Packs /init and what it runs; the token marks what /init says on the console. With a keyboard, the
- * command's console is a terminal of the same size as ours; without, its output is kept apart from its
- * errors.
+ * Packs /init and the command that it runs. The token marks the lines that /init writes for this program. With
+ * a keyboard, the command's console is a terminal of the same size as this one; without, its standard output
+ * and standard error are kept apart.
  */
 export async function commandArchive(
   { command, directory: workingDirectory, env, keyboard, out }: Job,
@@ -44,12 +44,12 @@ export function commandScript(command: readonly string[], env: Record<string, st
   return `${exports.join('')}exec ${command.map(quote).join(' ')}\n`
 }
 
-/** Inside single quotes, the shell leaves everything but the single quote alone. */
+/** Quotes a word for the shell. Inside single quotes only the single quote itself has a meaning. */
 export function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** The variables of the environment here with which the command fits its output to the terminal. */
+/** The variables of this environment by which the command adapts its output to the terminal. */
 export function passedOn(
   env: NodeJS.ProcessEnv,
   output: Pick<WriteStream, 'isTTY' | 'columns' | 'getColorDepth'>,
@@ -60,9 +60,9 @@ export function passedOn(
   )
   const passed = Object.fromEntries(kept)
   const chosen = 'NO_COLOR' in passed || 'FORCE_COLOR' in passed
-  // Some programs guess that colours are welcome where they find nothing that speaks against it.
+  // Some programs use colours unless a variable says otherwise.
   if (!output.isTTY) return chosen ? passed : { ...passed, NO_COLOR: '1' }
-  // There the command prints into a pipe and cannot see that a terminal is at its end.
+  // On the host the command prints into a pipe, so it cannot see that the output goes to a terminal here.
   if (output.columns > 0) passed['COLUMNS'] ??= `${output.columns}`
   if (!chosen) {
     const level = { 1: 0, 4: 1, 8: 2, 24: 3 }[output.getColorDepth()] ?? 1

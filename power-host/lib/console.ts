@@ -1,4 +1,4 @@
-/** A piece of what the emulated host printed: bytes that passed through, or a line that /init marked. */
+/** A piece of the console's output: bytes of the command, or a line that /init marked. */
 export type ConsolePiece =
   { kind: 'text'; bytes: Buffer } | { kind: 'mark'; word: string; rest: Buffer }
 
@@ -6,9 +6,9 @@ const firstByte = 0x1e
 const newline = 0x0a
 
 /**
- * Finds in the console's bytes what /init says to us: the byte 0x1e, a token that no other output
- * can contain because it is made anew for each run, a word and what belongs to it, up to the end of
- * the line. It may begin anywhere, also in the middle of a line of the command's output.
+ * Finds the lines that /init writes for this program in the console's bytes. Such a line is the byte 0x1e, a
+ * token that is random for each run, so that no other output contains it, a word, and the rest of the line. It
+ * may begin anywhere, also in the middle of a line of the command's output.
  */
 export class ConsoleReader {
   readonly #mark: Buffer
@@ -31,7 +31,7 @@ export class ConsoleReader {
     }
   }
 
-  /** What was held back because it might have become a mark. */
+  /** The bytes that were kept because they could have been the beginning of a mark. */
   *end(): Generator<ConsolePiece> {
     yield* this.#take(this.#pending.length)
   }

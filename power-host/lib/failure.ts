@@ -1,7 +1,7 @@
-/** Exit statuses that are not the command's own. */
+/** The exit statuses of this program itself, besides those of the command. */
 export const exitStatus = {
   usage: 2,
-  /** As timeout(1) has it. */
+  /** The time was up; the same status as that of timeout(1). */
   timedOut: 124,
   /** The host could not be prepared, did not boot, or died. */
   hostFailed: 125,
@@ -18,7 +18,7 @@ export class Failure extends Error {
   }
 }
 
-/** The last lines of a text, indented so that they stand apart from our own words. */
+/** The last lines of a text, indented to set them apart from the message around them. */
 export function lastLines(text: string, count: number): string {
   const lines = text.split(/\r*\n/).filter((line) => line.trim() !== '')
   return lines

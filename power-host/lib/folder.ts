@@ -5,16 +5,16 @@ import { pack } from './image.ts'
 import { npmArchive, packageArchives } from './npm.ts'
 import { run } from './run.ts'
 
-/** Where a folder lies on the emulated host. */
+/** The path of the folder on the emulated host. */
 export const FOLDER_ON_HOST = '/project'
 
-/** Never brought along: npm installs what is in the one for the other processor; the other is git's own. */
+/** Folders that are left out: npm installs node_modules for the host's processor, and .git is not needed. */
 const leftOut = new Set(['node_modules', '.git'])
 
 /**
- * Makes the archives that bring a folder to {@link FOLDER_ON_HOST}: the files that git tracks or would
- * add, or all of them outside git, and those named in `more`, which may be ignored. If it has a
- * package.json, its dependencies for ppc64 and npm come along.
+ * Makes the archives with a folder for {@link FOLDER_ON_HOST}: the files that git tracks or would add, or all
+ * files if the folder is not in git, and those named in `more`, which git may ignore. If the folder has a
+ * package.json, npm and its dependencies for ppc64 are added.
  */
 export async function folderArchives(
   folder: string,
@@ -47,18 +47,18 @@ async function copy(from: string, to: string): Promise<void> {
   }
 }
 
-/** Sockets and pipes cannot be copied. */
+/** Excludes sockets and pipes, which cannot be copied. */
 async function isFileOrFolder(file: string): Promise<boolean> {
   const entry = await lstat(file)
   return entry.isFile() || entry.isDirectory() || entry.isSymbolicLink()
 }
 
-/** The names of the files that go along, relative to the folder. */
+/** The names of the files to copy, relative to the folder. */
 export async function filesOf(folder: string): Promise<string[]> {
   return (await filesByGit(folder)) ?? (await allFiles(folder))
 }
 
-/** None if the folder is not in a work tree of git, or is ignored in the one that it is in. */
+/** The files by git; undefined if the folder is not in a work tree of git, or is ignored in it. */
 async function filesByGit(folder: string): Promise<string[] | undefined> {
   const git = (...args: string[]): Promise<string> =>
     run('git', args, { cwd: folder }).then(({ stdout }) => stdout)

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { withTemporary } from './cache.ts'
 import { fetched, type Origin } from './sources.ts'
 
-/** The newest first. Later versions of a suite may have registers that earlier ones lack. */
+/** The suites, the newest first: a newer kernel's header may have more registers. */
 const suites = ['sid', 'forky']
 
 /** The path of the newest POWER asm/kvm.h that Debian has, to compare registers with. */

@@ -8,15 +8,15 @@ export interface Outputs {
   onBegin: () => void
 }
 
-/** How much of the console is kept to be shown if something fails. */
+/** How many bytes of the console are kept, to be shown if something fails. */
 const keptBytes = 64 * 1024
 
-/** What is known of the emulated host from its console, and where its command's output goes. */
+/** Follows the emulated host by its console, and passes on its command's output. */
 export class HostConsole {
   exitStatus: number | undefined
-  /** What the command had to say besides its output. */
+  /** The message that the command sent besides its output. */
   result: string | undefined
-  /** Why it could not run the command. */
+  /** Why the host could not run the command. */
   failure: string | undefined
   readonly #reader: ConsoleReader
   readonly #outputs: Outputs
@@ -42,12 +42,12 @@ export class HostConsole {
     return this.exitStatus !== undefined || this.failure !== undefined
   }
 
-  /** What it does at the moment, in words. */
+  /** What the host is doing at the moment, for messages. */
   get doing(): string {
     return this.#tests.any ? `running ${this.#tests.list}` : this.#stage
   }
 
-  /** The end of all that it printed, the command's output included. */
+  /** The end of the console's output, including the command's. */
   get console(): string {
     return this.#console.toString('utf8')
   }

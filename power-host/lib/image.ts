@@ -6,14 +6,14 @@ import { interrupted } from './interrupt.ts'
 import { run } from './run.ts'
 import { tool } from './tools.ts'
 
-/** Packs a directory as an archive that the kernel unpacks at boot, all owned by root. */
+/** Packs a directory as an archive that the kernel unpacks at boot. All files in it belong to root. */
 export async function pack(directory: string, archive: string): Promise<void> {
-  // With types, or readdir would follow links to directories.
+  // With file types, since readdir would otherwise follow links to directories.
   const entries = await readdir(directory, { recursive: true, withFileTypes: true })
   const names = entries.map((entry) =>
     path.relative(directory, path.join(entry.parentPath, entry.name)),
   )
-  // Sorted, each directory comes before what is in it.
+  // Sorted, so that each directory comes before its files.
   const list = names.sort().join('\0')
   const options = ['--create', '--format=newc', '--null', '--owner=0:0', '--quiet']
   const { command, args } = await tool('cpio')
@@ -24,11 +24,11 @@ export async function pack(directory: string, archive: string): Promise<void> {
 }
 
 /**
- * The kernel unpacks archives that follow each other in one file, the later over the earlier. They
- * have to begin at multiples of four bytes, and cpio fills its archives up to 512.
+ * Joins archives in one compressed file. The kernel unpacks them in order, so that later files replace earlier
+ * ones. Each has to begin at a multiple of four bytes, which it does since cpio pads its archives to 512.
  *
- * Compressed, since powernv takes no more than 128 MiB. The emulated processor unpacks lz4 about as fast
- * as it copies, gzip and zstd take it seconds longer; the kernel wants lz4's old format.
+ * The file is compressed because powernv does not load more than 128 MiB. The emulated processor unpacks lz4
+ * about as fast as it copies, while gzip and zstd take seconds longer. The kernel reads only lz4's old format.
  */
 export async function joinArchives(archives: readonly string[], target: string): Promise<void> {
   const joined = `${target}.cpio`

@@ -1,10 +1,9 @@
 #!/bin/busybox sh
 # The first process of the emulated host: runs /power/command on a machine with KVM.
 #
-# All its output shares one console. What is meant for host-console.ts is a line that begins with
-# the byte 0x1e and this run's token; the command's standard output is passed through as it is, each
-# line of its standard error is such a marked line. One write(2) goes to the console unbroken, so
-# the two do not mix.
+# All output shares one console. A line for host-console.ts begins with the byte 0x1e and this run's
+# token. The command's standard output is passed through unchanged, and each line of its standard error
+# becomes such a marked line. The two do not mix, since the console does not split a write(2).
 
 export PATH=/usr/local/bin:/usr/bin:/usr/sbin HOME=/root LANG=C.UTF-8
 read -r token </power/token
@@ -19,10 +18,10 @@ fail() {
 }
 
 end() {
-  # Setting a terminal waits until it has written everything.
+  # Setting the terminal waits until all output has been written.
   busybox stty raw -echo </dev/console
   busybox poweroff -f
-  # Not every machine can be switched off: there, whoever started it ends it.
+  # Some machines cannot be switched off; the program that started QEMU ends it.
   exec busybox sleep 3600
 }
 
@@ -50,12 +49,12 @@ for module in kvm kvm-hv; do
 done
 [ -c /dev/kvm ] || fail 'KVM is loaded, but there is no /dev/kvm'
 
-# What is in /out at the end is written onto a disk.
+# At the end the files in /out are written to a disk.
 disk=/dev/vda
 if [ -d /out ]; then
   say stage loading its modules for a disk
   for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
-    # Some are built into some kernels.
+    # A kernel may have this module built in.
     [ ! -e "/power/modules/$module.ko" ] || insmod "/power/modules/$module.ko" ||
       fail "$module.ko could not be loaded: $(dmesg | tail -n 1)"
   done
@@ -69,23 +68,23 @@ save() {
   sync
 }
 
-# The wire to another host, if there is one. Held open as raw from now on: two ends that both echo
-# what they get would keep each other busy, and whoever then sets one raw waits for the end of that.
+# The wire to another host, if there is one. It is kept open in raw mode from here on: two ends that echo
+# what they receive would never stop, and setting one raw would wait for the end of that.
 if (exec 3<>/dev/hvc1) 2>/dev/null; then
   exec 3<>/dev/hvc1
   stty raw -echo <&3
 fi
 
-# From here on, of the kernel's messages only its last words before a panic.
+# From here on the kernel prints only its messages of a panic.
 dmesg -n 1
 read -r directory </power/directory
 cd "$directory" || fail "the image has no folder $directory"
 
-# Somebody types: the console is the command's terminal.
+# With a keyboard, the console is the command's terminal.
 if [ -e /power/terminal ]; then
   read -r rows columns </power/terminal
   say begin
-  # After that, for a line of ours ends in one byte.
+  # Set after that line, since a marked line must end in one byte.
   stty sane rows "$rows" cols "$columns" </dev/hvc0
   setsid -c sh /power/command </dev/hvc0 >/dev/hvc0 2>&1
   status=$?

@@ -3,7 +3,7 @@ import { Failure } from './failure.ts'
 
 const controller = new AbortController()
 
-/** Aborted when this program is told to end. Whoever waits then fails, and cleans up behind it. */
+/** Aborted when a signal asks this program to end. All waiting code then fails, and cleans up. */
 export const interrupted: AbortSignal = controller.signal
 
 export function watchForInterrupts(): void {

@@ -1,9 +1,9 @@
-/** The names of the packages that a package of this name depends on. */
+/** Returns the names of the packages that a package depends on. */
 export type Dependencies = (name: string) => Promise<string[]>
 
 /**
- * The packages that have to be unpacked for the kernel that a meta package stands for. Up to trixie
- * that is one; since then, the image and the modules have packages of their own.
+ * The packages to unpack for the kernel of a meta package. Up to trixie there is one; after it the image and
+ * the modules have packages of their own.
  */
 export async function kernelPackages(
   metaPackage: string,
@@ -15,7 +15,7 @@ export async function kernelPackages(
   return parts.length > 0 ? parts : [image]
 }
 
-/** The names in the Depends field of what `apt-cache show` prints; of alternatives, the first. */
+/** The names in the field Depends of the output of `apt-cache show`; the first one of alternatives. */
 export function dependenciesOf(record: string): string[] {
   const field = /^Depends: (.*)/m.exec(record)?.[1] ?? ''
   return field.split(',').flatMap((dependency) => /[^\s|(:]+/.exec(dependency)?.[0] ?? [])

@@ -10,9 +10,9 @@ import { run } from './run.ts'
 import { chosenOrigin, fetched, type Ingredient, type Origin } from './sources.ts'
 import { tool } from './tools.ts'
 
-/** Where a kernel is to be had from. */
+/** The package of a kernel, and the suites that have it. */
 interface KernelSource {
-  /** Which versions will do. */
+  /** The versions that are accepted. */
   version: Ingredient['version'] & object
   suites: readonly string[]
   metaPackage: string
@@ -20,7 +20,7 @@ interface KernelSource {
 
 const plain = 'linux-image-powerpc64le'
 
-/** The last two move on with their suites. Later kernels have their names too: they are the newest. */
+/** The kernels by name. The last two are the newest of their suites, so a later version can have their name. */
 const kernels = {
   '6.1': { version: { series: '6.1' }, suites: ['bookworm'], metaPackage: plain },
   '6.12': {
@@ -37,17 +37,17 @@ export type KernelName = keyof typeof kernels
 export const kernelNames = Object.keys(kernels) as KernelName[]
 
 export interface Kernel {
-  /** As uname(1) shows it. */
+  /** The release, as uname(1) shows it. */
   release: string
   image: string
-  /** The archive with its modules for KVM and for a disk. */
+  /** The archive with the kernel's modules for KVM and for a disk. */
   modules: string
 }
 
-/** Where the modules that /init loads are, in the order in which it does. */
+/** The paths of the modules that /init loads, in that order. */
 const modules = ['arch/powerpc/kvm/kvm', 'arch/powerpc/kvm/kvm-hv']
 
-/** Those for a disk, which is how files come back. A kernel may have some of them built in. */
+/** The modules for the disk by which files come back. A kernel may have some of them built in. */
 const diskModules = [
   'drivers/virtio/virtio',
   'drivers/virtio/virtio_ring',
@@ -57,7 +57,7 @@ const diskModules = [
   'drivers/block/virtio_blk',
 ]
 
-/** A suite that is chosen has its say if it is one of those that have this kernel. */
+/** Returns a kernel, fetched if necessary. A suite in `origin` counts only if it is one that has this kernel. */
 export async function kernel(name: KernelName, origin: Origin = chosenOrigin()): Promise<Kernel> {
   const { version, suites, metaPackage }: KernelSource = kernels[name]
   const { suite, ...place } = origin
@@ -105,14 +105,14 @@ async function takeOut(unpacked: string, entry: string): Promise<void> {
   })
 }
 
-/** Suites differ in where they put things. */
+/** Finds a file by several paths, since suites have it in different places. */
 function present(what: string, files: readonly string[]): string {
   const found = files.find((file) => existsSync(file))
   if (found === undefined) throw new Failure(`the kernel package has no ${what} where we look`)
   return found
 }
 
-/** busybox's insmod does not unpack. */
+/** Unpacks a module, since busybox's insmod cannot. */
 async function unpackedModule(plain: string): Promise<string> {
   if (existsSync(`${plain}.xz`)) {
     const { command, args } = await tool('xz')

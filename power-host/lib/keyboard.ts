@@ -3,7 +3,7 @@ import type { ReadStream } from 'node:tty'
 import type { Ended } from './boot.ts'
 import { note } from './progress.ts'
 
-/** Ctrl-], as telnet(1) has it: for us, not for the emulated host. */
+/** Ctrl-], which ends the host and is not passed on to it; the same key as in telnet(1). */
 const LEAVE = 0x1d
 /** Ctrl-D, which ends the input of a terminal. */
 const END_OF_INPUT = Buffer.of(0x04)
@@ -11,8 +11,8 @@ const END_OF_INPUT = Buffer.of(0x04)
 type Input = Pick<ReadStream, 'isTTY' | 'setRawMode' | 'on' | 'off' | 'resume' | 'pause'>
 
 /**
- * Our terminal, or a pipe, as the keyboard of an emulated host. Each key of a terminal goes there as
- * it is, Ctrl-C too; only Ctrl-] stays here.
+ * Makes this terminal, or a pipe, the keyboard of an emulated host. Every key of a terminal is passed on, also
+ * Ctrl-C, except Ctrl-].
  */
 export class Keyboard {
   readonly #input: Input
@@ -26,7 +26,7 @@ export class Keyboard {
 
   connect(console: Writable): void {
     this.#console = console
-    // It may have ended before we did.
+    // The host may have ended already.
     console.on('error', () => undefined)
     if (this.#input.isTTY) this.#input.setRawMode(true)
     this.#input.on('data', this.#typed)
@@ -52,7 +52,7 @@ export class Keyboard {
 }
 
 /**
- * Runs a host whose keyboard is ours, until its command ends or someone types Ctrl-]. Pass the keyboard
+ * Runs a host with this terminal as its keyboard, until its command ends or Ctrl-] is typed. Pass the keyboard
  * and the signal on to {@link runOnHost}.
  */
 export async function typedOn(

@@ -8,9 +8,9 @@ import { note } from './progress.ts'
 import { ended, killGroup } from './run.ts'
 
 /**
- * Does the work while no other run on this machine holds the same lock file. Node has no
- * flock(2), so flock(1) holds it for us, until its `cat` sees the end of our pipe. That comes however
- * this process ends, so that no lock outlives its holder.
+ * Does the work while no other run on this machine holds the same lock file. Node has no flock(2), so flock(1)
+ * holds the lock until its `cat` sees the end of a pipe from this process. The pipe ends with the process,
+ * however that ends, so that no lock stays behind.
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   interrupted.throwIfAborted()
@@ -32,7 +32,7 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
     interrupted.throwIfAborted()
     if (!Array.isArray(first)) throw new Failure(`flock could not lock ${file} (${first})`)
     clearTimeout(slow)
-    // From here on the lock is kept until the work has cleaned up, interrupted or not.
+    // From here on an interrupt does not release the lock before the work has cleaned up.
     interrupted.removeEventListener('abort', giveUp)
     return await work()
   } finally {

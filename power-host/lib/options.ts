@@ -5,7 +5,7 @@ import { kernelNames, type KernelName } from './kernel.ts'
 import { cpus, machineNames, type Cpu, type MachineName } from './machine.ts'
 import { mirrorAddress, mirrorVariable, suiteName, suiteVariable } from './sources.ts'
 
-/** What every program that boots an emulated host can be told. */
+/** Adds the options of every program that boots an emulated host. */
 export interface HostOptions {
   machine: MachineName
   cpu?: Cpu
@@ -29,8 +29,8 @@ export function addHostOptions(program: Command, timeoutSeconds: number): Comman
 }
 
 /**
- * These two hold for all that a program fetches. They are passed on in the environment, where
- * sources.ts looks for them.
+ * The options for everything that a program fetches. They are passed on in environment variables, which
+ * sources.ts reads.
  */
 export function suiteOption(): Option {
   return new Option('--suite <name>', 'the Debian suite that the host is made from')
@@ -64,7 +64,7 @@ export function seconds(text: string): number {
   return value
 }
 
-/** What is the same for all of them in the help. */
+/** The part of the help that is the same in all programs. */
 export const machinesHelp = `
 Machines and kernels:
   QEMU emulates them without any help of this machine's processor. pseries is an LPAR, in which QEMU
@@ -89,7 +89,7 @@ What is cached:
   QEMU for POWER, one is fetched too, 35 MB. Later runs need no network. To fetch newer packages,
   or to be rid of it all, remove the folder.`
 
-/** With what the program itself ends with. */
+/** The help for the exit status, with the program's own statuses. */
 export function exitStatusHelp(own: string): string {
   return `
 Exit status:

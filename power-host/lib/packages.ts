@@ -10,18 +10,18 @@ import { run, type Output } from './run.ts'
 
 export type { Place } from './apt.ts'
 
-/** Why a suite cannot be used at the moment. Another suite may do. */
+/** A suite cannot be used at the moment, and the message says why. Another suite may work. */
 export class Unavailable extends Failure {}
 
-/** That apt refuses the mirror's list of packages. The list of an earlier run may be there. */
+/** apt refuses the mirror's list of packages. There may be the list of an earlier run. */
 export class ListRefused extends Unavailable {}
 
-/** The directories whose list of packages this process has updated, and why apt refused to, if it did. */
+/** The directories in which this process has updated the list of packages, with apt's refusal if it refused. */
 const updates = new Map<string, Unavailable | 'whole'>()
 
 /**
- * The packages of a Debian suite for one architecture, fetched by the system's apt into directories of
- * our own: the system's list of architectures and its packages stay as they are.
+ * The packages of a Debian suite for one architecture. The system's apt fetches them into directories of their
+ * own, without changing the system's packages or its list of architectures.
  */
 export class Archive {
   readonly #directory: string
@@ -31,11 +31,10 @@ export class Archive {
   }
 
   /**
-   * Runs take turns, since an interrupted download is gone on with by the next run.
+   * Runs take turns, since the next run continues an interrupted download.
    *
-   * A mirror that is being brought up to date, which may take it days, has lists that are not the
-   * signed ones. apt refuses them and keeps those it has. Work that can do with the list of an
-   * `earlier` run is done with what there is.
+   * While a mirror is being updated, which may take days, its lists do not match their signatures. apt refuses
+   * them and keeps the old ones, which are used if the work accepts the list of an `earlier` run.
    */
   static async use<T>(
     place: Place,
@@ -69,7 +68,7 @@ export class Archive {
     return stdout !== ''
   }
 
-  /** The version that would be fetched. */
+  /** The version of a package that would be fetched. */
   async version(name: string): Promise<string> {
     const version = /^Version: (.*)/m.exec(await this.#record(name))?.[1]
     if (version === undefined) throw new Unavailable(`it has no package ${name}`)
@@ -86,12 +85,12 @@ export class Archive {
     return (await this.#apt('apt-cache', show).catch(missing(name))).stdout
   }
 
-  /** Unpacks these packages alone. */
+  /** Unpacks these packages without their dependencies. */
   unpack(names: string[], into: string): Promise<void> {
     return this.#unpack(['download', ...names], names.join(', '), into)
   }
 
-  /** Unpacks these packages and all that they depend on. */
+  /** Unpacks these packages and all their dependencies. */
   unpackWithDependencies(names: string[], into: string): Promise<void> {
     const command = ['install', '--yes', '--download-only', ...names]
     return this.#unpack(command, `${names.join(', ')} and what they need`, into)
@@ -115,7 +114,7 @@ export class Archive {
     await mkdir(path.join(archives, 'partial'), { recursive: true })
   }
 
-  /** What apt would fetch, were nothing there yet. Its lines are: 'address' file bytes hash. */
+  /** The files that apt would fetch if it had none. Its lines are: 'address' file bytes hash. */
   async #planned(command: string[]): Promise<{ file: string; bytes: number }[]> {
     const { stdout } = await withTemporary(async (empty) => {
       await mkdir(path.join(empty, 'partial'))
@@ -134,7 +133,7 @@ export class Archive {
   }
 }
 
-/** What apt complains of, in a line. An end that the user wished for, or a mistake of ours, is thrown. */
+/** apt's complaint in one line. Other errors are thrown: an interrupt by the user, or a bug of this program. */
 function complaint(error: unknown): string {
   interrupted.throwIfAborted()
   if (!(error instanceof Failure)) throw error
@@ -143,7 +142,7 @@ function complaint(error: unknown): string {
   return line.replace(/^Failed to fetch (\S+) +/, file).replace(/ +\[IP: .*\]$/, '')
 }
 
-/** apt-cache fails if it has no such package. */
+/** The error for a package that apt-cache does not know, for which it fails. */
 function missing(name: string) {
   return (error: unknown): never => {
     interrupted.throwIfAborted()
@@ -152,7 +151,7 @@ function missing(name: string) {
   }
 }
 
-/** Where apt works for this place, with its lists of packages, and archives on their way. */
+/** The directory in which apt works for a place: its lists of packages, and archives that it downloads. */
 async function aptFolder(place: Place): Promise<string> {
   const key = await keyOf({ texts: [JSON.stringify(place)] })
   return path.join(cacheRoot(), 'apt', `apt-${place.suite}-${place.architecture}-${key}`)

@@ -7,8 +7,8 @@ import { tool } from './tools.ts'
 import { userlandArchive } from './userland.ts'
 
 /**
- * Fetches all that hosts with these kernels need, so that they can be booted later without a network.
- * One part that cannot be had does not keep the others from being fetched; it fails afterwards.
+ * Fetches everything that hosts with these kernels need, so that they can be booted later without a network. If
+ * a part cannot be fetched, the others still are, and it fails afterwards.
  */
 export async function prepare(
   kernels: readonly KernelName[] = kernelNames,

@@ -11,7 +11,7 @@ export async function runProgram(program: Command, args?: readonly string[]): Pr
   } catch (error) {
     endLine()
     if (error instanceof CommanderError) {
-      // Commander has said it already.
+      // Commander has printed the message already.
       process.exitCode = error.exitCode === 0 ? 0 : exitStatus.usage
     } else {
       const { message, status } = error instanceof Failure ? error : new Failure(explain(error))
@@ -21,7 +21,7 @@ export async function runProgram(program: Command, args?: readonly string[]): Pr
   }
 }
 
-/** A full disk explains itself, a mistake of ours needs its stack. */
+/** The message of an error. Errors of the system, such as a full disk, explain themselves; a bug needs its stack. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return ('syscall' in error ? error.message : error.stack) ?? error.message

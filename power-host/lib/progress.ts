@@ -2,7 +2,7 @@
 
 let lineIsOpen = false
 
-/** Says what is being done, and once it is done, how long it took. */
+/** Prints what is being done, and afterwards how long it took. */
 export async function stage<T>(what: string, work: () => Promise<T>): Promise<T> {
   const done = beginStage(what)
   const result = await work()

@@ -5,24 +5,24 @@ import { isInstalled } from './requirements.ts'
 import { upstream, type Origin } from './sources.ts'
 import { fetchedProgram, startOf, type Tool } from './tools.ts'
 
-/** How a QEMU that emulates POWER is started: its own arguments come after `args`. */
+/** The command that starts a QEMU for POWER. QEMU's own arguments follow `args`. */
 export interface Qemu extends Tool {
   env: NodeJS.ProcessEnv
 }
 
 export interface FetchedQemu extends Qemu {
-  /** Such as "10.0.13". */
+  /** The version, such as "10.0.13". */
   version: string
-  /** The suite that it is from. */
+  /** The suite that this QEMU is from. */
   suite: string
 }
 
 const program = 'qemu-system-ppc64'
 
-/** The versions are those of 2026: 10.0 twice, 7.2, and 11.1 twice. */
+/** The suites to try. In 2026 they have QEMU 10.0 twice, 7.2, and 11.1 twice. */
 const suites = ['trixie', 'bookworm-backports', 'bookworm', 'forky', 'sid']
 
-/** Its firmware, and the modules that it loads by itself. */
+/** QEMU's firmware, and the modules that it loads. */
 const data = /^usr\/(share|lib\/[^/]+)\/qemu$/
 
 /** The QEMU of this machine, or one in the cache if it has none. */
@@ -47,7 +47,7 @@ export async function fetchedQemu(origin: Origin = {}): Promise<FetchedQemu> {
   const modules = libraries.map((name) => path.join(directory, 'usr/lib', name, 'qemu'))
   return {
     command,
-    // It looks for its firmware where its program is, and the program is the dynamic loader now.
+    // QEMU searches for its firmware beside its program, which is the dynamic loader here.
     args: [...args, '-L', path.join(directory, 'usr/share/qemu')],
     env: { ...process.env, QEMU_MODULE_DIR: modules.find(existsSync) },
     version: upstream(version),

@@ -18,7 +18,7 @@ const packageOf = {
 
 export type Program = keyof typeof packageOf
 
-/** What the package's binaries are built with, and looked at. */
+/** The programs that build and inspect the package's binaries. */
 export const prebuildPrograms: readonly Program[] = [
   'powerpc64le-linux-gnu-g++',
   'x86_64-linux-gnu-g++',
@@ -27,13 +27,13 @@ export const prebuildPrograms: readonly Program[] = [
   'readelf',
 ]
 
-/** What counts are read with. */
+/** The programs that read the counts of coverage. */
 export const coveragePrograms: readonly Program[] = ['powerpc64le-linux-gnu-gcov', 'gcovr']
 
-/** What the emulated host needs. */
+/** The programs for the emulated host. */
 export const hostPrograms: readonly Program[] = ['dpkg-deb', 'flock', 'setpriv']
 
-/** The same, and what cross-builds an addon for it. */
+/** The programs for the emulated host and for cross-building an addon. */
 export const allPrograms: readonly Program[] = [
   'powerpc64le-linux-gnu-g++',
   'make',
@@ -41,12 +41,12 @@ export const allPrograms: readonly Program[] = [
   ...hostPrograms,
 ]
 
-/** Names everything that is missing at once, with the line that installs it. */
+/** Fails if programs are missing. The message names all of them, and the command that installs them. */
 export function requirePrograms(programs: readonly Program[]): void {
   if (process.platform !== 'linux') {
     throw new Failure(`this needs Linux to run on; here is ${process.platform}`, exitStatus.usage)
   }
-  // Only a host is made from packages, and a cross-build is not.
+  // Only an emulated host needs apt, a cross-build does not.
   if (programs.includes('dpkg-deb') && !isInstalled('apt-get')) {
     throw new Failure(
       'the emulated POWER host is made from Debian packages and needs apt-get, which is not here;' +
@@ -64,7 +64,7 @@ export function requirePrograms(programs: readonly Program[]): void {
   )
 }
 
-/** Whether a program is found where the system looks for it. */
+/** Whether a program is in PATH. */
 export function isInstalled(program: string): boolean {
   return (process.env['PATH'] ?? '').split(':').some((directory) => {
     try {

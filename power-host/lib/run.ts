@@ -13,7 +13,7 @@ export interface Output {
   stderr: string
 }
 
-/** Runs a program to its end and returns what it printed; fails if it fails. */
+/** Runs a program to its end and returns its output. Throws if the program fails. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -30,7 +30,7 @@ export async function run(
     const output = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
-    // A program that does not read all of its input is judged by its exit status.
+    // Ignored, since a program need not read all of its input; its exit status tells whether it failed.
     child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
     const status = await ended(child)
@@ -62,6 +62,6 @@ export function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // It has ended by itself.
+    // The program has ended already.
   }
 }

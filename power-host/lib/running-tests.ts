@@ -1,6 +1,6 @@
 const separator = ' > '
 
-/** The tests that run at the moment, one of each test file that is being worked through. */
+/** The tests that run at the moment, one for each test file that is being run. */
 export class RunningTests {
   readonly #testOf = new Map<string, string>()
 
@@ -18,7 +18,7 @@ export class RunningTests {
     return this.#testOf.size > 0
   }
 
-  /** All of them, in words. */
+  /** The names of all running tests, for a message. */
   get list(): string {
     return [...this.#testOf.values()].join(' and ')
   }

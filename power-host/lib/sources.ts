@@ -6,9 +6,9 @@ import { exitStatus, Failure } from './failure.ts'
 import { Archive, ListRefused, Unavailable, type Place } from './packages.ts'
 import { note } from './progress.ts'
 
-/** The choices that a user has about where packages come from. */
+/** The user's choice of where packages come from. */
 export interface Origin {
-  /** A suite of Debian, such as "trixie". Only this one is tried then. See also {@link chosenOrigin}. */
+  /** A suite of Debian, such as "trixie": then only this one is tried. See also {@link chosenOrigin}. */
   suite?: string | undefined
   /** The address of a Debian mirror. By default, POWER_HOST_MIRROR, or that of this system's apt. */
   mirror?: string | undefined
@@ -16,32 +16,32 @@ export interface Origin {
   keyring?: string | undefined
 }
 
-/** How the environment names a mirror for all that is fetched, and a suite for what the host is made from. */
+/** The environment variables for a mirror, for everything that is fetched, and a suite, for the host itself. */
 export const mirrorVariable = 'POWER_HOST_MIRROR'
 export const suiteVariable = 'POWER_HOST_SUITE'
 
-/** Where the host's own parts come from if the caller does not say it: not the QEMU that runs it. */
+/** The default origin of the host's own parts. It is not that of the QEMU that runs the host. */
 export function chosenOrigin(): Origin {
   const suite = process.env[suiteVariable]
   return suite ? { suite } : {}
 }
 
-/** Something that is made from Debian packages. */
+/** A part that is made from Debian packages, such as the userland or a kernel. */
 export interface Ingredient {
   /** The first part of the names of its entries in the cache. */
   name: string
-  /** For people, such as "the userland". */
+  /** The name for messages, such as "the userland". */
   what: string
   architecture: string
-  /** The package whose version decides whether a suite will do. */
+  /** The package whose version decides whether a suite is accepted. */
   package: string
-  /** Versions that will do, such as "20.19" for it and all later ones, or "6.1." for all that begin so. */
+  /** The accepted versions: "20.19" means that one and all later ones, "6.1." all that begin like this. */
   version?: { least: string } | { series: string }
   /** The suites to try, in order of preference. */
   suites: readonly string[]
-  /** Whether packages are fetched with all that they depend on. */
+  /** Whether packages are fetched together with their dependencies. */
   complete: boolean
-  /** Everything else that its entry depends on. The version changes with the code that builds it. */
+  /** Everything else that the cache entry depends on, such as a number that changes with the code that builds it. */
   recipe: { version: number; [part: string]: unknown }
 }
 
@@ -49,14 +49,14 @@ export interface Ingredient {
 export interface Fetched {
   directory: string
   suite: string
-  /** Of the package that decides. */
+  /** The version of the package that decides. */
   version: string
 }
 
 /**
- * The cache entry of an ingredient. If there is none yet, it is built from the first suite whose list of
- * packages is whole and that has the package in a fitting version. Only if there is no such suite, the
- * first for which a list of an earlier run is left is taken: the mirror may still have its packages.
+ * Returns the cache entry of a part. If there is none yet, it is built from the first suite whose list of
+ * packages is complete and that has the package in an accepted version. If no suite has, the first with a list
+ * from an earlier run is used: the mirror may still have its packages.
  */
 export async function fetched(
   ingredient: Ingredient,
@@ -94,7 +94,7 @@ export async function fetched(
 Try again later, or choose another mirror with --mirror or POWER_HOST_MIRROR.`)
 }
 
-/** The names of entries hold the suite, and a hash of the mirror: what was fetched elsewhere is not taken. */
+/** The name of an entry has the suite and a hash of the mirror, so that each mirror has its own entries. */
 async function entryOf(
   ingredient: Ingredient,
   origin: Origin,
@@ -126,12 +126,12 @@ async function fittingVersion(ingredient: Ingredient, archive: Archive): Promise
   throw new Unavailable(`it has ${name} ${version}, and ${needed} is needed`)
 }
 
-/** Without Debian's epoch and revision. */
+/** A version without Debian's epoch and revision. */
 export function upstream(version: string): string {
   return /^(?:\d+:)?(\d+(?:\.\d+)*)/.exec(version)?.[1] ?? version
 }
 
-/** Negative if the first comes before the second. */
+/** Compares two versions; negative if the first one is older. */
 export function compareVersions(one: string, other: string): number {
   return one.localeCompare(other, 'en', { numeric: true })
 }
@@ -157,7 +157,7 @@ async function read(directory: string): Promise<Fetched> {
   return { directory, ...(JSON.parse(text) as { suite: string; version: string }) }
 }
 
-/** Both become part of a line of sources.list, in which a space would begin something else. */
+/** Checks a suite or address, since both become part of a line of sources.list, in which spaces separate fields. */
 export function suiteName(text: string): string {
   if (/^[a-z][a-z0-9-]*$/.test(text)) return text
   throw new Failure(

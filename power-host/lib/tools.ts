@@ -10,16 +10,16 @@ import { stage } from './progress.ts'
 /** Programs that are fetched if this machine has none of its own, with their Debian packages. */
 const packages = { cpio: 'cpio', lz4: 'lz4', xz: 'xz-utils' } as const
 
-/** How a program is started: its own arguments come after these. */
+/** The command that starts a program. The program's own arguments follow `args`. */
 export interface Tool {
   command: string
   args: readonly string[]
 }
 
-/** Any version of these will do, so the suites come in the order in which they are likely to be whole. */
+/** The suites to try. Any version of these programs works, so the suite that is most often complete comes first. */
 const suites = ['trixie', 'bookworm', 'forky', 'sid']
 
-/** A program of this machine, or one from Debian in the cache, where it needs nothing installed. */
+/** A program of this machine; if it has none, one from Debian in the cache, without installing it. */
 export async function tool(program: keyof typeof packages): Promise<Tool> {
   if (isInstalled(program)) return { command: program, args: [] }
   const recipe = { program, package: packages[program], suites }
@@ -29,16 +29,16 @@ export async function tool(program: keyof typeof packages): Promise<Tool> {
 
 export interface ProgramRecipe {
   program: string
-  /** The package that it is in. */
+  /** The package with the program. */
   package: string
   suites: readonly string[]
-  /** Of this machine, unless another is named. */
+  /** The architecture. The default is that of this machine. */
   architecture?: string
-  /** Other directories that it needs, besides the shared objects that it is linked with. */
+  /** Other directories that the program needs, besides the libraries that it is linked with. */
   data?: RegExp
 }
 
-/** A cache entry with a program, the libraries that it is linked with, and its data; and nothing else. */
+/** A cache entry with a program, the libraries that it is linked with, and its data. */
 export async function fetchedProgram(recipe: ProgramRecipe, origin: Origin): Promise<Fetched> {
   const { program, package: name, suites, data } = recipe
   const { architecture = await ownArchitecture() } = recipe
@@ -66,8 +66,8 @@ export async function fetchedProgram(recipe: ProgramRecipe, origin: Origin): Pro
 }
 
 /**
- * Starts it by the dynamic loader that came with it, since that of this machine may be too old for its
- * libraries. `place` is where the directory will lie, if it is to be moved.
+ * The command that starts the program with the dynamic loader that came with it, since this machine's may be
+ * too old for its libraries. `place` is the later path of the directory, if it will be moved.
  */
 export async function startOf(
   directory: string,
@@ -88,7 +88,7 @@ export async function startOf(
   }
 }
 
-/** Whether the dynamic loader looks there, not the program itself as for its modules. */
+/** Whether a file is a library for the dynamic loader, and not a module that the program loads itself. */
 function isSharedObject(file: string): boolean {
   const folder = /^(usr\/)?lib\/[^/]+-linux-gnu[^/]*(\/pulseaudio)?$/
   return folder.test(path.dirname(file)) && /\.so(\.|$)/.test(path.basename(file))
@@ -100,7 +100,7 @@ function isProgram(file: string, program: string): boolean {
 
 let own: Promise<string> | undefined
 
-/** As Debian calls the architecture of this machine, such as "amd64". */
+/** Debian's name of this machine's architecture, such as "amd64". */
 export function ownArchitecture(): Promise<string> {
   own ??= run('dpkg', ['--print-architecture']).then(({ stdout }) => stdout.trim())
   return own

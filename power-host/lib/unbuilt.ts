@@ -9,9 +9,9 @@ export interface Locked {
 const builders = /\b(node-gyp|node-gyp-build|prebuild-install|node-pre-gyp|cmake-js|napi)\b/
 
 /**
- * The names of the installed packages that have native parts and no binary for ppc64 with them. Install
- * scripts do not run for another processor, and a script may also do something harmless, so only those
- * that start a builder count.
+ * The names of the installed packages that have native parts, but no binary for ppc64. Install scripts do not
+ * run for another processor. Only packages whose script starts a build tool count, since a script may also do
+ * something else.
  */
 export function unbuilt(project: string, packages: Readonly<Record<string, Locked>>): string[] {
   const names = Object.entries(packages)

@@ -7,7 +7,7 @@ import { chosenOrigin, fetched, type Origin } from './sources.ts'
 
 const packages = ['nodejs', 'busybox-static', 'libstdc++6', 'strace']
 
-/** Most of a userland's 150 MB that Node does without; less is faster to boot. */
+/** The paths that are left out, because Node does not need them: most of 150 MB, which would take time to boot. */
 const unused = [
   'usr/lib/powerpc64le-linux-gnu/gconv',
   'usr/share/bug',
@@ -19,7 +19,7 @@ const unused = [
   'usr/share/nodejs/corepack',
 ]
 
-/** The oldest Node that this is for comes first. */
+/** The suites to try, the one with the oldest supported Node first. */
 const suites = ['trixie', 'forky', 'sid']
 
 /** The archive with a Debian suite's Node, busybox and strace; the same for every kernel. */
@@ -43,7 +43,7 @@ export async function userlandArchive(origin: Origin = chosenOrigin()): Promise<
   return path.join(entry.directory, 'archive.cpio')
 }
 
-/** What on a Debian system the packages' installation and the installer would do. */
+/** Makes the links and files that installing the packages would make on a Debian system. */
 async function finish(root: string): Promise<void> {
   for (const name of unused) await rm(path.join(root, name), { recursive: true, force: true })
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
@@ -53,7 +53,7 @@ async function finish(root: string): Promise<void> {
   for (const name of ['dev', 'proc', 'root', 'sys', 'tmp', 'usr/local/bin']) {
     await mkdir(path.join(root, name), { recursive: true })
   }
-  // For child_process.exec, os.userInfo and the like.
+  // Needed by child_process.exec, os.userInfo and others.
   await symlink('busybox', path.join(root, 'usr/bin/sh'))
   await mkdir(path.join(root, 'etc'), { recursive: true })
   await writeFile(path.join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')

@@ -7,9 +7,9 @@ import { runOnHost, type Job } from './host.ts'
 import { wired } from './machine.ts'
 
 /**
- * Runs two hosts with a serial wire between them, which each has as /dev/hvc1. The second one is started
- * `apartMs` milliseconds after the first, so that their timebases differ by that. If one of them fails,
- * the other is ended. The output of both is passed on as it comes.
+ * Runs two hosts with a serial wire between them, which is /dev/hvc1 on each. The second host is started
+ * `apartMs` milliseconds after the first, so that their timebases differ by that time. If one of them fails, the
+ * other is ended. The output of both is passed on as it comes.
  */
 export function runWired(first: Job, second: Job, apartMs = 0): Promise<[Ended, Ended]> {
   return withTemporary(async (directory) => {
@@ -23,7 +23,7 @@ export function runWired(first: Job, second: Job, apartMs = 0): Promise<[Ended, 
         giveUp,
         ...(bootAfter === undefined ? {} : { bootAfter }),
       }).catch((error: unknown) => {
-        // Without the one the other would wait for ever.
+        // Otherwise the other host would wait for ever.
         failed.abort()
         throw error
       })
@@ -33,7 +33,7 @@ export function runWired(first: Job, second: Job, apartMs = 0): Promise<[Ended, 
   })
 }
 
-/** QEMU makes the socket as it starts. The second host's QEMU connects to it. */
+/** Waits until the first host's QEMU has made the socket, to which the second host's connects. */
 async function startOf(socket: string, giveUp: AbortSignal): Promise<void> {
   while (!existsSync(socket) && !giveUp.aborted) await wait(50)
 }
