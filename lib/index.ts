@@ -5,15 +5,17 @@ export type { HostOptions } from './kvm/host.ts'
 export type { TimebaseSample } from './kvm/system.ts'
 export { Vm } from './kvm/vm.ts'
 export { Vcpu } from './kvm/vcpu.ts'
-export type { AsyncOptions } from './kvm/vcpu.ts'
+export type { AsyncOptions } from './kvm/async-options.ts'
 export type { BoundRegisters } from './kvm/bound-registers.ts'
 export type { ChangedRegister, RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
 export { parseRegisters, serializeRegisters } from './kvm/register-text.ts'
 
 export {
   inheritTimebase,
+  inheritTimebaseAsync,
   loadTimebase,
   saveTimebase,
+  saveTimebaseAsync,
   TIMEBASE_ADJUST_CHANNEL,
 } from './timebase/migration.ts'
 export type {

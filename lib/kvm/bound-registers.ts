@@ -1,8 +1,11 @@
 import { OneRegBatch } from '../kernel/batch.ts'
+import { checkAsyncOptions } from './async-options.ts'
+import type { AsyncOptions } from './async-options.ts'
+import { KvmError } from '../errors.ts'
 import { wrongValue } from '../checks.ts'
 import { putNames, putValue, takeValue } from './entries.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
-import { callBatch, checkResults } from './one-reg.ts'
+import { callBatch, callBatchAsync, checkResults } from './one-reg.ts'
 import type { RegisterName, RegisterValue } from '../registers.ts'
 import { lookUp } from '../register-values.ts'
 import type { Faces } from './system.ts'
@@ -55,6 +58,29 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   /**
+   * {@link read} off the JavaScript thread; it rejects with the same errors. {@link get} has the new values
+   * when it resolves.
+   *
+   * @param options a signal that ends the waiting
+   */
+  async readAsync(options: AsyncOptions = {}): Promise<void> {
+    const read = await this.#callAsync('KVM_GET_ONE_REG', options)
+    this.#batch.values.set(read.values)
+    checkResults(read, 'KVM_GET_ONE_REG', this.names, this.vcpu.id)
+  }
+
+  /**
+   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are taken when it
+   * is called.
+   *
+   * @param options a signal that ends the waiting
+   */
+  async writeAsync(options: AsyncOptions = {}): Promise<void> {
+    const written = await this.#callAsync('KVM_SET_ONE_REG', options)
+    checkResults(written, 'KVM_SET_ONE_REG', this.names, this.vcpu.id)
+  }
+
+  /**
    * What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy.
    *
    * @param name one of the bound names
@@ -81,6 +107,21 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
       throw wrongValue('the register', `one of those bound: ${this.names.join(', ')}`, name)
     }
     return index
+  }
+
+  /** Makes the calls for a copy of the batch, which can be used meanwhile. */
+  async #callAsync(operation: OneRegOperation, options: AsyncOptions): Promise<OneRegBatch> {
+    const signal = checkAsyncOptions(options)
+    const { vcpu } = this
+    vcpu.checkOpen()
+    const copy = new OneRegBatch(this.#batch.count)
+    copy.memory.set(this.#batch.memory)
+    const result = await vcpu.descriptor.calls.add(() => {
+      vcpu.checkOpen()
+      return callBatchAsync(vcpu.system.kernel, operation, copy)
+    }, signal)
+    if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: vcpu.id })
+    return copy
   }
 
   #call(operation: OneRegOperation): void {

@@ -41,6 +41,38 @@ export class CallQueue {
 }
 
 /**
+ * Makes one call for several vCPUs, once those before it in each of their queues have ended. Those behind
+ * it in any of the queues wait for it.
+ *
+ * @param signal as in {@link CallQueue.add}
+ */
+export function addToAll<T>(
+  queues: readonly CallQueue[],
+  call: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  // Each once: a call cannot wait for itself.
+  const each = new Set(queues)
+  let waiting = each.size
+  let begin = (): void => undefined
+  const turn = new Promise<void>((resolve) => {
+    begin = resolve
+  }).then(() => {
+    if (signal?.aborted) throw aborted(signal)
+    return call()
+  })
+  for (const queue of each) {
+    const ended = queue.add(() => {
+      if (--waiting === 0) begin()
+      return turn
+    })
+    // The caller has the promise of the turn itself.
+    ended.catch(() => undefined)
+  }
+  return signal === undefined ? turn : unlessAborted(turn, signal)
+}
+
+/**
  * What rejects the calls that wait, by their signal. One listener serves all calls of a signal, since Node
  * takes more than ten listeners of one event for a leak and warns.
  */

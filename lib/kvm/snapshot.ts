@@ -5,7 +5,7 @@ import { KvmError, RestoreIncompleteError } from '../errors.ts'
 import type { NotWritten } from '../errors.ts'
 import { errnoName, errnos, meansAbsent } from '../errno.ts'
 import { putNames, putValue, takeValue } from './entries.ts'
-import { callBatch } from './one-reg.ts'
+import { callBatch, callBatchAsync } from './one-reg.ts'
 import type { OpenVcpu } from './open-vcpu.ts'
 import { snapshotToJson } from './register-text.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
@@ -68,6 +68,24 @@ export function runSteps<T>(vcpu: OpenVcpu, steps: Steps<T>): T {
     const { operation, batch } = next.value
     batch.fds.fill(vcpu.fd)
     callBatch(vcpu.system.kernel, operation, batch)
+  }
+}
+
+/** {@link runSteps} off the JavaScript thread, each step in the queue of the vCPU. */
+export async function runStepsAsync<T>(
+  vcpu: OpenVcpu,
+  steps: Steps<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  for (;;) {
+    const next = steps.next()
+    if (next.done) return next.value
+    const { operation, batch } = next.value
+    const result = await vcpu.descriptor.calls.add(() => {
+      batch.fds.fill(vcpu.fd)
+      return callBatchAsync(vcpu.system.kernel, operation, batch)
+    }, signal)
+    if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: vcpu.id })
   }
 }
 

@@ -1,12 +1,12 @@
 import { BATCH_LIMIT, OneRegBatch } from '../kernel/batch.ts'
+import { checkAsyncOptions } from './async-options.ts'
+import type { AsyncOptions } from './async-options.ts'
 import { BoundRegisters } from './bound-registers.ts'
 import {
   checkArray,
   checkBytes,
   checkObject,
-  checkOptionNames,
   checkU64,
-  wrongType,
 } from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
 import { putChecked, putEntries, putNames, takeValue, takeValues } from './entries.ts'
@@ -17,24 +17,11 @@ import type { OneRegOperation } from '../kernel/kernel.ts'
 import { callBatch, callBatchAsync, checkResults, uninterrupted } from './one-reg.ts'
 import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
-import { readSnapshot, runSteps, writeSnapshot } from './snapshot.ts'
+import { readSnapshot, runSteps, runStepsAsync, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
 import { checkValues, lookUp, namesOf } from '../register-values.ts'
 import type { Faces, KvmSystem } from './system.ts'
 import { descriptorOf, rememberDescriptor } from './vcpu-files.ts'
-
-/**
- * The options of the methods of a {@link Vcpu} whose names end in `Async`.
- *
- * @group Hosts and vCPUs
- */
-export interface AsyncOptions {
-  /**
-   * Rejects the promise with an AbortError as soon as the signal is aborted. A call that has begun in the
-   * kernel cannot be cancelled: it ends when the vCPU leaves KVM_RUN, and a write may still happen.
-   */
-  readonly signal?: AbortSignal
-}
 
 declare module './system.ts' {
   interface Faces {
@@ -329,6 +316,34 @@ export class Vcpu {
   }
 
   /**
+   * {@link snapshot} off the JavaScript thread; it rejects with the same errors.
+   *
+   * @param options a signal that ends the waiting
+   */
+  async snapshotAsync(options: AsyncOptions = {}): Promise<RegisterValues> {
+    const signal = checkAsyncOptions(options)
+    checkNotHeld(this.host.kernel, [this.fd], [this.id])
+    return runStepsAsync(this, readSnapshot(this), signal)
+  }
+
+  /**
+   * {@link restore} off the JavaScript thread; it rejects with the same errors. The values are taken when
+   * it is called. If the signal is aborted between two of its calls, those that follow are not made.
+   *
+   * @param snapshot the result of `snapshot()` of a vCPU with the same id
+   * @param options those of `restore`, and a signal that ends the waiting
+   */
+  async restoreAsync(
+    snapshot: RegisterValues,
+    options: RestoreOptions & AsyncOptions = {},
+  ): Promise<RestoreOutcome> {
+    const { signal: given, ...restoreOptions } = checkObject('options', options) as typeof options
+    const signal = checkAsyncOptions(given === undefined ? {} : { signal: given })
+    checkNotHeld(this.host.kernel, [this.fd], [this.id])
+    return runStepsAsync(this, writeSnapshot(this, snapshot, restoreOptions), signal)
+  }
+
+  /**
    * Closes a vCPU that this library created. The descriptor of a borrowed vCPU stays open. Closing twice does
    * nothing. Calls off the JavaScript thread that have not begun reject with ERR_KVM_CLOSED; a call that has
    * begun keeps the descriptor open until it ends.
@@ -379,20 +394,6 @@ interface VcpuOwner {
   readonly parent: Descriptor
   /** The registers that the VM's vCPUs are known not to have; shared by all of them. */
   readonly absent: Set<RegisterName>
-}
-
-function checkAsyncOptions(options: AsyncOptions): AbortSignal | undefined {
-  checkOptionNames('options', checkObject('options', options), ['signal'])
-  const signal: unknown = options.signal
-  if (signal === undefined) return undefined
-  // Not instanceof: the signal may come from another realm.
-  if (typeof signal === 'object' && signal !== null) {
-    const { aborted, addEventListener } = signal as Partial<AbortSignal>
-    if (typeof aborted === 'boolean' && typeof addEventListener === 'function') {
-      return signal as AbortSignal
-    }
-  }
-  throw wrongType('options.signal', 'an AbortSignal', signal)
 }
 
 function checkNames<N extends RegisterName>(names: readonly N[]): readonly N[] {

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import { checkBatch, OneRegBatch } from '../kernel/batch.ts'
 import { errnos } from '../errno.ts'
 import { Faults } from './faults.ts'
@@ -26,6 +27,8 @@ export class FailingKernel implements Kernel {
   /** The wrapped kernel. Calls that are made to it directly are not counted, and faults do not affect them. */
   readonly kernel: Kernel
   readonly #faults = new Faults()
+  /** The vCPUs that run, by file descriptor, each with what resolves when it stops. */
+  readonly #running = new Map<number, Promise<void>>()
   #calls = 0
 
   constructor(kernel: Kernel) {
@@ -57,6 +60,25 @@ export class FailingKernel implements Kernel {
   /** Drops all pending faults. */
   clearFaults(): void {
     this.#faults.clear()
+  }
+
+  /**
+   * Lets a vCPU run, as far as the calls of this kernel are concerned: a call for its registers on the
+   * JavaScript thread throws, since it would wait and hold up the event loop, and one off the thread waits.
+   *
+   * @param fd the vCPU's file descriptor
+   * @returns stops the vCPU; calling it again does nothing
+   */
+  run(fd: number): () => void {
+    let stop = (): void => undefined
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve
+    })
+    this.#running.set(fd, stopped)
+    return () => {
+      if (this.#running.get(fd) === stopped) this.#running.delete(fd)
+      stop()
+    }
   }
 
   open(path: string): number {
@@ -91,24 +113,29 @@ export class FailingKernel implements Kernel {
   }
 
   getOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    this.#checkStopped('KVM_GET_ONE_REG', [fd])
     return this.#call('KVM_GET_ONE_REG', () => this.kernel.getOneReg(fd, id, value), id)
   }
 
   setOneReg(fd: number, id: bigint, value: Uint8Array): number {
+    this.#checkStopped('KVM_SET_ONE_REG', [fd])
     return this.#call('KVM_SET_ONE_REG', () => this.kernel.setOneReg(fd, id, value), id)
   }
 
   getOneRegs(batch: OneRegBatch): number {
+    if (this.#running.size > 0) this.#checkStopped('KVM_GET_ONE_REG', fdsOf(batch))
     const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
     return rest.finish(this.kernel.getOneRegs(rest.batch))
   }
 
   setOneRegs(batch: OneRegBatch): number {
+    if (this.#running.size > 0) this.#checkStopped('KVM_SET_ONE_REG', fdsOf(batch))
     const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
     return rest.finish(this.kernel.setOneRegs(rest.batch))
   }
 
   async getOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    if (this.#running.size > 0) await this.#untilStopped(fdsOf(batch))
     const rest = this.#strikeEach('KVM_GET_ONE_REG', batch)
     const result = await this.kernel.getOneRegsAsync(rest.batch)
     // With a result below 0 no call was made.
@@ -117,6 +144,7 @@ export class FailingKernel implements Kernel {
   }
 
   async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
+    if (this.#running.size > 0) await this.#untilStopped(fdsOf(batch))
     const rest = this.#strikeEach('KVM_SET_ONE_REG', batch)
     const result = await this.kernel.setOneRegsAsync(rest.batch)
     if (result >= 0) rest.finish(result)
@@ -143,6 +171,19 @@ export class FailingKernel implements Kernel {
     return this.kernel.clockState?.(into) ?? -errnos.ENOSYS
   }
 
+  #checkStopped(operation: OneRegOperation, fds: readonly number[]): void {
+    const running = fds.find((fd) => this.#running.has(fd))
+    if (running === undefined) return
+    throw new AssertionError({
+      message: `${operation} on the vCPU of fd ${running} while it runs: the call would wait for it, and hold up the event loop. Stop the vCPU first, or make the call that ends in Async`,
+      operator: 'run',
+    })
+  }
+
+  async #untilStopped(fds: readonly number[]): Promise<void> {
+    for (const fd of fds) await this.#running.get(fd)
+  }
+
   #strike(operation: Operation, register?: bigint): number {
     this.#calls++
     return this.#faults.strike(operation, register)
@@ -163,6 +204,12 @@ export class FailingKernel implements Kernel {
       ? { batch, finish: (result) => result }
       : withoutStruck(operation, batch, faults)
   }
+}
+
+/** The vCPUs of a batch's entries, each once. */
+function fdsOf(batch: OneRegBatch): number[] {
+  const { fds, used } = checkBatch(batch)
+  return [...new Set(fds.subarray(0, used))]
 }
 
 /** The entries of a batch that do not fail, and a function that puts their results into the caller's batch. */

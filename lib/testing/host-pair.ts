@@ -19,8 +19,8 @@ export interface HostPairOptions {
    */
   readonly backend?: Backend
   /**
-   * The machine and clocks of the source. On KVM only the clocks can be chosen: `timebase`, `timeOfDayNs`,
-   * `timebaseFrequency` and `wallClock`.
+   * The machine and clocks of the source. On KVM the clocks can be chosen, `timebase`, `timeOfDayNs`,
+   * `timebaseFrequency` and `wallClock`, and the registers that it is `without`.
    */
   readonly source?: Omit<SoftwareKernelOptions, 'time'>
   /** The machine and clocks of the destination. */
@@ -42,8 +42,9 @@ export interface HostPair {
 }
 
 const TIME_OF_DAY_NS = 1_700_000_000_000_000_000n
-const clockNames = ['timebase', 'timeOfDayNs', 'timebaseFrequency', 'wallClock']
-const modelNames = ['linux', 'machine', 'without', 'threadsPerCore']
+/** The options of a host that real KVM takes as well. */
+const everywhere = ['timebase', 'timeOfDayNs', 'timebaseFrequency', 'wallClock', 'without']
+const modelNames = ['linux', 'machine', 'threadsPerCore']
 
 /**
  * Makes two hosts between which a test moves a guest. By default their wall clocks agree, their timebases
@@ -77,7 +78,7 @@ export function hostPair(options: HostPairOptions = {}): HostPair {
   const makeKernel = (side: 'source' | 'destination', timebase: bigint) => {
     const isModel = actualBackend(options.backend) === 'software'
     const chosen = checkObject(`options.${side}`, options[side] ?? {})
-    const known = isModel ? [...clockNames, ...modelNames] : clockNames
+    const known = [...everywhere, ...(isModel ? modelNames : [])]
     checkOptionNames(`options.${side} on ${isModel ? 'the model' : 'KVM'}`, chosen, known)
     const clocks = { timebase, timeOfDayNs: TIME_OF_DAY_NS, ...chosen, time: time.read }
     return isModel ? new SoftwareKernel(clocks) : new ClockedNativeKernel(clocks)

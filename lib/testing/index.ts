@@ -4,6 +4,7 @@
 export { hostPair } from './host-pair.ts'
 export type { HostPair, HostPairOptions } from './host-pair.ts'
 export { TestHost } from './test-host.ts'
+export type { RunningVcpu } from './test-host.ts'
 export { HandMovedTime } from './hand-moved-time.ts'
 export { assertGuestGoesOn } from './guest-goes-on.ts'
 export { ticksToDecrementer } from './decrementer.ts'

@@ -16,6 +16,7 @@ import {
   forgetGuest,
   offsetOf,
   readTimeRegisters,
+  readTimeRegistersAsync,
   timerMemoryOf,
 } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
@@ -23,6 +24,8 @@ import { putTimers, timersAt } from './timers.ts'
 import type { CheckedTimers, TimerIndex, TimerName, VcpuTimers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
+import { checkAsyncOptions } from '../kvm/async-options.ts'
+import type { AsyncOptions } from '../kvm/async-options.ts'
 import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
@@ -114,28 +117,58 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
   try {
-    const timers = readTimeRegisters(guest)
-    // After them: reading waits for a vCPU that still runs, and what a guest that is to be frozen does
-    // until the sample is not lost.
-    const sample = guest.system.sample()
-    const offset = commonOffset(timers)
-    const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock } = sample
-    const last = lastLoadOf(guest.vcpus, offset)
-    const state: Writable<TimebaseState> = {
-      guestTimebase: notBehind(guest, offset, last, BigInt.asUintN(64, timebase + offset)),
-      timeOfDayNs,
-      timebaseFrequency,
-      uncertaintyNs,
-      offset,
-      vcpus: savedTimers(timers),
-    }
-    const roundingTicks = last?.roundingTicks ?? 0n
-    if (roundingTicks !== 0n) state.roundingTicks = roundingTicks
-    if (clock !== undefined) state.clock = clock
-    return state
+    return stateOf(guest, readTimeRegisters(guest))
   } finally {
     forgetGuest(guest)
   }
+}
+
+/**
+ * {@link saveTimebase} for vCPUs of which one may still run: it waits for them on a thread of its own, and
+ * takes the sample when all could be read. It does not stop them: a vCPU that is started again before the
+ * promise resolves makes the state wrong.
+ *
+ * @param vcpus all vCPUs of the guest
+ * @param options a signal that ends the waiting
+ * @throws as {@link saveTimebase}, by rejecting; AbortError
+ * @example
+ * ```ts
+ * const state = await saveTimebaseAsync(vcpus, { signal: AbortSignal.timeout(1000) })
+ * ```
+ * @group Moving the timebase
+ */
+export async function saveTimebaseAsync(
+  vcpus: readonly Vcpu[],
+  options: AsyncOptions = {},
+): Promise<TimebaseState> {
+  const signal = checkAsyncOptions(options)
+  const guest = guestOf(vcpus)
+  const read = await readTimeRegistersAsync(guest, signal)
+  checkStillOpen(guest)
+  return stateOf(guest, read)
+}
+
+/**
+ * The state of a guest whose time registers have been read. The clocks are sampled after them: reading
+ * waits for a vCPU that still runs, and what a guest that is to be frozen does until the sample is not lost.
+ */
+function stateOf(guest: Guest, timers: TimeRegisters): TimebaseState {
+  const sample = guest.system.sample()
+  const offset = commonOffset(timers)
+  const { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock } = sample
+  const last = lastLoadOf(guest.vcpus, offset)
+  const state: Writable<TimebaseState> = {
+    guestTimebase: notBehind(guest, offset, last, BigInt.asUintN(64, timebase + offset)),
+    timeOfDayNs,
+    timebaseFrequency,
+    uncertaintyNs,
+    offset,
+    vcpus: savedTimers(timers),
+  }
+  const roundingTicks = last?.roundingTicks ?? 0n
+  if (roundingTicks !== 0n) state.roundingTicks = roundingTicks
+  if (clock !== undefined) state.clock = clock
+  return state
 }
 
 /**
@@ -358,15 +391,58 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
   // Both must be open before either is read.
   const both = guestOf([from, to])
-  const { system } = both
-  checkNotHeld(system.host.kernel, both.fds, both.ids)
+  checkNotHeld(both.system.host.kernel, both.fds, both.ids)
+  let offset: bigint
   try {
-    const { offset, before, sample } = beforeWriting(() => {
-      const offset = offsetOf(readTimeRegisters(guestOf([from])), 0)
-      const before = readTimeRegisters(guestOf([to]))
-      offsetOf(before, 0)
-      return { offset, before, sample: system.sample() }
+    offset = beforeWriting(() => offsetOf(readTimeRegisters(guestOf([from])), 0))
+  } finally {
+    forgetGuest(both)
+  }
+  return inherit(from, to, offset)
+}
+
+/**
+ * {@link inheritTimebase} from a vCPU that may run: it waits for it on a thread of its own. The new vCPU
+ * must not run yet.
+ *
+ * @param from a vCPU of the guest, which has its timebase
+ * @param to the new vCPU, which has not run yet
+ * @param options a signal that ends the waiting
+ * @throws as {@link inheritTimebase}, by rejecting; AbortError
+ * @example
+ * ```ts
+ * const plugged = vm.createVcpu(4)
+ * await inheritTimebaseAsync(running, plugged)
+ * ```
+ * @group Moving the timebase
+ */
+export async function inheritTimebaseAsync(
+  from: Vcpu,
+  to: Vcpu,
+  options: AsyncOptions = {},
+): Promise<InheritOutcome> {
+  const signal = checkAsyncOptions(options)
+  const both = guestOf([from, to])
+  checkNotHeld(both.system.host.kernel, both.fds, both.ids)
+  let offset: bigint
+  try {
+    offset = offsetOf(await readTimeRegistersAsync(guestOf([from]), signal), 0)
+  } catch (error) {
+    return beforeWriting(() => {
+      throw error
     })
+  }
+  const now = guestOf([from, to])
+  checkNotHeld(now.system.host.kernel, now.fds, now.ids)
+  return inherit(from, to, offset)
+}
+
+/** Writes the guest's offset and the present to a vCPU that joins it. */
+function inherit(from: Vcpu, to: Vcpu, offset: bigint): InheritOutcome {
+  const guest = guestOf([to])
+  const { system } = guest
+  try {
+    const { before, sample } = readBefore(guest)
     const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
     const others = timerMemoryOf(system).others.bindTo(before.guest)
     putAll(others, [undefined], before, guestTimebase)
@@ -375,7 +451,7 @@ export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
     inheritLoad(from, to, offset)
     return { offset, guestTimebase }
   } finally {
-    forgetGuest(both)
+    forgetGuest(guest)
   }
 }
 

@@ -1,9 +1,11 @@
 import { KvmError, TimebaseDivergedError, unavailable } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
 import { NO_REGISTER, OneRegBatch } from '../kernel/batch.ts'
-import { callBatch } from '../kvm/one-reg.ts'
+import { addToAll } from '../kvm/call-queue.ts'
+import { callBatch, callBatchAsync } from '../kvm/one-reg.ts'
 import type { KvmSystem } from '../kvm/system.ts'
 import { registers } from '../registers.ts'
+import { checkStillOpen } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { timeRegisters } from './timers.ts'
 import type { TimeRegister, TimerIndex, TimerName } from './timers.ts'
@@ -153,12 +155,41 @@ export function readTimeRegisters(guest: Guest): TimeRegisters {
   const { system } = guest
   const read = timerMemoryOf(system).before.bindTo(guest)
   read.areComplete = callBatch(system.kernel, 'KVM_GET_ONE_REG', read.batch) === 0
-  if (!read.areComplete) {
-    read.batch.results.forEach((result, index) => {
-      if (result >= 0 || meansAbsent(result)) return
-      throw new KvmError(result, { operation: 'KVM_GET_ONE_REG', ...read.owner(index) })
-    })
-  }
+  if (!read.areComplete) checkAbsent(read)
+  return read
+}
+
+/** Checks that those which could not be read are absent. */
+function checkAbsent(read: TimeRegisters): void {
+  read.batch.results.forEach((result, index) => {
+    if (result >= 0 || meansAbsent(result)) return
+    throw new KvmError(result, { operation: 'KVM_GET_ONE_REG', ...read.owner(index) })
+  })
+}
+
+/**
+ * {@link readTimeRegisters} off the JavaScript thread, once no other call waits for one of the vCPUs.
+ *
+ * @returns memory of its own, since other calls are made meanwhile
+ */
+export async function readTimeRegistersAsync(
+  guest: Guest,
+  signal: AbortSignal | undefined,
+): Promise<TimeRegisters> {
+  const { system, descriptors } = guest
+  const read = new TimeRegisters(TB_OFFSET, timeRegisters.length).bindTo(guest)
+  const queues = descriptors.map(({ calls }) => calls)
+  const result = await addToAll(
+    queues,
+    async () => {
+      checkStillOpen(guest)
+      return callBatchAsync(system.kernel, 'KVM_GET_ONE_REG', read.batch)
+    },
+    signal,
+  )
+  if (result < 0) throw new KvmError(result, { operation: 'pthread_create' })
+  read.areComplete = read.batch.results.every((each) => each >= 0)
+  if (!read.areComplete) checkAbsent(read)
   return read
 }
 

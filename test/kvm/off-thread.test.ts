@@ -5,7 +5,8 @@ import type { OneRegBatch } from '../../lib/kernel/batch.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
-import type { AsyncOptions, Vcpu } from '../../lib/kvm/vcpu.ts'
+import type { AsyncOptions } from '../../lib/kvm/async-options.ts'
+import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 /** A kernel with vCPUs that run: calls off the thread wait until they are let through, one by one. */
 class RunningKernel extends SoftwareKernel {

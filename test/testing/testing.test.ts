@@ -171,8 +171,10 @@ describe('hostPair', () => {
   })
 
   it('does not take on KVM what only a model can be told', () => {
-    const error = caught(TypeError, () => hostPair({ backend: 'kvm', source: { without: [] } }))
-    expect(error.message).toMatch(/options\.source on KVM .*not 'without'/)
+    const error = caught(TypeError, () =>
+      hostPair({ backend: 'kvm', source: { threadsPerCore: 1 } }),
+    )
+    expect(error.message).toMatch(/options\.source on KVM .*not 'threadsPerCore'/)
   })
 
   it.each<[string, object]>([
