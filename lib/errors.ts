@@ -143,7 +143,7 @@ export type UnavailableReason =
   | 'no-driver'
   /** The device could not be opened; `cause` says why. */
   | 'not-opened'
-  /** The device is another than KVM's. */
+  /** The device is not a KVM device. */
   | 'not-kvm'
   /** KVM has no ONE_REG. */
   | 'no-one-reg'
@@ -172,7 +172,7 @@ export type MismatchReason =
   | 'missing'
 
 /**
- * Which of the situations it is, where a code has several.
+ * The situation, for a code that has several.
  *
  * @group Errors
  */
@@ -186,7 +186,7 @@ export type ErrorReason = UnavailableReason | MismatchReason
 export class OneRegError extends Error {
   override readonly name: string = 'OneRegError'
   readonly code: ErrorCode
-  /** Which of the situations it is, for ERR_KVM_UNAVAILABLE and ERR_VCPUS_MISMATCH. */
+  /** The situation; only for ERR_KVM_UNAVAILABLE and ERR_VCPUS_MISMATCH. */
   declare readonly reason?: ErrorReason
   /** The error that led to this one: a {@link KvmError} if a call to the kernel failed. */
   declare readonly cause?: Error
@@ -297,7 +297,7 @@ export class TimebaseDowntimeError extends OneRegError {
 export class TimebaseClockError extends OneRegError {
   /** How far the destination's wall clock is behind the saved time, in ns. */
   readonly behindNs: bigint
-  /** How far it may be behind for the clocks' own errors, in ns. */
+  /** How far it may be behind because of the known errors of both clocks, in ns. */
   readonly toleranceNs: bigint
 
   constructor(behindNs: bigint, toleranceNs: bigint) {

@@ -32,8 +32,8 @@ export interface Register<W extends RegisterWidth = RegisterWidth> {
 
 /**
  * Every register that Linux defines for POWER guests, by the kernel's name without `KVM_REG_PPC_`.
- * A kernel has those of its processor and its kind of KVM only. `BookE` stands for the embedded
- * processors, `TM` for transactional memory, `PR` for KVM without hypervisor mode.
+ * A kernel has only those of its processor and its kind of KVM. `BookE` means the embedded processors, `TM`
+ * transactional memory, `PR` KVM without hypervisor mode.
  *
  * Source: Linux arch/powerpc/include/uapi/asm/kvm.h and Documentation/virt/kvm/api.rst
  * (KVM_SET_ONE_REG).

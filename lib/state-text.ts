@@ -3,19 +3,19 @@ import { OneRegError, stateFormat } from './errors.ts'
 import { countKeys, surveyJson } from './json.ts'
 import type { Json } from './json.ts'
 
-/** A format of this library's: JSON with the fields `format` and `version`. */
+/** One of this library's formats, which are JSON with the fields `format` and `version`. */
 export interface TextFormat {
   /** The field `format`. */
   readonly format: string
-  /** For messages: `'saved timebase'`. */
+  /** The name for messages, such as `'saved timebase'`. */
   readonly what: string
   /** The version that is written, and the newest that is read. */
   readonly version: number
-  /** Characters that a text may have. */
+  /** The most characters that a text may have. */
   readonly limit: number
 }
 
-/** Arrays and objects within each other in a text. Those that this release writes have 4. */
+/** The most levels of arrays and objects in a text. Those that this release writes have 4. */
 export const STATE_DEPTH_LIMIT = 16
 
 /** The functions that read the formats, for the message when one is given another's text. */
@@ -28,8 +28,8 @@ const parsers: Readonly<Record<string, string>> = {
 export type JsonObject = Record<string, unknown>
 
 /**
- * The JSON object of a text of one of these formats, which need not be trusted. Its fields but for
- * `format` and `version` are not looked at.
+ * Parses a text in one of these formats, which need not be trusted. Of its fields only `format` and `version`
+ * are checked.
  *
  * @throws OneRegError ERR_STATE_FORMAT, ERR_STATE_VERSION
  */
@@ -79,7 +79,7 @@ export function checkFormat(json: JsonObject, { format, what, version }: TextFor
   throw stateFormat(problem)
 }
 
-/** The fields that say which format it is, to put before the others. */
+/** The fields `format` and `version`, which come first. */
 export function formatFields({ format, version }: TextFormat): { format: string; version: number } {
   return { format, version }
 }
@@ -101,13 +101,13 @@ export function refuseUnknown(json: object, known: readonly string[], path: stri
 }
 
 /**
- * An integer of 64 bits, which JSON has as decimal digits in a string.
+ * Parses an integer of 64 bits, which these formats have as a string of decimal digits.
  *
  * @param path the path of the field
  * @throws OneRegError ERR_STATE_FORMAT
  */
 export function bigintOf(value: unknown, path: string): bigint {
-  // At most as many digits as 2^64 has: a long number would take BigInt a long time.
+  // 2^64 has 20 digits. Longer numbers are refused first, since BigInt takes long for them.
   if (typeof value !== 'string' || !/^-?\d{1,20}$/.test(value)) {
     throw stateFormat(`The field "${path}" must be a whole number in a string`)
   }

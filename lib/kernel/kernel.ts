@@ -125,9 +125,9 @@ export interface Kernel {
    */
   sample(into: BigUint64Array): number
   /**
-   * adjtimex(2), which changes nothing here: how right CLOCK_REALTIME is. From 0 to 4 if it is
-   * synchronised, 5 (TIME_ERROR) if it is not, or `-errno`; with the most that it can be wrong by in
-   * `into`, in µs. Where a kernel does not have this method, nothing is known of its clock.
+   * adjtimex(2), used only to ask how accurate CLOCK_REALTIME is: from 0 to 4 if it is synchronised, 5
+   * (TIME_ERROR) if it is not, or `-errno`. The most by which the clock can be wrong is put into `into`, in µs.
+   * With a kernel that does not have this method, the accuracy of its clock is not known.
    *
    * @param into one element
    */

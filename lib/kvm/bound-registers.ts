@@ -11,8 +11,8 @@ import { lookUp } from '../register-values.ts'
 import type { Faces } from './system.ts'
 
 /**
- * Some registers of a vCPU, with memory of their own: made once by {@link Vcpu.bind}, then read and
- * written as often as one likes in one crossing each, without garbage.
+ * Some registers of a vCPU with memory of their own, made by {@link Vcpu.bind}. They can be read and written
+ * again and again, each time in one crossing into C++ and without garbage.
  *
  * @group Registers
  */
@@ -37,21 +37,21 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   /**
-   * Reads all of them from the kernel, in one crossing.
+   * Reads all bound registers from the kernel, in one crossing.
    *
    * @throws OneRegError ERR_KVM_CLOSED
-   * @throws KvmError for the first that could not be read; {@link get} then tells what the others hold
+   * @throws KvmError for the first register that could not be read; {@link get} returns those that were read
    */
   read(): void {
     this.#call('KVM_GET_ONE_REG')
   }
 
   /**
-   * Writes what was {@link set} or read before to the kernel, in one crossing and in the order of the
-   * names.
+   * Writes all bound registers to the kernel, in one crossing and in the order of the names. The values are
+   * those that were {@link set} or read last.
    *
    * @throws OneRegError ERR_KVM_CLOSED
-   * @throws KvmError for the first that could not be written; those after it were tried all the same
+   * @throws KvmError for the first register that could not be written; the others were written all the same
    */
   write(): void {
     this.#call('KVM_SET_ONE_REG')
@@ -70,8 +70,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   /**
-   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are taken when it
-   * is called.
+   * {@link write} off the JavaScript thread; it rejects with the same errors. The values are copied
+   * before it returns.
    *
    * @param options a signal that ends the waiting
    */
@@ -81,7 +81,8 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   /**
-   * What a register held when it was read, or was set to; no call to the kernel. 128 bits as a copy.
+   * Returns the value of a register that was read or set last, without a call to the kernel. A value of 128
+   * bits is a copy.
    *
    * @param name one of the bound names
    */
@@ -90,7 +91,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
   }
 
   /**
-   * Sets what {@link write} will write; no call to the kernel.
+   * Sets the value that {@link write} will write, without a call to the kernel.
    *
    * @param name one of the bound names
    * @param value the value to keep until `write()`

@@ -1,14 +1,14 @@
 import type { Kernel } from '../kernel/kernel.ts'
 
 /**
- * Values by the number of a file descriptor. On the real kernel a number means the same file to all hosts
- * of the process; each model of a kernel has numbers of its own.
+ * A map from file descriptors to values. With the real kernel a descriptor is the same file for all hosts of
+ * the process; each model of a kernel has descriptors of its own.
  */
 export class ByNumber<T> {
   readonly #ofRealKernel = new Map<number, T>()
   readonly #ofModels = new WeakMap<Kernel, Map<number, T>>()
 
-  /** The values of a kernel; undefined for a model of which there are none yet. */
+  /** The values of a kernel; undefined for a model without any. */
   peek(kernel: Kernel): Map<number, T> | undefined {
     return kernel.backend === 'kvm' ? this.#ofRealKernel : this.#ofModels.get(kernel)
   }

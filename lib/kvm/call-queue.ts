@@ -1,6 +1,6 @@
 /**
- * Calls off the JavaScript thread, one after the other. A vCPU runs one ioctl at a time anyway: calls
- * that all waited for it in the kernel would only take a thread each.
+ * Makes calls off the JavaScript thread one after the other. The kernel runs one ioctl of a vCPU at a time
+ * anyway, so calls that waited there would only take a thread each.
  */
 export class CallQueue {
   #last: Promise<unknown> = Promise.resolve()
@@ -11,8 +11,8 @@ export class CallQueue {
    * Makes a call once those before it have ended.
    *
    * @param call makes the call
-   * @param signal rejects the promise at once with an AbortError when it is aborted. A call that has
-   *   begun runs to its end all the same, and those behind it wait for that.
+   * @param signal rejects the promise with an AbortError as soon as it is aborted. A call that has begun runs
+   *   to its end nevertheless, and later calls wait for that.
    * @returns the result of the call
    */
   add<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -28,7 +28,7 @@ export class CallQueue {
     return signal === undefined ? turn : unlessAborted(turn, signal)
   }
 
-  /** Calls back when no call is left: at once if there is none. */
+  /** Calls back when all calls have ended; at once if there are none. */
   whenIdle(callback: () => void): void {
     if (this.#pending === 0) callback()
     else this.#whenIdle.push(callback)
@@ -41,8 +41,8 @@ export class CallQueue {
 }
 
 /**
- * Makes one call for several vCPUs, once those before it in each of their queues have ended. Those behind
- * it in any of the queues wait for it.
+ * Makes one call for several vCPUs, after the earlier calls in each of their queues have ended. Later calls in
+ * any of the queues wait for it.
  *
  * @param signal as in {@link CallQueue.add}
  */
@@ -51,7 +51,7 @@ export function addToAll<T>(
   call: () => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  // Each once: a call cannot wait for itself.
+  // A set, since a call that is in a queue twice would wait for itself.
   const each = new Set(queues)
   let waiting = each.size
   let begin = (): void => undefined
@@ -66,15 +66,15 @@ export function addToAll<T>(
       if (--waiting === 0) begin()
       return turn
     })
-    // The caller has the promise of the turn itself.
+    // Ignored here, since the caller gets the same error from the promise `turn`.
     ended.catch(() => undefined)
   }
   return signal === undefined ? turn : unlessAborted(turn, signal)
 }
 
 /**
- * What rejects the calls that wait, by their signal. One listener serves all calls of a signal, since Node
- * takes more than ten listeners of one event for a leak and warns.
+ * The callbacks that reject waiting calls, by signal. One listener serves all calls of a signal, since Node
+ * warns of a leak when one event has more than ten listeners.
  */
 const waiting = new WeakMap<AbortSignal, Waiting>()
 
@@ -89,7 +89,7 @@ function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal): Promise<T> {
       reject(aborted(signal))
     }
     const stop = onAbortOf(signal, onAbort)
-    // The caller's object may throw then, when the call has its outcome already.
+    // Errors of `stop` are ignored: it calls a method of the caller's object, and the promise is settled already.
     turn
       .then(resolve, reject)
       .then(stop)
@@ -101,7 +101,7 @@ function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal): Promise<T> {
 /**
  * Calls back when a signal is aborted.
  *
- * @returns to be called when that is no longer wanted
+ * @returns a function that ends this
  */
 function onAbortOf(signal: AbortSignal, callback: () => void): () => void {
   const { callbacks, listener } = waiting.get(signal) ?? listenTo(signal)
@@ -109,7 +109,7 @@ function onAbortOf(signal: AbortSignal, callback: () => void): () => void {
   return () => {
     callbacks.delete(callback)
     if (callbacks.size > 0) return
-    // An object that only looks like a signal may lack it, and then keeps the listener.
+    // An object that is only like a signal may not have this method; then the listener stays.
     const { removeEventListener } = signal as Partial<AbortSignal>
     if (typeof removeEventListener !== 'function') return
     removeEventListener.call(signal, 'abort', listener)

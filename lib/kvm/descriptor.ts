@@ -16,14 +16,14 @@ export interface Opened {
  * VM closes its vCPUs.
  */
 export class Descriptor {
-  /** For messages: `'vCPU 3'`. */
+  /** The name for messages, such as `'vCPU 3'`. */
   readonly name: string
   /** The calls off the JavaScript thread. The file stays open until they have ended. */
   readonly calls: CallQueue
   readonly #opened: Opened | undefined
-  /** The descriptor that opened the file, where this one borrows a file of this library. */
+  /** The descriptor that opened the file, if this one borrows a file that this library opened. */
   readonly #lender: Descriptor | undefined
-  /** As {@link Kernel.fileId} had it when the file was opened. */
+  /** The result of {@link Kernel.fileId} when the file was opened. */
   readonly #fileId: number
   readonly #children = new Set<Descriptor>()
   #fd: number | undefined
@@ -32,7 +32,7 @@ export class Descriptor {
    * @param owner the Host, Vm or Vcpu by which users hold it
    * @param name for messages
    * @param fd the file descriptor
-   * @param opened undefined for a file that is borrowed, which is never closed here
+   * @param opened undefined for a borrowed file, which is never closed here
    * @param other another descriptor of the same file, if one is known
    */
   constructor(owner: object, name: string, fd: number, opened?: Opened, other?: Descriptor) {
@@ -47,19 +47,19 @@ export class Descriptor {
     owners.register(owner, this, this)
   }
 
-  /** The file descriptor; undefined once it is closed, or its lender is: the number may be another file's. */
+  /** The file descriptor; undefined after it or its lender was closed, since another file may have the number. */
   get fd(): number | undefined {
     return this.#lender === undefined || this.#lender.#fd !== undefined ? this.#fd : undefined
   }
 
-  /** Whether its number still belongs to the file that it was given for, as far as the kernel tells. */
+  /** Whether `fd` is this descriptor and still belongs to the same file, as far as the kernel can tell. */
   isStill(fd: number): boolean {
     if (this.fd !== fd) return false
     const kernel = this.#opened?.kernel
     return kernel?.fileId === undefined || kernel.fileId(fd) === this.#fileId
   }
 
-  /** Closes what was opened through it, and the file. Closing twice does nothing. */
+  /** Closes the files that were opened through this one, and then this one. Closing twice does nothing. */
   close(): void {
     this.#close((fd, { kernel }) => kernel.close(fd))
   }
@@ -78,7 +78,7 @@ export class Descriptor {
     const fd = this.#fd
     if (fd === undefined) return
     for (const child of this.#children) child.#close(closeFile)
-    // Forgotten before it is closed: the number may belong to another file immediately afterwards.
+    // Forgotten before it is closed, since another file may get the number immediately afterwards.
     this.#fd = undefined
     const opened = this.#opened
     if (opened === undefined) return
@@ -92,7 +92,7 @@ export class Descriptor {
 
 const NAMED_AT_MOST = 4
 
-/** The descriptors whose owners were collected, gathered for one warning: a guest goes with all its vCPUs. */
+/** The descriptors whose owners were garbage-collected, for one warning: all vCPUs of a guest go together. */
 let unclosed: Descriptor[] = []
 
 const owners = new FinalizationRegistry<Descriptor>((descriptor) => {
@@ -111,7 +111,7 @@ function closeUnclosed(): void {
   process.emitWarning(
     `Garbage-collected before it was closed: ${list}. ` +
       "It is closed now, unless its number may be another file's. " +
-      'Nobody knows when that happens: call close(), or declare it with "using"',
+      'Garbage collection can come late or never: call close(), or declare it with "using"',
     { type: 'KvmPpcWarning', code: 'KVM_PPC_UNCLOSED' },
   )
 }

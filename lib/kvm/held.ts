@@ -3,11 +3,11 @@ import type { Descriptor } from './descriptor.ts'
 import { OneRegError } from '../errors.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 
-/** The guest that an aligned load has prepared: it may go on once its timebase has reached a value. */
+/** A guest that an aligned load has prepared, and that must not run before its timebase reaches a value. */
 export interface Held {
   /** TB_OFFSET, in ticks, u64. */
   readonly offset: bigint
-  /** What the guest will read first, in ticks, u64. */
+  /** The timebase at which the guest will go on, in ticks, u64. */
   readonly guestTimebase: bigint
 }
 
@@ -15,13 +15,13 @@ interface HeldVcpu extends Held {
   readonly descriptor: Descriptor
 }
 
-// By the number of the file, not by the object that the caller holds: a borrowed vCPU may be held by two.
+// By file descriptor, since two objects may borrow the same vCPU.
 const heldVcpus = new ByNumber<HeldVcpu>()
 
 /**
- * Holds vCPUs until the function that is returned is called.
+ * Marks vCPUs as held, until the returned function is called.
  *
- * @param fds the numbers of the descriptors
+ * @param fds the file descriptors of the vCPUs
  */
 export function hold(
   kernel: Kernel,
@@ -38,13 +38,13 @@ export function hold(
   }
 }
 
-/** For which guests vCPUs are held: an entry for each that is, with its index among the descriptors. */
+/** The entries of those of these vCPUs that are held, each with its index in `fds`. */
 export function heldAmong(kernel: Kernel, fds: ArrayLike<number>): (Held & { index: number })[] {
   const byNumber = heldVcpus.peek(kernel)
   if (byNumber === undefined || byNumber.size === 0) return []
   return Array.from(fds).flatMap((fd, index) => {
     const found = byNumber.get(fd)
-    // A vCPU that was closed meanwhile may have left its number to another.
+    // If the vCPU was closed in the meantime, another file may have got its number.
     return found?.descriptor.fd === fd ? { ...found, index } : []
   })
 }

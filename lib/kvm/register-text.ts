@@ -17,9 +17,9 @@ const FORMAT: TextFormat = {
 }
 
 /**
- * A snapshot as JSON text: `format`, `version`, and `registers` by name. A register of 32 bits is a
- * number, one of 64 bits decimal digits in a string, one of 128 bits 32 hexadecimal digits in the order
- * of a little-endian host's memory. `JSON.stringify(snapshot)` gives the same text.
+ * Converts a snapshot to JSON text: `format`, `version`, and `registers` by name. A register of 32 bits is a
+ * number, one of 64 bits a string of decimal digits, one of 128 bits a string of 32 hexadecimal digits in the
+ * order of a little-endian host's memory. `JSON.stringify(snapshot)` gives the same text.
  *
  *     const text = serializeRegisters(vcpu.snapshot())
  *
@@ -44,7 +44,7 @@ export function snapshotToJson(values: RegisterValues): JsonObject {
  * Reads a snapshot that {@link serializeRegisters} wrote. The text need not be trusted.
  *
  * @param text the result of {@link serializeRegisters}
- * @returns what {@link Vcpu.restore} takes
+ * @returns a snapshot for {@link Vcpu.restore}
  * @throws OneRegError ERR_STATE_FORMAT for text that is not JSON, another format, a register that is
  *   unknown, out of range or there twice; for more than 1 Mi characters
  * @throws OneRegError ERR_STATE_VERSION for a snapshot of a newer release, whose version this one does not know

@@ -15,34 +15,34 @@ import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
 
 /**
- * Of {@link Vcpu.restore}.
+ * The options of {@link Vcpu.restore}.
  *
  * @group Registers
  */
 export interface RestoreOptions {
-  /** Write TB_OFFSET too: right for a vCPU that stays on its host. */
+  /** Whether to write TB_OFFSET too, which is right only for a vCPU that stays on its host. */
   readonly timebase?: boolean
-  /** Read back what was written, and list the registers that hold another value: see `changed`. */
+  /** Whether to read all registers back and list those that hold another value: see `changed`. */
   readonly verify?: boolean
 }
 
 /**
- * What {@link Vcpu.restore} could not do and need not.
+ * The result of {@link Vcpu.restore}.
  *
  * @group Registers
  */
 export interface RestoreOutcome {
-  /** What the kernel would not take, with its reason. Registers that already hold the value are not listed. */
+  /** The registers that the kernel refused to set, with its reason, unless they hold the wanted value already. */
   readonly refused: readonly NotWritten[]
   /**
-   * With `verify`: the registers that were written and hold another value. docs/registers.md says with
-   * which differences a guest can live.
+   * With `verify`: the registers that were written and hold another value. docs/registers.md says which
+   * differences do no harm.
    */
   readonly changed?: readonly ChangedRegister[]
 }
 
 /**
- * A register that the kernel took and that holds another value than it was given.
+ * A register that was written without an error, and holds another value.
  *
  * @group Registers
  */
@@ -98,16 +98,16 @@ export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
   for (const { name, result, value } of held) {
     if (result >= 0) snapshot[name] = value
     else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
-    // Other codes may mean a device that the VM can still get: ICP_STATE is ENXIO without one.
+    // Other codes may mean a device that the VM can get later: without one ICP_STATE gives ENXIO.
     else if (result === -errnos.EINVAL) absent.push(name)
   }
   const [first] = held
-  // The descriptor is not a vCPU's, but say /dev/kvm's: its answers are not about registers.
+  // A vCPU has some registers, so the descriptor is that of another file, such as /dev/kvm.
   if (first !== undefined && Object.keys(snapshot).length === 0) {
     throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
   }
   for (const name of absent) vcpu.absent.add(name)
-  // JSON.stringify would refuse bigints, without a word about how to do it.
+  // Without toJSON, JSON.stringify would throw because of the bigints.
   Object.defineProperty(snapshot, 'toJSON', {
     value: () => snapshotToJson(snapshot as RegisterValues),
   })
@@ -158,20 +158,20 @@ export function* writeSnapshot(
 }
 
 /**
- * Replaces a DEC_EXPIRY that has passed by the present: see {@link expiryToWrite}. Only where the snapshot
- * brings the offset along, since without it the guest's timebase is not known yet.
+ * Replaces a DEC_EXPIRY that has passed by the guest's timebase of now: see {@link expiryToWrite}. It does so
+ * only if the snapshot has the offset, since without it the guest's timebase is not known yet.
  */
 function dueTimersFireAtOnce(vcpu: OpenVcpu, values: Map<RegisterName, AnyRegisterValue>): void {
   const offset = values.get('TB_OFFSET')
   const decExpiry = values.get('DEC_EXPIRY')
   if (typeof offset !== 'bigint' || typeof decExpiry !== 'bigint') return
   const timebase = vcpu.system.kernel.timebase()
-  // An error, where mftb does not exist: nothing is known of the present then.
+  // An error on a processor without mftb, on which the guest's timebase is not known.
   if (timebase < 0n) return
   values.set('DEC_EXPIRY', expiryToWrite(decExpiry, BigInt.asUintN(64, timebase + offset)))
 }
 
-/** Of the registers that were refused, those that do not hold the wanted value anyway. */
+/** The refused registers that do not hold the wanted value already. */
 function* thatDiffer(
   refused: readonly { name: RegisterName; result: number }[],
   wanted: ReadonlyMap<RegisterName, AnyRegisterValue>,
@@ -187,7 +187,7 @@ function* thatDiffer(
   })
 }
 
-/** Of the registers that were written, those that hold another value. */
+/** The written registers that hold another value. */
 function* thatChanged(
   vcpu: OpenVcpu,
   written: readonly RegisterName[],
@@ -204,9 +204,9 @@ function* thatChanged(
 }
 
 /**
- * LPCR and ARCH_COMPAT decide how others are understood, so they come first. DEC_EXPIRY comes after
- * TB_OFFSET, on which kernels before 5.17 keep it relative. The SLB shadow and the dispatch log hang
- * on the VPA: the kernel refuses them without it, and refuses to take it away under them.
+ * The order in which registers are written. ARCH_COMPAT and LPCR come first, since they change the meaning of
+ * others. DEC_EXPIRY follows TB_OFFSET, because kernels before 5.17 keep it relative to that. The SLB shadow
+ * and the dispatch log need the VPA: the kernel refuses to set them without it, and to clear it before them.
  */
 function inOrder(values: ReadonlyMap<RegisterName, AnyRegisterValue>): RegisterName[] {
   const vpa: RegisterName[] = ['VPA_ADDR', 'VPA_SLB', 'VPA_DTL']

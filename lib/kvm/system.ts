@@ -29,7 +29,7 @@ export interface TimebaseSample {
   readonly timebaseFrequency: bigint
   /** How far apart the instants of the two readings can be, in ns. */
   readonly uncertaintyNs: bigint
-  /** How right the wall clock is, where the host's kernel tells it. */
+  /** How accurate the wall clock is, if the host's kernel tells it. */
   readonly clock?: WallClock
 }
 
@@ -140,7 +140,7 @@ export class KvmSystem {
       : { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock }
   }
 
-  /** How right the wall clock is; undefined where that is not known, which is not an error. */
+  /** How accurate the wall clock is; undefined if that is not known, which is not an error. */
   #wallClock(): WallClock | undefined {
     const { kernel } = this
     if (kernel.clockState === undefined) return undefined

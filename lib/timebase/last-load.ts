@@ -1,12 +1,12 @@
 import type { Vcpu } from '../kvm/vcpu.ts'
 
-/** What the last load of a vCPU wrote, and where it left the guest. */
+/** The last load of a vCPU: the offset that it wrote, and the timebase at which the guest goes on. */
 export interface LastLoad {
-  /** TB_OFFSET, in ticks, u64: what is remembered is right for as long as the kernel holds it. */
+  /** TB_OFFSET, in ticks, u64. The rest is valid for as long as the kernel holds this value. */
   readonly offset: bigint
-  /** How far ahead the guest has been since, for the rounding of this load and those before it. */
+  /** How far the guest is ahead because of the rounding of this load and earlier ones, in ticks. */
   readonly roundingTicks: bigint
-  /** The guest's timebase from which it went on, in ticks, u64. */
+  /** The guest's timebase at which it goes on, in ticks, u64. */
   readonly guestTimebase: bigint
 }
 

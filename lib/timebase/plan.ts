@@ -38,7 +38,7 @@ const ROUNDING_LIMIT = 1n << 40n
  * @group Moving the timebase
  */
 export interface TimebasePoint {
-  /** What the guest would have read at that instant, in ticks, u64. */
+  /** The guest's timebase at that instant, in ticks, u64. */
   readonly guestTimebase: bigint
   /** CLOCK_REALTIME of that instant on the source, in ns since the epoch, signed 64 bits. */
   readonly timeOfDayNs: bigint
@@ -51,7 +51,7 @@ export interface TimebasePoint {
    * in ticks, from -2^24 to 2^40; 0 if it is left out. With it the errors of many moves do not add up.
    */
   readonly roundingTicks?: bigint
-  /** How right the source's wall clock was, where its kernel tells it. */
+  /** How accurate the source's wall clock was, if its kernel told it. */
   readonly clock?: WallClock
 }
 
@@ -62,20 +62,20 @@ export interface TimebasePoint {
  */
 export interface PlanOptions {
   /**
-   * `'advance'`, the default: the guest's time went on while it was away, by the two hosts' wall
-   * clocks. `'freeze'`: it goes on where it stopped.
+   * With `'advance'`, the default, the guest's time went on while it was away, by the two hosts' wall clocks.
+   * With `'freeze'` it goes on where it stopped.
    */
   readonly downtime?: 'advance' | 'freeze'
   /**
-   * `'nearest'`, the default: the nearest multiple of 2^24 ticks with which the guest's timebase does
-   * not go back; `'up'`: the next one, so that the guest is never behind the wanted value.
+   * `'nearest'`, the default, is the nearest step of 2^24 ticks with which the guest's timebase does not go
+   * back. `'up'` is the next step, so that the guest is never behind the wanted value.
    */
   readonly rounding?: 'nearest' | 'up'
   /**
-   * Refuse a downtime longer than this, in ns, whatever becomes of it: a sign of clocks that are not
-   * synchronised. So is a wall clock that is behind the time at which the guest was saved: it is refused
-   * unless its error and the source's explain it, as far as they are known. Nor does the guest then go ahead by more than this and a step of 2^24 ticks: a larger
-   * rounding error of earlier loads is left for the next one to make good.
+   * Refuse a downtime longer than this, in ns, also with `'freeze'`: it is a sign of clocks that are not
+   * synchronised. So is a wall clock that is behind the time at which the guest was saved, which is refused
+   * unless the known errors of both clocks explain it. With this limit the guest does not go ahead by more than
+   * the limit and a step: a larger rounding error of earlier loads is left to the next load.
    */
   readonly maxDowntimeNs?: bigint
 }
@@ -86,9 +86,9 @@ export interface PlanOptions {
  * @group Moving the timebase
  */
 export interface TimebasePlan {
-  /** TB_OFFSET, in ticks: u64, a multiple of 2^24. */
+  /** TB_OFFSET, in ticks, u64: a whole number of steps. */
   readonly offset: bigint
-  /** What the guest would read at the instant of the sample, in ticks, u64. */
+  /** The guest's timebase at the instant of the sample, in ticks, u64. */
   readonly guestTimebase: bigint
   /** How far that is ahead of the saved guest timebase, in ticks: never below 0. */
   readonly advancedTicks: bigint
@@ -97,16 +97,19 @@ export interface TimebasePlan {
   /** How long the guest was away by the two wall clocks, in ns: 0 if the second is behind the first. */
   readonly downtimeNs: bigint
   /**
-   * The wall clock of the destination now less that of the source when the guest was saved, in ns: below
-   * 0 if it is behind, and then the hosts' clocks disagree by as much and the pause.
+   * The wall clock of the destination now less that of the source when the guest was saved, in ns. Below 0, the
+   * hosts' clocks disagree by that and the pause.
    */
   readonly clockDifferenceNs: bigint
-  /** How far off `downtimeNs` can be for the way the clocks were read, in ns; not how far the two hosts' clocks disagree. */
+  /**
+   * By how much `downtimeNs` can be wrong because of the way in which the clocks were read, in ns. That the two
+   * hosts' clocks disagree is not part of it.
+   */
   readonly uncertaintyNs: bigint
   /**
-   * By how much the guest's time can be off in all, in ns: by rounding, by the way the clocks were read,
-   * and by what both hosts' wall clocks can be wrong by. With `'advance'` it is there only if both clocks
-   * are known and synchronised; with `'freeze'` it is the rounding alone.
+   * By how much the guest's time can be wrong in all, in ns: by rounding, by the way in which the clocks were
+   * read, and by the errors of both hosts' wall clocks. With `'advance'` it is present only if both clocks are
+   * known to be synchronised. With `'freeze'` it is the rounding alone.
    */
   readonly errorNs?: bigint
 }
@@ -204,7 +207,7 @@ export function planChecked(
   return plan
 }
 
-/** What two wall clocks can be wrong by together, in ns; undefined if that is not known of both. */
+/** The sum of the errors of two wall clocks, in ns; undefined if one of them is not known. */
 function errorOfClocks(one?: WallClock, other?: WallClock): bigint | undefined {
   if (!one?.synchronised || !other?.synchronised) return undefined
   return one.maxErrorNs + other.maxErrorNs
@@ -229,8 +232,8 @@ function chooseAdvance(wanted: bigint, least: bigint, rounding: 'nearest' | 'up'
 }
 
 /**
- * The next host timebase from `from` on at which a guest can go on at `guestTimebase` to the tick: the
- * offset is a multiple of 2^24 there.
+ * The next host timebase from `from` on at which a guest can go on at exactly `guestTimebase`, because the
+ * offset is then a whole number of steps.
  */
 export function nextAligned(guestTimebase: bigint, from: bigint): bigint {
   return u64(from + modulo(guestTimebase - from, TIMEBASE_OFFSET_STEP))
@@ -249,7 +252,7 @@ function u64(value: bigint): bigint {
   return BigInt.asUintN(64, value)
 }
 
-/** A copy of a {@link TimebasePoint} that a caller handed in, checked. */
+/** A checked copy of a caller's {@link TimebasePoint}. */
 export interface CheckedPoint extends Omit<TimebasePoint, 'roundingTicks' | 'clock'> {
   readonly roundingTicks: bigint | undefined
   readonly clock: WallClock | undefined

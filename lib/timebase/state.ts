@@ -54,14 +54,14 @@ const pointFields = [
 ] as const
 const optionalFields = ['roundingTicks'] as const
 
-/** A copy of a state that a caller handed in, checked. */
+/** A checked copy of a caller's state. */
 export interface CheckedState extends CheckedPoint {
   readonly offset: bigint
   readonly vcpus: readonly CheckedTimers[]
 }
 
 /**
- * Checks a state that a caller hands in.
+ * Checks and copies a caller's state.
  *
  * @throws TypeError, RangeError
  */

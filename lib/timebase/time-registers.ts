@@ -75,7 +75,7 @@ export class TimeRegisters {
     return { vcpu: ids[index % ids.length] ?? -1, register }
   }
 
-  /** What a vCPU holds, both given by their indices; undefined if the vCPU lacks the register. */
+  /** The value of a register on a vCPU, both given by their indices; undefined if the vCPU lacks it. */
   get(register: TimerIndex, vcpu: number): bigint | undefined {
     const index = this.index(register, vcpu)
     if (!this.areComplete && (this.batch.results[index] ?? -1) < 0) return undefined

@@ -106,7 +106,7 @@ for (const [name, makeKernel, lacking] of kernels) {
       expect(warnings[0]?.message).toBe(
         `Garbage-collected before it was closed: ${list}. ` +
           "It is closed now, unless its number may be another file's. " +
-          'Nobody knows when that happens: call close(), or declare it with "using"',
+          'Garbage collection can come late or never: call close(), or declare it with "using"',
       )
     })
 

@@ -3,25 +3,25 @@ import { SNAPSHOT_LIMIT } from './limits.ts'
 import type { RandomAccess } from './random-access.ts'
 
 /**
- * A snapshot in a qcow2 image, from which a stream was read.
+ * The snapshot in a qcow2 image from which a stream was read.
  *
  * @group Streams
  */
 export interface QemuSnapshot {
-  /** `1` */
+  /** The id, such as `'1'`. */
   readonly id: string
-  /** As `savevm` was told, which `qemu-img snapshot -l` shows under TAG. */
+  /** The name that `savevm` got. `qemu-img snapshot -l` shows it under TAG. */
   readonly name: string
 }
 
-/** What has to be known to find the VM state of a snapshot. */
+/** An entry of the table of snapshots, by which the VM state of a snapshot is found. */
 export interface SnapshotEntry extends QemuSnapshot {
-  /** Where in the image its table of L2 tables is, and how many entries that has. */
+  /** The offset in the image of its table of L2 tables, and the number of its entries. */
   readonly l1Offset: number
   readonly l1Entries: number
-  /** Of the VM state, in bytes: 0 if it is a snapshot of the disk alone. */
+  /** The size of the VM state in bytes; 0 for a snapshot of the disk only. */
   readonly vmStateBytes: number
-  /** Of the disk as it was, in bytes. The VM state comes behind it. */
+  /** The size that the disk had, in bytes. The VM state comes behind the disk. */
   readonly diskBytes: number
 }
 
@@ -31,7 +31,7 @@ export interface Qcow2Image {
   readonly snapshots: readonly SnapshotEntry[]
 }
 
-/** QEMU, docs/interop/qcow2.txt: "QFI" and 0xfb. */
+/** The magic number of a qcow2 image, "QFI" and 0xfb (QEMU, docs/interop/qcow2.txt). */
 export const QCOW2_MAGIC = 'QFI\xfb'
 
 const HEADER_BYTES = 80
@@ -40,7 +40,7 @@ const NEWEST_VERSION = 3
 const CLUSTER_BITS_MIN = 9
 const CLUSTER_BITS_MAX = 21
 
-/** Incompatible features: those that change nothing for a reader of the VM state, and those that do. */
+/** The incompatible features that do not matter to a reader of the VM state, and those that do. */
 const HARMLESS_FEATURES = 0b1011n
 const features: readonly (readonly [bigint, string])[] = [
   [1n << 2n, 'its data in another file'],
@@ -48,7 +48,7 @@ const features: readonly (readonly [bigint, string])[] = [
 ]
 
 const ENTRY_BYTES = 40
-/** QEMU takes no more of them. */
+/** The most bytes of extra data that QEMU accepts in an entry. */
 const EXTRA_LIMIT = 1024
 
 /** Reads the header of a qcow2 image and the table of its snapshots. */
@@ -127,16 +127,16 @@ function checkFeatures(incompatible: bigint): void {
   if (unknown !== 0n) throw cannotRead(`has the unknown features 0x${unknown.toString(16)}`, 72)
 }
 
-/** A kind of image that is not read here; QEMU can take the state out of it. */
+/** The error for an image that this release does not read. It says how QEMU can write the stream. */
 function cannotRead(reason: string, offset: number): Error {
   return unsupported(
-    `This qcow2 image ${reason}, which this release does not read. QEMU itself can take a snapshot's state out: start it with the options of the guest, -S and -loadvm NAME, and tell its monitor: migrate "exec:cat > guest.stream"`,
+    `This qcow2 image ${reason}, which this release does not read. QEMU itself can write a snapshot's stream: start it with the options of the guest, -S and -loadvm NAME, and enter in its monitor: migrate "exec:cat > guest.stream"`,
     offset,
   )
 }
 
 /**
- * The snapshot whose VM state is to be read: the one with the wanted name or id, or the only one.
+ * Chooses the snapshot with the wanted name or id; without one, the only snapshot.
  *
  * @throws VmstateError ERR_VMSTATE_MISSING that lists the snapshots if that is not exactly one
  */
@@ -172,7 +172,7 @@ function namedOrNumbered(snapshots: readonly SnapshotEntry[], wanted: string): S
   return named.length > 0 ? named : snapshots.filter(({ id }) => id === wanted)
 }
 
-/** Bytes of the image that must be there. */
+/** Reads exactly `length` bytes of the image. */
 export async function exactly(
   image: RandomAccess,
   position: number,

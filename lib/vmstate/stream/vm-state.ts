@@ -5,26 +5,25 @@ import type { RandomAccess } from './random-access.ts'
 import { exactly } from './snapshot-table.ts'
 import type { SnapshotEntry } from './snapshot-table.ts'
 
-/** An entry of an L1 or L2 table: a u64, of which these bits are an offset in the image. */
+/** An entry of an L1 or L2 table is a u64. The mask has the bits that are an offset in the image. */
 const ENTRY_BYTES = 8
 const OFFSET_MASK = 0x00ff_ffff_ffff_fe00n
 const COMPRESSED = 1n << 62n
-/** In an L2 entry: the cluster reads as zeros, whatever its offset. */
+/** The bit of an L2 entry that says that the cluster reads as zeros, whatever its offset. */
 const ZERO = 1n
 
-/** Stands for a cluster of zeros, which the image does not hold. */
+/** The offset of a cluster of zeros, which is not in the image. */
 const NOWHERE = 0
 
 /**
- * The VM state of a snapshot in a qcow2 image, as a source of bytes. QEMU keeps it like a piece of the
- * disk, behind the disk's end: at the first byte for which the next L2 table is needed (QEMU,
- * block/qcow2.h: qcow2_vm_state_offset).
+ * Gives the bytes of the VM state of a snapshot in a qcow2 image. QEMU stores it like a part of the disk behind
+ * the disk's end, where the next L2 table begins (QEMU, block/qcow2.h: qcow2_vm_state_offset).
  */
 export class VmState implements ByteSource {
   readonly #image: RandomAccess
   readonly #entry: SnapshotEntry
   readonly #clusterBytes: number
-  /** Entries of an L2 table, which is one cluster. */
+  /** The number of entries in an L2 table, which takes one cluster. */
   readonly #tableEntries: number
   /** The number of the first cluster of the VM state, counted from the beginning of the disk. */
   readonly #firstCluster: number
@@ -38,7 +37,7 @@ export class VmState implements ByteSource {
     this.#tableEntries = this.#clusterBytes / ENTRY_BYTES
     const tableBytes = this.#clusterBytes * this.#tableEntries
     this.#firstCluster = Math.ceil(entry.diskBytes / tableBytes) * this.#tableEntries
-    // A cluster belongs to one place, so that a small image cannot unpack to a long stream.
+    // So that a small image, whose table names a cluster many times, cannot unpack to a long stream.
     if (entry.vmStateBytes > image.size) {
       throw truncated(
         `The image has ${image.size} bytes, and the VM state of its snapshot ${entry.name} ${entry.vmStateBytes}`,
@@ -61,7 +60,7 @@ export class VmState implements ByteSource {
     return Promise.resolve()
   }
 
-  /** Some of the next bytes, at most `most`: as many as are in one piece in the image. */
+  /** Reads the next bytes, at most `most`, as far as they are contiguous in the image. */
   async #read(most: number): Promise<Buffer> {
     const inside = this.#position % this.#clusterBytes
     let cluster = this.#firstCluster + (this.#position - inside) / this.#clusterBytes
@@ -77,7 +76,7 @@ export class VmState implements ByteSource {
     return exactly(this.#image, start + inside, length, 'the VM state of its snapshot')
   }
 
-  /** Where in the image a cluster is. */
+  /** The offset of a cluster in the image. */
   async #place(cluster: number): Promise<number> {
     const inTable = cluster % this.#tableEntries
     const index = (cluster - inTable) / this.#tableEntries
