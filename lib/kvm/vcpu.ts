@@ -2,12 +2,7 @@ import { BATCH_LIMIT, OneRegBatch } from '../kernel/batch.ts'
 import { checkAsyncOptions } from './async-options.ts'
 import type { AsyncOptions } from './async-options.ts'
 import { BoundRegisters } from './bound-registers.ts'
-import {
-  checkArray,
-  checkBytes,
-  checkObject,
-  checkU64,
-} from '../checks.ts'
+import { checkArray, checkBytes, checkObject, checkU64 } from '../checks.ts'
 import { Descriptor } from './descriptor.ts'
 import { putChecked, putEntries, putNames, takeValue, takeValues } from './entries.ts'
 import { closed, KvmError } from '../errors.ts'
