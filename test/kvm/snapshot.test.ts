@@ -9,7 +9,7 @@ import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
-import { PERIOD, Side } from '../support/host-pair.ts'
+import { STEP, Side } from '../support/host-pair.ts'
 import { RelativeDecrementerKernel } from '../support/kernels.ts'
 
 function side(kernel = new SoftwareKernel({ time: () => 0n, timebase: 1_000n })) {
@@ -44,7 +44,7 @@ function fill(vcpu: Vcpu): void {
     }
   })
   vcpu.set('ARCH_COMPAT', 0x0f00_0004)
-  vcpu.set('TB_OFFSET', 7n * PERIOD)
+  vcpu.set('TB_OFFSET', 7n * STEP)
   vcpu.set('DEC_EXPIRY', 123_456n)
   vcpu.write(vpa)
 }
@@ -68,7 +68,7 @@ describe('a snapshot', () => {
     for (const name of Object.keys(snapshot) as RegisterName[]) {
       expect([name, snapshot[name]]).toEqual([name, vcpu.get(name)])
     }
-    expect(snapshot).toMatchObject({ TB_OFFSET: 7n * PERIOD, DEC_EXPIRY: 123_456n, ...vpa })
+    expect(snapshot).toMatchObject({ TB_OFFSET: 7n * STEP, DEC_EXPIRY: 123_456n, ...vpa })
   })
 
   it('does not change with the vCPU afterwards', () => {
@@ -222,9 +222,9 @@ describe('restoring', () => {
 
   it.each([undefined, {}, { timebase: false }])('leaves TB_OFFSET as it is with %o', (options) => {
     const vcpu = freshVcpu()
-    vcpu.set('TB_OFFSET', 3n * PERIOD)
-    expect(vcpu.restore({ TB_OFFSET: 9n * PERIOD, DAR: 5n }, options)).toEqual({ refused: [] })
-    expect(vcpu.get('TB_OFFSET')).toBe(3n * PERIOD)
+    vcpu.set('TB_OFFSET', 3n * STEP)
+    expect(vcpu.restore({ TB_OFFSET: 9n * STEP, DAR: 5n }, options)).toEqual({ refused: [] })
+    expect(vcpu.get('TB_OFFSET')).toBe(3n * STEP)
     expect(vcpu.get('DAR')).toBe(5n)
   })
 
@@ -260,7 +260,7 @@ describe('restoring', () => {
 describe('a decrementer that has fired by the time of the restore', () => {
   const now = 1_000n << 32n
   const vcpuThen = () => side(new SoftwareKernel({ time: () => 0n, timebase: now })).vcpu(0)
-  const TB_OFFSET = 7n * PERIOD
+  const TB_OFFSET = 7n * STEP
 
   it.each([1n, 6n * 512_000_000n, 3_600n * 512_000_000n])(
     'is due at once if the timebase is restored too, %s ticks later',
@@ -340,12 +340,12 @@ describe('the order of restoring', () => {
     ['this kernel', () => new SoftwareKernel({ time: () => 0n })],
     ['kernels 4.16 to 5.16', () => new RelativeDecrementerKernel({ time: () => 0n })],
   ])('sets TB_OFFSET before DEC_EXPIRY, for %s', (_what, kernel) => {
-    for (const DEC_EXPIRY of [5n * PERIOD + 1n, 4n * PERIOD]) {
-      for (const snapshot of reordered({ TB_OFFSET: 4n * PERIOD, DEC_EXPIRY })) {
+    for (const DEC_EXPIRY of [5n * STEP + 1n, 4n * STEP]) {
+      for (const snapshot of reordered({ TB_OFFSET: 4n * STEP, DEC_EXPIRY })) {
         const vcpu = side(kernel()).vcpu(0)
         vcpu.restore(snapshot, { timebase: true })
         expect(vcpu.read(['TB_OFFSET', 'DEC_EXPIRY'])).toEqual({
-          TB_OFFSET: 4n * PERIOD,
+          TB_OFFSET: 4n * STEP,
           DEC_EXPIRY,
         })
       }
@@ -523,7 +523,7 @@ describe('a restore that is verified', () => {
     })
     const offset = { TB_OFFSET: 5n }
     expect(vcpu.restore(offset, { verify: true, timebase: true }).changed).toEqual([
-      { register: 'TB_OFFSET', wanted: 5n, held: PERIOD },
+      { register: 'TB_OFFSET', wanted: 5n, held: STEP },
     ])
     expect(vcpu.restore(offset, { verify: true }).changed).toEqual([])
   })

@@ -10,8 +10,8 @@ import type { Vm } from '../../lib/kvm/vm.ts'
 
 export const SECOND = 1_000_000_000n
 export const MILLISECOND = 1_000_000n
-/** The smallest step of TB_OFFSET, in ticks. */
-export const PERIOD = 16_777_216n
+/** A step of TB_OFFSET, in ticks. */
+export const STEP = 16_777_216n
 
 export const timerNames = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'PURR', 'SPURR'] as const
 export type TimerName = (typeof timerNames)[number]

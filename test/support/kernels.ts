@@ -5,7 +5,7 @@ import type { RegisterName } from '../../lib/registers.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
-import { PERIOD } from './host-pair.ts'
+import { STEP } from './host-pair.ts'
 
 /** One call to the kernel, and what it was for. */
 export interface Call {
@@ -179,7 +179,7 @@ export class RelativeDecrementerKernel extends SoftwareKernel {
     const vcpu = this.#vcpus.get(fd)
     if (vcpu === undefined || value.length !== 8) return
     const [word = 0n] = new BigUint64Array(value.slice().buffer)
-    if (id === registers.TB_OFFSET.id) vcpu.offset = ((word + PERIOD - 1n) / PERIOD) * PERIOD
+    if (id === registers.TB_OFFSET.id) vcpu.offset = ((word + STEP - 1n) / STEP) * STEP
     if (id === registers.DEC_EXPIRY.id) vcpu.expiry = word - vcpu.offset
   }
 

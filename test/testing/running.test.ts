@@ -14,7 +14,7 @@ import {
   saveTimebaseAsync,
 } from '../../lib/timebase/migration.ts'
 import { caught } from '../support/caught.ts'
-import { PERIOD, SECOND } from '../support/host-pair.ts'
+import { STEP, SECOND } from '../support/host-pair.ts'
 
 // On POWER the vCPUs of these hosts are real KVM's.
 
@@ -33,7 +33,7 @@ function guest(options: HostPairOptions = {}): Guest {
   const host = pair.source
   const vm = host.createVm()
   const vcpus = [vm.createVcpu(0), vm.createVcpu(1)] as const
-  for (const vcpu of vcpus) vcpu.set('TB_OFFSET', 7n * PERIOD)
+  for (const vcpu of vcpus) vcpu.set('TB_OFFSET', 7n * STEP)
   return {
     host,
     pass: (ns) => {
@@ -106,7 +106,7 @@ describe('while a vCPU runs', () => {
   it('its siblings can be read', () => {
     const { host, vcpus } = guest()
     using running = host.run(vcpus[1])
-    expect(vcpus[0].get('TB_OFFSET')).toBe(7n * PERIOD)
+    expect(vcpus[0].get('TB_OFFSET')).toBe(7n * STEP)
     expect(running.stop).toBeTypeOf('function')
   })
 
@@ -184,8 +184,8 @@ describe('off the thread', () => {
   it('a vCPU inherits as it does on the thread', async () => {
     const { vcpus, plugged } = guest()
     const outcome = await inheritTimebaseAsync(vcpus[0], plugged)
-    expect(outcome.offset).toBe(7n * PERIOD)
-    expect(plugged.get('TB_OFFSET')).toBe(7n * PERIOD)
+    expect(outcome.offset).toBe(7n * STEP)
+    expect(plugged.get('TB_OFFSET')).toBe(7n * STEP)
     expect(plugged.get('DEC_EXPIRY')).toBe(outcome.guestTimebase)
   })
 

@@ -8,7 +8,7 @@ import type { HostPair, HostPairOptions } from '../../lib/testing/index.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
 import { errorOf } from '../support/error-of.ts'
-import { PERIOD, SECOND } from '../support/host-pair.ts'
+import { STEP, SECOND } from '../support/host-pair.ts'
 
 const TICKS_PER_SECOND = 512_000_000n
 /** On a POWER host also real vCPUs, with the same clocks. */
@@ -228,7 +228,7 @@ describe('assertGuestGoesOn', () => {
   it('takes a saved state for what was before', () => {
     const { vcpus } = guest()
     const state = saveTimebase(vcpus)
-    const later = { ...state, guestTimebase: state.guestTimebase + PERIOD }
+    const later = { ...state, guestTimebase: state.guestTimebase + STEP }
     expect(assertGuestGoesOn(vcpus, state)).toBe(1000n)
     const error = caught(AssertionError, () => assertGuestGoesOn(vcpus, later))
     expect(error.message).toMatch(/back by 16777216 ticks \(32\.768 ms\)/)
@@ -237,14 +237,14 @@ describe('assertGuestGoesOn', () => {
   it('goes round 2^64 with the guest', () => {
     const { vcpus } = guest()
     expect(assertGuestGoesOn(vcpus, 2n ** 64n - 1n)).toBe(1000n)
-    for (const vcpu of vcpus) vcpu.set('TB_OFFSET', 2n ** 64n - PERIOD)
+    for (const vcpu of vcpus) vcpu.set('TB_OFFSET', 2n ** 64n - STEP)
     expect(errorOf(() => assertGuestGoesOn(vcpus, 5n))).toBeInstanceOf(AssertionError)
   })
 
   it('says which vCPU has another timebase, and by how much', () => {
     const { vcpus } = guest()
-    vcpus[1]?.set('TB_OFFSET', 2n * PERIOD)
-    vcpus[2]?.set('TB_OFFSET', 2n ** 64n - PERIOD)
+    vcpus[1]?.set('TB_OFFSET', 2n * STEP)
+    vcpus[2]?.set('TB_OFFSET', 2n ** 64n - STEP)
     const error = caught(AssertionError, () => assertGuestGoesOn(vcpus, 0n))
     expect(error.message).toBe(
       "The guest's vCPUs have different timebases: of vCPU 0, " +

@@ -25,12 +25,12 @@ import { HandMovedTime } from '../../lib/testing/hand-moved-time.ts'
 import type { PlanOptions } from '../../lib/timebase/plan.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { caught } from '../support/caught.ts'
-import { hostPair, MILLISECOND, PERIOD, SECOND, Side } from '../support/host-pair.ts'
+import { hostPair, MILLISECOND, STEP, SECOND, Side } from '../support/host-pair.ts'
 import type { Pair, PairOptions } from '../support/host-pair.ts'
 import { DeafKernel, RelativeDecrementerKernel } from '../support/kernels.ts'
 
-const HALF = PERIOD / 2n
-const GUEST_OFFSET = 123n * PERIOD
+const HALF = STEP / 2n
+const GUEST_OFFSET = 123n * STEP
 
 const u64 = (value: bigint): bigint => BigInt.asUintN(64, value)
 const i64 = (value: bigint): bigint => BigInt.asIntN(64, value)
@@ -89,19 +89,19 @@ describe('a move', () => {
         const advanced = i64(now - (before[index] ?? 0n))
         expect(advanced).toBeGreaterThanOrEqual(0n)
         expect(advanced - wanted).toBeGreaterThanOrEqual(mayBeBehind ? -HALF : 0n)
-        expect(advanced - wanted).toBeLessThan(mayBeBehind ? HALF + 1n : PERIOD)
+        expect(advanced - wanted).toBeLessThan(mayBeBehind ? HALF + 1n : STEP)
       })
       for (const vcpu of destination.vcpus) {
         expect(vcpu.get('TB_OFFSET')).toBe(outcome.offset)
-        expect(vcpu.get('TB_OFFSET') % PERIOD).toBe(0n)
+        expect(vcpu.get('TB_OFFSET') % STEP).toBe(0n)
       }
       expect(outcome).toMatchObject({ downtimeNs: passed > 0n ? passed : 0n, skipped: [] })
     },
   )
 
   it('advances and takes the nearest offset unless told', () => {
-    // The offset that is wanted lies a fifth of a period above a multiple.
-    const timebase = 7_000_000_000_123n - PERIOD / 5n
+    // The offset that is wanted lies a fifth of a step above a multiple.
+    const timebase = 7_000_000_000_123n - STEP / 5n
     const { time, source, destination } = movablePair({ destination: { timebase } })
     const saved = saveTimebase(source.vcpus)
     time.pass(2n * SECOND)
@@ -109,8 +109,8 @@ describe('a move', () => {
       loadTimebase(destination.vcpus, saved, options).offset
     expect(offsetWith()).toBe(GUEST_OFFSET)
     expect(offsetWith({ downtime: 'advance', rounding: 'nearest' })).toBe(GUEST_OFFSET)
-    expect(offsetWith({ rounding: 'up' })).toBe(GUEST_OFFSET + PERIOD)
-    expect(offsetWith({ downtime: 'freeze' })).toBe(GUEST_OFFSET - 60n * PERIOD)
+    expect(offsetWith({ rounding: 'up' })).toBe(GUEST_OFFSET + STEP)
+    expect(offsetWith({ downtime: 'freeze' })).toBe(GUEST_OFFSET - 60n * STEP)
   })
 
   it('takes a guest below its host, to an offset below 0', () => {
@@ -119,8 +119,8 @@ describe('a move', () => {
       destination: { timebase: 2n ** 40n },
     })
     const outcome = loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
-    expect(i64(outcome.offset)).toBe(PERIOD - 2n ** 40n)
-    expect(destination.guestTimebases()).toEqual([PERIOD, PERIOD, PERIOD, PERIOD])
+    expect(i64(outcome.offset)).toBe(STEP - 2n ** 40n)
+    expect(destination.guestTimebases()).toEqual([STEP, STEP, STEP, STEP])
   })
 
   it('goes there and back a hundred times without drifting', () => {
@@ -146,7 +146,7 @@ describe('a move', () => {
   })
 
   it('goes around three hosts three hundred times without drifting', () => {
-    const fifth = PERIOD / 5n
+    const fifth = STEP / 5n
     const time = new HandMovedTime()
     const ring = [0n, 2n * fifth, 4n * fifth].map((timebase) => {
       const clock = { time: time.read, timeOfDayNs: 0n, timebase }
@@ -251,14 +251,14 @@ describe('a saved state', () => {
 
   it('has the offset that the kernel holds, not the one that was asked for', () => {
     const { source } = hostPair({ ids: [0] })
-    source.setOffsets(PERIOD + 1n)
-    expect(saveTimebase(source.vcpus).offset).toBe(2n * PERIOD)
+    source.setOffsets(STEP + 1n)
+    expect(saveTimebase(source.vcpus).offset).toBe(2n * STEP)
   })
 
   it('wraps at 2^64', () => {
     const { source } = hostPair({ ids: [0], source: { timebase: 2n ** 64n - 5n } })
-    source.setOffsets(PERIOD)
-    expect(saveTimebase(source.vcpus).guestTimebase).toBe(PERIOD - 5n)
+    source.setOffsets(STEP)
+    expect(saveTimebase(source.vcpus).guestTimebase).toBe(STEP - 5n)
   })
 
   it('has a time of day before the epoch', () => {
@@ -284,7 +284,7 @@ describe('a saved state', () => {
   it('has no rounding error of a load after which the offset was set anew', () => {
     const { source, destination } = movablePair()
     loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
-    destination.setOffsets(destination.vcpu(0).get('TB_OFFSET') + PERIOD)
+    destination.setOffsets(destination.vcpu(0).get('TB_OFFSET') + STEP)
     expect(saveTimebase(destination.vcpus)).not.toHaveProperty('roundingTicks')
   })
 
@@ -462,8 +462,8 @@ describe('on kernels 4.16 to 5.16, which keep DEC_EXPIRY relative to the offset,
   it('the model moves DEC_EXPIRY along with the offset', () => {
     const { source } = oldPair()
     const vcpu = source.vcpu(0)
-    vcpu.set('TB_OFFSET', GUEST_OFFSET + PERIOD)
-    expect(vcpu.get('DEC_EXPIRY')).toBe(10n ** 13n + PERIOD)
+    vcpu.set('TB_OFFSET', GUEST_OFFSET + STEP)
+    expect(vcpu.get('DEC_EXPIRY')).toBe(10n ** 13n + STEP)
   })
 
   it('a load ends with what was saved', () => {
@@ -477,7 +477,7 @@ describe('on kernels 4.16 to 5.16, which keep DEC_EXPIRY relative to the offset,
 
   it('a failed load puts it back', () => {
     const { source, destination } = oldPair()
-    destination.setOffsets(5n * PERIOD)
+    destination.setOffsets(5n * STEP)
     destination.vcpu(0).set('DEC_EXPIRY', 4_000n)
     destination.vcpu(1).set('DEC_EXPIRY', 2n ** 64n - 1n)
     const before = destination.timers()
@@ -528,7 +528,7 @@ describe('a kernel that says it has set a register and has not', () => {
   it('fails a vCPU that joins', () => {
     const { destination } = deafPair('DEC_EXPIRY')
     const [first, second] = [destination.vcpu(0), destination.vcpu(1)]
-    first.set('TB_OFFSET', PERIOD)
+    first.set('TB_OFFSET', STEP)
     const error = caught(TimebaseNotAppliedError, () => inheritTimebase(first, second))
     expect(error).toMatchObject({ vcpu: 1, register: 'DEC_EXPIRY', restored: true })
     expect(second.get('TB_OFFSET')).toBe(0n)
@@ -599,7 +599,7 @@ describe('what the kernel is asked', () => {
     const [first = 0n, ...others] = destination.guestTimebases()
     expect(others).toEqual([first, first, first])
     const error = first - u64(saved.guestTimebase + ticksIn(2n * SECOND))
-    expect(error >= 0n && error < PERIOD, `an error of ${error} ticks`).toBe(true)
+    expect(error >= 0n && error < STEP, `an error of ${error} ticks`).toBe(true)
   })
 })
 
@@ -788,16 +788,16 @@ describe('vCPUs that do not belong together', () => {
 describe('saveTimebase', () => {
   it('lists the offsets where they differ', () => {
     const { source } = movablePair({ ids: [0, 1, 4] })
-    source.vcpu(4).set('TB_OFFSET', 2n ** 64n - PERIOD)
+    source.vcpu(4).set('TB_OFFSET', 2n ** 64n - STEP)
     const error = caught(TimebaseDivergedError, () => saveTimebase(source.vcpus))
     expect(error.code).toBe('ERR_TIMEBASE_DIVERGED')
     expect(error.offsets).toEqual([
       { vcpu: 0, offset: GUEST_OFFSET },
       { vcpu: 1, offset: GUEST_OFFSET },
-      { vcpu: 4, offset: 2n ** 64n - PERIOD },
+      { vcpu: 4, offset: 2n ** 64n - STEP },
     ])
     expect(error.message).toContain(`vCPU 1: ${GUEST_OFFSET}`)
-    expect(error.message).toContain(`vCPU 4: ${2n ** 64n - PERIOD}`)
+    expect(error.message).toContain(`vCPU 4: ${2n ** 64n - STEP}`)
   })
 })
 
@@ -805,7 +805,7 @@ describe('loadTimebase', () => {
   it('sets offsets that differed to one', () => {
     const { source, destination } = movablePair()
     destination.vcpus.forEach((vcpu, index) => {
-      vcpu.set('TB_OFFSET', BigInt(index) * PERIOD)
+      vcpu.set('TB_OFFSET', BigInt(index) * STEP)
     })
     loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
     expect(new Set(destination.guestTimebases()).size).toBe(1)
@@ -958,7 +958,7 @@ describe('inheritTimebase', () => {
 
   it('takes offset 0 as well', () => {
     const { source } = hostPair({ ids: [0, 1] })
-    source.vcpu(1).set('TB_OFFSET', PERIOD)
+    source.vcpu(1).set('TB_OFFSET', STEP)
     inheritTimebase(source.vcpu(0), source.vcpu(1))
     expect(source.vcpu(1).get('TB_OFFSET')).toBe(0n)
     expect(source.vcpu(1).get('DEC_EXPIRY')).toBe(source.host.timebase())
@@ -979,9 +979,9 @@ describe('inheritTimebase', () => {
 
   it('works without DEC_EXPIRY', () => {
     const { source } = hostPair({ ids: [0, 1], source: { without: ['DEC_EXPIRY'] } })
-    source.vcpu(0).set('TB_OFFSET', PERIOD)
-    expect(inheritTimebase(source.vcpu(0), source.vcpu(1)).offset).toBe(PERIOD)
-    expect(source.vcpu(1).get('TB_OFFSET')).toBe(PERIOD)
+    source.vcpu(0).set('TB_OFFSET', STEP)
+    expect(inheritTimebase(source.vcpu(0), source.vcpu(1)).offset).toBe(STEP)
+    expect(source.vcpu(1).get('TB_OFFSET')).toBe(STEP)
   })
 })
 
@@ -1006,15 +1006,15 @@ describe('the diagnostics channel', () => {
   it('tells of a load: both offsets, the difference with its sign, in seconds too', () => {
     const { source, destination } = hostPair({
       source: { timebase: 0n },
-      destination: { timebase: 100n * PERIOD },
+      destination: { timebase: 100n * STEP },
     })
-    source.setOffsets(10n * PERIOD)
+    source.setOffsets(10n * STEP)
     loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
     expect(messages).toEqual([
       {
-        oldOffset: 10n * PERIOD,
-        newOffset: u64(-90n * PERIOD),
-        difference: -100n * PERIOD,
+        oldOffset: 10n * STEP,
+        newOffset: u64(-90n * STEP),
+        difference: -100n * STEP,
         // 100 · 2^24 / 512 MHz
         seconds: -3.2768,
       },
@@ -1023,16 +1023,16 @@ describe('the diagnostics channel', () => {
 
   it('tells of an offset that grows', () => {
     const { source, destination } = hostPair({
-      source: { timebase: 100n * PERIOD },
+      source: { timebase: 100n * STEP },
       destination: { timebase: 0n },
     })
-    source.setOffsets(u64(-PERIOD))
+    source.setOffsets(u64(-STEP))
     loadTimebase(destination.vcpus, saveTimebase(source.vcpus))
     expect(messages).toEqual([
       {
-        oldOffset: u64(-PERIOD),
-        newOffset: 99n * PERIOD,
-        difference: 100n * PERIOD,
+        oldOffset: u64(-STEP),
+        newOffset: 99n * STEP,
+        difference: 100n * STEP,
         seconds: 3.2768,
       },
     ])

@@ -24,7 +24,7 @@ import { serializeTimebase } from '../../lib/timebase/state.ts'
 import { timeRegisters } from '../../lib/timebase/timers.ts'
 import { caught } from '../support/caught.ts'
 import { DeafKernel } from '../support/kernels.ts'
-import { PERIOD, SECOND } from '../support/host-pair.ts'
+import { STEP, SECOND } from '../support/host-pair.ts'
 
 // On POWER the vCPUs of these hosts are real KVM's.
 
@@ -44,7 +44,7 @@ function movable(options: HostPairOptions = {}) {
   const from = on(source)
   for (const vcpu of from) {
     const id = BigInt(vcpu.id)
-    vcpu.write({ TB_OFFSET: 5n * PERIOD, DAR: 0x1000n + id, DSISR: 7 + vcpu.id, PURR: 99n + id })
+    vcpu.write({ TB_OFFSET: 5n * STEP, DAR: 0x1000n + id, DSISR: 7 + vcpu.id, PURR: 99n + id })
     vcpu.set('VR0', new Uint8Array(16).fill(vcpu.id + 1))
     vcpu.set('DEC_EXPIRY', 2n ** 50n + id)
   }

@@ -11,7 +11,7 @@ import type { TimebaseSample } from '../../lib/kvm/system.ts'
 import { caught } from '../support/caught.ts'
 import { cases } from '../support/emulated.ts'
 
-const PERIOD = 16_777_216n
+const STEP = 16_777_216n
 const HALF = 8_388_608n
 
 const SECOND = 1_000_000_000n
@@ -74,7 +74,7 @@ function byTheRule(move: Move, { downtime = 'advance', rounding = 'nearest' }: P
   const standstill = move.guestTimebase - move.hostTimebase
   const wanted = standstill + wantedAdvance(move, downtime)
   const multiples = [wanted, standstill].flatMap((about) =>
-    [2n, 1n, 0n, -1n, -2n].map((step) => (about / PERIOD + step) * PERIOD),
+    [2n, 1n, 0n, -1n, -2n].map((step) => (about / STEP + step) * STEP),
   )
   const distance = (multiple: bigint): bigint =>
     multiple > wanted ? multiple - wanted : wanted - multiple
@@ -98,11 +98,11 @@ function brokenPromises(move: Move, options: PlanOptions): string[] {
   // As a signed difference of 64 bits, the way a guest sees it.
   const advance = i64(plan.guestTimebase - move.guestTimebase)
   const error = advance - wanted
-  const onePeriodLessIsBehind = advance < PERIOD
+  const oneStepLessIsBehind = advance < STEP
   const promises: Record<string, boolean> = {
     'the offset is that of the rule': plan.offset === rule.offset,
     'the advance is that of the rule': plan.advancedTicks === rule.advancedTicks,
-    'the offset is a multiple of 2^24': plan.offset % PERIOD === 0n,
+    'the offset is a multiple of 2^24': plan.offset % STEP === 0n,
     'the offset is a u64': plan.offset === u64(plan.offset),
     'the guest reads the host plus the offset':
       plan.guestTimebase === u64(move.hostTimebase + plan.offset),
@@ -112,13 +112,12 @@ function brokenPromises(move: Move, options: PlanOptions): string[] {
       plan.roundingTicks ===
       lesser(2n ** 40n, advance - passedTicks(move, downtime) + (move.carried ?? 0n)),
     'up is not behind': rounding === 'nearest' || error >= 0n,
-    'up is less than a period ahead':
-      rounding === 'nearest' || error < PERIOD || onePeriodLessIsBehind,
-    'nearest is half a period behind at most': error >= -HALF,
-    'nearest is half a period ahead at most, unless the guest would go back':
-      rounding === 'up' || error <= HALF || onePeriodLessIsBehind,
-    'a guest that was not ahead comes out less than a period ahead':
-      (move.carried ?? 0n) > 0n || error < PERIOD,
+    'up is less than a step ahead': rounding === 'nearest' || error < STEP || oneStepLessIsBehind,
+    'nearest is half a step behind at most': error >= -HALF,
+    'nearest is half a step ahead at most, unless the guest would go back':
+      rounding === 'up' || error <= HALF || oneStepLessIsBehind,
+    'a guest that was not ahead comes out less than a step ahead':
+      (move.carried ?? 0n) > 0n || error < STEP,
     'the downtime is that of the clocks':
       plan.downtimeNs === (move.passedNs > 0n ? move.passedNs : 0n),
     'the uncertainties add up': plan.uncertaintyNs === 7n,
@@ -130,9 +129,9 @@ const anyU64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
 
 const guestTimebases = fc.oneof(
   anyU64,
-  fc.bigInt({ min: 0n, max: PERIOD }),
-  fc.bigInt({ min: 2n ** 64n - PERIOD, max: 2n ** 64n - 1n }),
-  fc.bigInt({ min: 2n ** 63n - PERIOD, max: 2n ** 63n + PERIOD }),
+  fc.bigInt({ min: 0n, max: STEP }),
+  fc.bigInt({ min: 2n ** 64n - STEP, max: 2n ** 64n - 1n }),
+  fc.bigInt({ min: 2n ** 63n - STEP, max: 2n ** 63n + STEP }),
 )
 
 /** From ns to 36 years, and steps back. */
@@ -145,12 +144,12 @@ const deltas = fc.oneof(
   fc.bigInt({ min: -1_000n, max: 1n }),
 )
 
-/** What earlier moves left: mostly nothing, or less than a period; now and then more. */
+/** What earlier moves left: mostly nothing, or less than a step; now and then more. */
 const carriedErrors = fc.oneof(
   { weight: 3, arbitrary: fc.constant(undefined) },
   { weight: 2, arbitrary: fc.bigInt({ min: -HALF, max: HALF }) },
-  { weight: 1, arbitrary: fc.bigInt({ min: -PERIOD, max: PERIOD }) },
-  { weight: 1, arbitrary: fc.bigInt({ min: -PERIOD, max: 2n ** 40n }) },
+  { weight: 1, arbitrary: fc.bigInt({ min: -STEP, max: STEP }) },
+  { weight: 1, arbitrary: fc.bigInt({ min: -STEP, max: 2n ** 40n }) },
 )
 
 /** How far the wanted offset lies from a multiple: anywhere, or where the choice changes. */
@@ -158,7 +157,7 @@ const deviations = fc.option(
   fc.oneof(
     fc.bigInt({ min: -3n, max: 3n }),
     fc.bigInt({ min: HALF - 3n, max: HALF + 3n }),
-    fc.bigInt({ min: 0n, max: PERIOD - 1n }),
+    fc.bigInt({ min: 0n, max: STEP - 1n }),
   ),
 )
 
@@ -166,7 +165,7 @@ function moves(frequencies: fc.Arbitrary<bigint>): fc.Arbitrary<[Move, PlanOptio
   return fc
     .record({
       guestTimebase: guestTimebases,
-      hostTimebase: fc.oneof(anyU64, fc.bigInt({ min: 0n, max: PERIOD })),
+      hostTimebase: fc.oneof(anyU64, fc.bigInt({ min: 0n, max: STEP })),
       savedAt: fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n }),
       passedNs: deltas,
       frequency: frequencies,
@@ -179,7 +178,7 @@ function moves(frequencies: fc.Arbitrary<bigint>): fc.Arbitrary<[Move, PlanOptio
       const move = carried === undefined ? bare : { ...bare, carried }
       if (deviation === null) return [move, { downtime, rounding }]
       // A host whose timebase makes the wanted offset a multiple of 2^24, but for the deviation.
-      const wanted = u64(move.hostTimebase * PERIOD + deviation)
+      const wanted = u64(move.hostTimebase * STEP + deviation)
       const hostTimebase = u64(move.guestTimebase + wantedAdvance(move, downtime) - wanted)
       return [
         { ...move, hostTimebase },
@@ -289,7 +288,7 @@ describe('planTimebase as the seed', () => {
     }
     const plan = planOf(hour, { rounding: 'up' })
     expect(plan.advancedTicks - plan.roundingTicks).toBe(119_999_998_800n)
-    expect(plan.offset).toBe(7_153n * PERIOD)
+    expect(plan.offset).toBe(7_153n * STEP)
     const c = { timebase: 0n, tbOffset: 0n, tod1: 0n, tb2: 0n }
     const seed = adjustTbOffset({ ...c, tod2: 3_600_000_000n, tbFreq: 33_333_333n })
     expect(plan.offset - seed).toBeGreaterThan(35n * 33_333_333n)
@@ -301,7 +300,7 @@ describe('planTimebase by hand', () => {
 
   it.each<[string, Partial<Move>, PlanOptions, [bigint, bigint, bigint, bigint]]>([
     // what, move, options, [offset, guestTimebase, advancedTicks, roundingTicks]
-    ['takes a multiple as it is', { guestTimebase: PERIOD }, {}, [PERIOD, PERIOD, 0n, 0n]],
+    ['takes a multiple as it is', { guestTimebase: STEP }, {}, [STEP, STEP, 0n, 0n]],
     [
       'rounds up where the guest was frozen',
       { guestTimebase: 1_000n, hostTimebase: 400n, passedNs: SECOND },
@@ -334,15 +333,15 @@ describe('planTimebase by hand', () => {
     ],
     [
       'stays where it is if the clock stepped back',
-      { guestTimebase: 3n * PERIOD, ...back },
+      { guestTimebase: 3n * STEP, ...back },
       {},
-      [3n * PERIOD, 3n * PERIOD, 0n, 0n],
+      [3n * STEP, 3n * STEP, 0n, 0n],
     ],
     [
       'rounds up if the clock stepped back and the offset is no multiple',
-      { guestTimebase: 3n * PERIOD + 1n, ...back },
+      { guestTimebase: 3n * STEP + 1n, ...back },
       {},
-      [4n * PERIOD, 4n * PERIOD, 16_777_215n, 16_777_215n],
+      [4n * STEP, 4n * STEP, 16_777_215n, 16_777_215n],
     ],
     [
       'does not take the nearest multiple where the guest would go back',
@@ -376,28 +375,22 @@ describe('planTimebase by hand', () => {
 
   it.each<[string, Partial<Move>, PlanOptions, bigint, bigint]>([
     // what, move, options, advancedTicks, roundingTicks
-    ['lets the guest stand still while it is ahead', { carried: PERIOD }, {}, 0n, PERIOD],
-    [
-      'takes off what it is ahead',
-      { passedNs: 131_072_000n, carried: 3n * PERIOD },
-      {},
-      PERIOD,
-      0n,
-    ],
-    ['takes off what fits', { passedNs: 65_536_000n, carried: 3n * PERIOD }, {}, 0n, PERIOD],
-    ['adds what it is behind', { carried: -HALF }, {}, PERIOD, HALF],
-    ['adds what it is behind, up', { carried: -1n }, { rounding: 'up' }, PERIOD, PERIOD - 1n],
-    ['adds nothing for less than half a period', { carried: 1n - HALF }, {}, 0n, 1n - HALF],
+    ['lets the guest stand still while it is ahead', { carried: STEP }, {}, 0n, STEP],
+    ['takes off what it is ahead', { passedNs: 131_072_000n, carried: 3n * STEP }, {}, STEP, 0n],
+    ['takes off what fits', { passedNs: 65_536_000n, carried: 3n * STEP }, {}, 0n, STEP],
+    ['adds what it is behind', { carried: -HALF }, {}, STEP, HALF],
+    ['adds what it is behind, up', { carried: -1n }, { rounding: 'up' }, STEP, STEP - 1n],
+    ['adds nothing for less than half a step', { carried: 1n - HALF }, {}, 0n, 1n - HALF],
     [
       'does not touch a frozen guest, and keeps the error in mind',
-      { passedNs: SECOND, carried: -PERIOD },
+      { passedNs: SECOND, carried: -STEP },
       { downtime: 'freeze' },
       0n,
-      -PERIOD,
+      -STEP,
     ],
   ])('%s', (_what, move, options, advancedTicks, roundingTicks) => {
     const still = {
-      guestTimebase: 5n * PERIOD,
+      guestTimebase: 5n * STEP,
       hostTimebase: 0n,
       savedAt: 0n,
       passedNs: 0n,
@@ -422,23 +415,23 @@ describe('planTimebase by hand', () => {
   })
 
   it('names the step of the offset', () => {
-    expect(TIMEBASE_OFFSET_STEP).toBe(PERIOD)
+    expect(TIMEBASE_OFFSET_STEP).toBe(STEP)
   })
 })
 
 describe('maxDowntimeNs', () => {
-  const still = { guestTimebase: 5n * PERIOD, hostTimebase: 0n, savedAt: 0n, frequency: MHZ_512 }
+  const still = { guestTimebase: 5n * STEP, hostTimebase: 0n, savedAt: 0n, frequency: MHZ_512 }
 
   it.each(['nearest', 'up'] as const)(
     'bounds what the guest sees to itself and a step, with an error to be made good and %s',
     (rounding) => {
-      for (const carried of [-PERIOD, -HALF, 0n]) {
+      for (const carried of [-STEP, -HALF, 0n]) {
         for (const passedNs of [0n, 1_000_000n, 10_000_000n]) {
           const options = { rounding, maxDowntimeNs: 10_000_000n }
-          for (const hostTimebase of [0n, 1n, PERIOD - 1n]) {
+          for (const hostTimebase of [0n, 1n, STEP - 1n]) {
             const plan = planOf({ ...still, hostTimebase, passedNs, carried }, options)
             expect(plan.advancedTicks).toBeGreaterThanOrEqual(0n)
-            expect(plan.advancedTicks).toBeLessThan(5_120_000n + PERIOD)
+            expect(plan.advancedTicks).toBeLessThan(5_120_000n + STEP)
             const error = plan.advancedTicks - (passedNs * MHZ_512) / SECOND + carried
             expect(plan.roundingTicks).toBe(error)
           }
@@ -459,7 +452,7 @@ describe('the rounding error of many loads that freeze', () => {
       passedNs: 0n,
     }
     const plan = planOf({ ...move, carried: 2n ** 40n - 5n }, frozen)
-    expect(plan.advancedTicks).toBe(PERIOD - 1n)
+    expect(plan.advancedTicks).toBe(STEP - 1n)
     expect(plan.roundingTicks).toBe(2n ** 40n)
     expect(planOf({ ...move, carried: plan.roundingTicks }, frozen).roundingTicks).toBe(2n ** 40n)
   })
@@ -487,8 +480,8 @@ describe('an advance that a guest would see as a step back', () => {
       {},
     ],
     ['2^63 - 1 ticks, which rounding makes 2^63', { passedNs: 2n ** 63n - 1n }, {}],
-    ['the next multiple, up', { passedNs: 2n ** 63n - PERIOD + 1n }, { rounding: 'up' }],
-    ['less, with an error to be made good', { passedNs: 2n ** 63n - PERIOD, carried: -PERIOD }, {}],
+    ['the next multiple, up', { passedNs: 2n ** 63n - STEP + 1n }, { rounding: 'up' }],
+    ['less, with an error to be made good', { passedNs: 2n ** 63n - STEP, carried: -STEP }, {}],
   ])('is refused: %s', (_what, move, options) => {
     const error = caught(TimebaseDowntimeError, () => planOf({ ...still, ...move }, options))
     expect(error).toMatchObject({ code: 'ERR_TIMEBASE_DOWNTIME', downtimeNs: move.passedNs })
@@ -500,7 +493,7 @@ describe('an advance that a guest would see as a step back', () => {
   })
 
   it('is the first that is refused', () => {
-    const passedNs = 2n ** 63n - PERIOD
+    const passedNs = 2n ** 63n - STEP
     for (const rounding of ['nearest', 'up'] as const) {
       expect(planOf({ ...still, passedNs }, { rounding }).advancedTicks).toBe(passedNs)
     }
@@ -571,10 +564,10 @@ describe('a thousand moves in a row', () => {
   const nearest: PlanOptions = { downtime: 'advance', rounding: 'nearest' }
   const up: PlanOptions = { downtime: 'advance', rounding: 'up' }
   const rings = fc.array(anyU64, { minLength: 2, maxLength: 5 })
-  /** Long enough for the guest to make up for a period by standing still; whole ticks. */
+  /** Long enough for the guest to make up for a step by standing still; whole ticks. */
   const downtimes = fc.bigInt({ min: 33_000_000n, max: 10n * SECOND }).map((ns) => ns - (ns % 125n))
 
-  it('stay within half a period of true time with nearest', { timeout: 60_000 }, () => {
+  it('stay within half a step of true time with nearest', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(rings, downtimes, (origins, passedNs) => {
         const [lowest, highest] = errorsOf(new Traveller(origins, nearest), 1_000, passedNs)
@@ -585,12 +578,12 @@ describe('a thousand moves in a row', () => {
     )
   })
 
-  it('stay within a period ahead of true time with up', { timeout: 60_000 }, () => {
+  it('stay within a step ahead of true time with up', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(rings, downtimes, (origins, passedNs) => {
         const [lowest, highest] = errorsOf(new Traveller(origins, up), 1_000, passedNs)
         expect(lowest).toBeGreaterThanOrEqual(0n)
-        expect(highest).toBeLessThan(PERIOD)
+        expect(highest).toBeLessThan(STEP)
       }),
       { numRuns: 50 },
     )
@@ -609,9 +602,9 @@ describe('a thousand moves in a row', () => {
   })
 
   it.each<[string, bigint[]]>([
-    ['two hosts half a period apart, each way equally near', [0n, HALF]],
-    ['three hosts, each two fifths of a period on', [0n, (PERIOD * 2n) / 5n, (PERIOD * 4n) / 5n]],
-    ['three hosts, each three fifths on', [0n, (PERIOD * 3n) / 5n, (PERIOD * 6n) / 5n]],
+    ['two hosts half a step apart, each way equally near', [0n, HALF]],
+    ['three hosts, each two fifths of a step on', [0n, (STEP * 2n) / 5n, (STEP * 4n) / 5n]],
+    ['three hosts, each three fifths on', [0n, (STEP * 3n) / 5n, (STEP * 6n) / 5n]],
   ])('do not drift around %s', (_what, origins) => {
     const [lowest, highest] = errorsOf(new Traveller(origins, nearest), 999, SECOND)
     expect(lowest).toBeGreaterThanOrEqual(-HALF)
@@ -619,14 +612,14 @@ describe('a thousand moves in a row', () => {
   })
 
   it('make good what too short downtimes left, as soon as one is long enough', () => {
-    const traveller = new Traveller([0n, (PERIOD * 2n) / 5n, (PERIOD * 4n) / 5n], nearest)
+    const traveller = new Traveller([0n, (STEP * 2n) / 5n, (STEP * 4n) / 5n], nearest)
     const [, highest] = errorsOf(traveller, 100, 125n)
     expect(highest).toBeGreaterThan(HALF)
     traveller.move(100n * SECOND)
     expect(traveller.error <= HALF && traveller.error >= -HALF).toBe(true)
   })
 
-  it('only go forward with freeze and up, less than a period each', () => {
+  it('only go forward with freeze and up, less than a step each', () => {
     fc.assert(
       fc.property(rings, fc.bigInt({ min: 0n, max: 10n * SECOND }), (origins, passedNs) => {
         const traveller = new Traveller(origins, { downtime: 'freeze', rounding: 'up' })
@@ -634,7 +627,7 @@ describe('a thousand moves in a row', () => {
           const before = traveller.guestTimebase
           traveller.move(passedNs)
           const step = i64(traveller.guestTimebase - before)
-          expect(step >= 0n && step < PERIOD, `a step of ${step} ticks`).toBe(true)
+          expect(step >= 0n && step < STEP, `a step of ${step} ticks`).toBe(true)
         }
       }),
       { numRuns: 20 },
@@ -735,18 +728,14 @@ describe('what planTimebase refuses', () => {
     expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
-  it.each([
-    2n ** 63n,
-    2n ** 63n - 1n,
-    2n ** 40n + 1n,
-    -PERIOD - 1n,
-    -(2n ** 62n),
-    -(2n ** 63n) - 1n,
-  ])('roundingTicks of %d', (roundingTicks) => {
-    const error = caught(RangeError, () => planTimebase({ ...state, roundingTicks }, sample))
-    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
-    expect(error.message).toContain('state.roundingTicks')
-  })
+  it.each([2n ** 63n, 2n ** 63n - 1n, 2n ** 40n + 1n, -STEP - 1n, -(2n ** 62n), -(2n ** 63n) - 1n])(
+    'roundingTicks of %d',
+    (roundingTicks) => {
+      const error = caught(RangeError, () => planTimebase({ ...state, roundingTicks }, sample))
+      expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+      expect(error.message).toContain('state.roundingTicks')
+    },
+  )
 
   it.each([
     ['nothing', undefined],
@@ -931,11 +920,11 @@ describe('by how much a guest can be off', () => {
 describe('nextAligned', () => {
   it.each<[what: string, guestTimebase: bigint, from: bigint, next: bigint]>([
     ['now, with an offset of 0', 5n, 5n, 5n],
-    ['now, with an offset of 2^24', PERIOD + 5n, 5n, 5n],
+    ['now, with an offset of 2^24', STEP + 5n, 5n, 5n],
     ['a tick later', 6n, 5n, 6n],
-    ['nearly 2^24 ticks later', 5n, 6n, PERIOD + 5n],
+    ['nearly 2^24 ticks later', 5n, 6n, STEP + 5n],
     ['past the end of the timebase', 5n, 2n ** 64n - 1n, 5n],
-    ['as near to a guest timebase beyond 2^63', 2n ** 64n - 1n, 5n, PERIOD - 1n],
+    ['as near to a guest timebase beyond 2^63', 2n ** 64n - 1n, 5n, STEP - 1n],
   ])('is %s', (_what, guestTimebase, from, next) => {
     expect(nextAligned(guestTimebase, from)).toBe(next)
   })

@@ -4,7 +4,7 @@ import { loadTimebase } from '../../lib/timebase/migration.ts'
 import { cpu, cpuTimebase, cpuTimebaseToState, decode, encode } from '../../lib/vmstate/index.ts'
 import type { StateOf } from '../../lib/vmstate/index.ts'
 import { caught } from '../support/caught.ts'
-import { hostPair, PERIOD } from '../support/host-pair.ts'
+import { hostPair, STEP } from '../support/host-pair.ts'
 
 const POWER8 = 0x4d0200n
 
@@ -63,7 +63,7 @@ describe("the patch's cpu", () => {
 
   it('leaves the offset of a vCPU alone at version 5', () => {
     const { destination: side } = hostPair({ ids: [0] })
-    side.setOffsets(PERIOD)
+    side.setOffsets(STEP)
     for (const [versionId, moves] of [
       [5, false],
       [6, true],
@@ -74,7 +74,7 @@ describe("the patch's cpu", () => {
         const asked = { uncertaintyNs: 1_000n, vcpus: [] }
         loadTimebase(side.vcpus, cpuTimebaseToState(timebase, asked), { downtime: 'freeze' })
       }
-      expect(side.vcpu(0).get('TB_OFFSET') !== PERIOD).toBe(moves)
+      expect(side.vcpu(0).get('TB_OFFSET') !== STEP).toBe(moves)
     }
   })
 

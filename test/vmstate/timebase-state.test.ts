@@ -14,7 +14,7 @@ import {
   VmstateError,
 } from '../../lib/vmstate/index.ts'
 import { caught } from '../support/caught.ts'
-import { hostPair, PERIOD, SECOND } from '../support/host-pair.ts'
+import { hostPair, STEP, SECOND } from '../support/host-pair.ts'
 
 const U64 = 1n << 64n
 
@@ -26,7 +26,7 @@ const state: TimebaseState = {
   timeOfDayNs: 1_378_199_251_123_456_789n,
   timebaseFrequency: 512_000_000n,
   uncertaintyNs: 40n,
-  offset: U64 - PERIOD,
+  offset: U64 - STEP,
   roundingTicks: 3n,
   vcpus: [{ id: 0, decExpiry: 9n }],
 }
@@ -36,8 +36,8 @@ const timers = { uncertaintyNs: 1_000n, vcpus: [{ id: 0, decExpiry: 9n }] }
 describe("a state in the patch's format", () => {
   it('is the host timebase, the offset, and the time in µs, rounded down', () => {
     expect(stateToCpuTimebase(state)).toStrictEqual({
-      timebase: PERIOD + 5n,
-      tb_offset: -PERIOD,
+      timebase: STEP + 5n,
+      tb_offset: -STEP,
       time_of_the_day: 1_378_199_251_123_456n,
       tb_freq: 512_000_000,
     })
@@ -48,7 +48,7 @@ describe("a state in the patch's format", () => {
       guestTimebase: 5n,
       timeOfDayNs: 1_378_199_251_123_456_000n,
       timebaseFrequency: 512_000_000n,
-      offset: U64 - PERIOD,
+      offset: U64 - STEP,
       ...timers,
     })
   })
@@ -91,7 +91,7 @@ describe("a state in the patch's format", () => {
 })
 
 describe("a state in QEMU's format", () => {
-  const beyond = { ...timers, timebaseFrequency: 512_000_000n, offset: PERIOD }
+  const beyond = { ...timers, timebaseFrequency: 512_000_000n, offset: STEP }
 
   it('is the guest timebase and the time', () => {
     expect(stateToQemuTimebase(state)).toStrictEqual({
@@ -125,12 +125,12 @@ describe("a state in QEMU's format", () => {
     })
   })
 
-  it('is one period ahead for a guest that was stopped, modulo 2^64', () => {
+  it('is one step ahead for a guest that was stopped, modulo 2^64', () => {
     const stopped = { ...beyond, guestWasStopped: true }
     const at = (guestTimebase: bigint, options: typeof beyond) =>
       qemuTimebaseToState({ guestTimebase, timeOfDayNs: 0n }, options).guestTimebase
-    expect(at(7n, stopped)).toBe(7n + PERIOD)
-    expect(at(U64 - 1n, stopped)).toBe(PERIOD - 1n)
+    expect(at(7n, stopped)).toBe(7n + STEP)
+    expect(at(U64 - 1n, stopped)).toBe(STEP - 1n)
     expect(at(7n, { ...beyond, guestWasStopped: false } as typeof beyond)).toBe(7n)
   })
 })
@@ -178,7 +178,7 @@ describe('what a format does not carry', () => {
 describe('a guest', () => {
   it("goes on at another host with what cpu/timebase carries, as with the library's own state", () => {
     const { source, destination, time } = hostPair({ ids: [0, 1] })
-    source.setOffsets(3n * PERIOD)
+    source.setOffsets(3n * STEP)
     const [before = 0n] = source.guestTimebases()
     const bytes = encode(cpuTimebase, stateToCpuTimebase(saveTimebase(source.vcpus)))
     time.pass(SECOND)
@@ -188,7 +188,7 @@ describe('a guest', () => {
       cpuTimebaseToState(read, { uncertaintyNs: 1_000n, vcpus: [] }),
     )
     const late = outcome.guestTimebase - (before + 512_000_000n)
-    expect(late >= -PERIOD / 2n && late <= PERIOD / 2n).toBe(true)
+    expect(late >= -STEP / 2n && late <= STEP / 2n).toBe(true)
     expect(destination.guestTimebases()).toStrictEqual([
       outcome.guestTimebase,
       outcome.guestTimebase,
@@ -202,8 +202,8 @@ describe('a guest', () => {
     for (const guestWasStopped of [false, true]) {
       const saved = qemuTimebaseToState(stopped, { ...beyond, guestWasStopped })
       const { guestTimebase } = loadTimebase(destination.vcpus, saved, { downtime: 'freeze' })
-      expect(guestTimebase - 77n).toBeGreaterThanOrEqual(guestWasStopped ? PERIOD : 0n)
-      expect(guestTimebase - 77n).toBeLessThan(guestWasStopped ? 2n * PERIOD : PERIOD)
+      expect(guestTimebase - 77n).toBeGreaterThanOrEqual(guestWasStopped ? STEP : 0n)
+      expect(guestTimebase - 77n).toBeLessThan(guestWasStopped ? 2n * STEP : STEP)
     }
   })
 })

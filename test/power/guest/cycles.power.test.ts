@@ -13,7 +13,7 @@ import { largest, median, microseconds, report, smallest, sum } from './report.t
 
 const CYCLES = 200
 const VCPUS = 2
-const PERIOD = TIMEBASE_OFFSET_STEP
+const STEP = TIMEBASE_OFFSET_STEP
 
 /** What the wall clock and the timebase may drift apart between a save and its load: 1 ms. */
 const CLOCKS = 512_000n
@@ -101,28 +101,28 @@ describe(`a guest that watches its timebase over ${CYCLES} stops on one host`, (
     const seen = await watchCycles({ downtime: 'advance', rounding: 'nearest' })
     expect(seen.backwardSteps).toBe(0n)
     expect(seen.reads).toBeGreaterThan(BigInt(CYCLES * VCPUS))
-    expect(largest(seen.ahead)).toBeLessThanOrEqual(PERIOD / 2n + CLOCKS)
-    expect(smallest(seen.ahead)).toBeGreaterThanOrEqual(-PERIOD / 2n - CLOCKS)
+    expect(largest(seen.ahead)).toBeLessThanOrEqual(STEP / 2n + CLOCKS)
+    expect(smallest(seen.ahead)).toBeGreaterThanOrEqual(-STEP / 2n - CLOCKS)
     const mean = sum(seen.ahead) / BigInt(CYCLES)
     expect(mean).toBeLessThanOrEqual(CLOCKS)
     expect(mean).toBeGreaterThanOrEqual(-CLOCKS)
   })
 
-  it('sees no step back with advance and up, and no more than a period too much', async () => {
+  it('never goes back with advance and up, and no more than a step too far', async () => {
     const seen = await watchCycles({ downtime: 'advance', rounding: 'up' })
     expect(seen.backwardSteps).toBe(0n)
-    expect(largest(seen.excess)).toBeLessThanOrEqual(PERIOD + CLOCKS)
-    expect(smallest(seen.excess)).toBeGreaterThanOrEqual(-PERIOD - CLOCKS)
+    expect(largest(seen.excess)).toBeLessThanOrEqual(STEP + CLOCKS)
+    expect(smallest(seen.excess)).toBeGreaterThanOrEqual(-STEP - CLOCKS)
     expect(smallest(seen.ahead)).toBeGreaterThanOrEqual(-CLOCKS)
   })
 
   it.each(['up', 'nearest'] as const)(
-    'sees no step back with freeze and %s, and no more than a period of a step',
+    'never goes back with freeze and %s, and no more than a step too far',
     async (rounding) => {
       const seen = await watchCycles({ downtime: 'freeze', rounding })
       expect(seen.backwardSteps).toBe(0n)
       expect(smallest(seen.excess)).toBeGreaterThanOrEqual(0n)
-      expect(largest(seen.excess)).toBeLessThan(PERIOD)
+      expect(largest(seen.excess)).toBeLessThan(STEP)
     },
   )
 
@@ -157,6 +157,6 @@ describe(`a guest that watches its timebase over ${CYCLES} stops on one host`, (
     })
     expect(backwardSteps).toBeGreaterThan(0n)
     expect(worst).toBeGreaterThan(0n)
-    expect(worst).toBeLessThan(PERIOD)
+    expect(worst).toBeLessThan(STEP)
   })
 })

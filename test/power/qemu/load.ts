@@ -15,7 +15,7 @@ import { KvmGuest } from './kvm-guest.ts'
  * vCPUs. Says in words what happens, and ends with 1 if the guest's time is not what it must be.
  */
 
-const PERIOD = TIMEBASE_OFFSET_STEP
+const STEP = TIMEBASE_OFFSET_STEP
 const RUN_MS = 300
 
 /** How long before it was stopped the guest may have printed last: 100 ms, since others run as well. */
@@ -46,7 +46,7 @@ const i64 = (value: bigint): bigint => BigInt.asIntN(64, value)
 const magnitude = (value: bigint): bigint => (value < 0n ? -value : value)
 
 function roundedUp(offset: bigint): bigint {
-  return u64(offset + (-offset & (PERIOD - 1n)))
+  return u64(offset + (-offset & (STEP - 1n)))
 }
 
 /** Lets QEMU save the guest while it runs: QEMU stops it when there is next to nothing left to send. */
@@ -164,7 +164,7 @@ async function saveAndLoad(title: string, save: typeof saveRunning): Promise<voi
   const timebase = await readQemuTimebase(saved.stream)
   judge(timebase, saved)
 
-  const added = saved.wasStopped ? PERIOD : 0n
+  const added = saved.wasStopped ? STEP : 0n
   const with2to24 = saved.wasStopped ? ', with 2^24 ticks more for the rounding' : ''
   say(`4. Loaded so that it goes on where it stopped${with2to24}`)
   const frozen = await load(timebase, saved, { downtime: 'freeze', align: true })
@@ -181,12 +181,12 @@ async function saveAndLoad(title: string, save: typeof saveRunning): Promise<voi
   const wanted = reckonedWith(saved) + added + apart
   const rounding = i64(offset - wanted)
   check(
-    magnitude(rounding) <= PERIOD / 2n + CLOCKS,
+    magnitude(rounding) <= STEP / 2n + CLOCKS,
     `it is rounded by ${ms(rounding)}, no more than half a step`,
   )
   const ahead = i64(offset - saved.held)
   check(
-    magnitude(ahead - apart) <= PERIOD / 2n + CLOCKS + added,
+    magnitude(ahead - apart) <= STEP / 2n + CLOCKS + added,
     `it is ${ms(ahead)} ahead of where it would be had it stayed`,
   )
   rmSync(folder, { recursive: true })

@@ -8,7 +8,7 @@ import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import { caught } from '../../support/caught.ts'
 import { runChild } from '../../support/child.ts'
 import { errorOf } from '../../support/error-of.ts'
-import { PERIOD, timerNames } from '../../support/host-pair.ts'
+import { STEP, timerNames } from '../../support/host-pair.ts'
 
 // Nothing is pretended here: descriptors are closed under the library, and the kernel says what it says.
 
@@ -48,7 +48,7 @@ function borrowed() {
   const [zero, one] = vcpus
   if (zero === undefined || one === undefined) throw new Error('There are no vCPUs')
   for (const vcpu of vcpus) {
-    vcpu.write({ TB_OFFSET: 3n * PERIOD, DEC_EXPIRY: 4n, VTB: 5n, PURR: 6n, SPURR: 7n })
+    vcpu.write({ TB_OFFSET: 3n * STEP, DEC_EXPIRY: 4n, VTB: 5n, PURR: 6n, SPURR: 7n })
   }
   const close = (): void => {
     for (const fd of [...fds, vm, device]) kernel.close(fd)

@@ -15,7 +15,7 @@ import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { parseTimebase, serializeTimebase } from '../../../lib/timebase/state.ts'
 import { caught } from '../../support/caught.ts'
 import { HandMovedTime } from '../../../lib/testing/hand-moved-time.ts'
-import { PERIOD, registerOn, SECOND, Side } from '../../support/host-pair.ts'
+import { STEP, registerOn, SECOND, Side } from '../../support/host-pair.ts'
 import { LyingKernel } from '../../support/kernels.ts'
 import type { Lies } from '../../support/kernels.ts'
 
@@ -48,7 +48,7 @@ function guestOn(lies: Lies, options: SoftwareKernelOptions = {}) {
     IDS,
   )
   for (const vcpu of side.vcpus) {
-    const values = { TB_OFFSET: 7n * PERIOD, DEC_EXPIRY: 1n, VTB: 2n, PURR: 3n, SPURR: 4n }
+    const values = { TB_OFFSET: 7n * STEP, DEC_EXPIRY: 1n, VTB: 2n, PURR: 3n, SPURR: 4n }
     for (const [name, value] of Object.entries(values) as [RegisterName, bigint][]) {
       if (vcpu.has(name)) vcpu.set(name, value)
     }
@@ -130,7 +130,7 @@ describe('a set that succeeds and does nothing, as on POWER9 DD1,', () => {
 })
 
 describe('a register that comes back different', () => {
-  it.each([PERIOD, -PERIOD, 1n, 2n ** 63n])('by %s: TB_OFFSET', (by) => {
+  it.each([STEP, -STEP, 1n, 2n ** 63n])('by %s: TB_OFFSET', (by) => {
     const guest = guestOn({
       get: (name, { value }) =>
         name === 'TB_OFFSET' ? { value: BigInt.asUintN(64, value + by) } : undefined,
@@ -146,7 +146,7 @@ describe('a register that comes back different', () => {
   it('because another one was written: TB_OFFSET', () => {
     const guest = guestOn({
       set: (name, value) =>
-        name === 'TB_OFFSET' && value !== 7n * PERIOD ? { value: value + PERIOD } : undefined,
+        name === 'TB_OFFSET' && value !== 7n * STEP ? { value: value + STEP } : undefined,
     })
     expect(guest.refused()).toMatchObject({ register: 'TB_OFFSET', restored: true })
     expect(guest.timers()).toEqual(guest.before)
@@ -155,12 +155,12 @@ describe('a register that comes back different', () => {
   it('on one vCPU, before a save: the guest has no one timebase', () => {
     const guest = guestOn({
       get: (name, { value }, fd) =>
-        name === 'TB_OFFSET' && fd === 6 ? { value: value + PERIOD } : undefined,
+        name === 'TB_OFFSET' && fd === 6 ? { value: value + STEP } : undefined,
     })
     const error = caught(TimebaseDivergedError, () =>
       guest.lying(() => saveTimebase(guest.side.vcpus)),
     )
-    expect(error.offsets.map(({ offset }) => offset)).toEqual([7n * PERIOD, 8n * PERIOD])
+    expect(error.offsets.map(({ offset }) => offset)).toEqual([7n * STEP, 8n * STEP])
   })
 })
 
@@ -257,7 +257,7 @@ describe('a result that no documentation has', () => {
   it.each([1, 7, 2 ** 31 - 1])('counts as success if it is above 0: %d', (result) => {
     const guest = guestOn({ get: () => ({ result }) })
     const saved = guest.lying(() => saveTimebase(guest.side.vcpus))
-    expect(saved).toMatchObject({ offset: 7n * PERIOD, vcpus: [{ vtb: 2n }, { vtb: 2n }] })
+    expect(saved).toMatchObject({ offset: 7n * STEP, vcpus: [{ vtb: 2n }, { vtb: 2n }] })
     const vcpu = guest.side.vcpu(0)
     expect(guest.lying(() => vcpu.get('VTB'))).toBe(2n)
     expect(guest.lying(() => vcpu.read(['VTB']))).toEqual({ VTB: 2n })
@@ -292,7 +292,7 @@ describe("a host's timebase", () => {
     const { clock } = model
     const kernel = new FailingKernel(model)
     const side = new Side(kernel, IDS)
-    side.setOffsets(3n * PERIOD)
+    side.setOffsets(3n * STEP)
     return { vcpus: side.vcpus, host: side.host, kernel, clock, time, side }
   }
 
@@ -327,7 +327,7 @@ describe("a host's timebase", () => {
       }
     }
     const side = new Side(new Backwards(), IDS)
-    side.setOffsets(3n * PERIOD)
+    side.setOffsets(3n * STEP)
     const before = side.timers()
     for (const call of [
       () => saveTimebase(side.vcpus),

@@ -7,7 +7,7 @@ import { registers } from '../../../lib/registers.ts'
 import type { RegisterName } from '../../../lib/registers.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import type { Vm } from '../../../lib/kvm/vm.ts'
-import { PERIOD, registerOn, timerNames } from '../../support/host-pair.ts'
+import { STEP, registerOn, timerNames } from '../../support/host-pair.ts'
 import { RecordingKernel } from '../../support/kernels.ts'
 import type { Call } from '../../support/kernels.ts'
 
@@ -84,7 +84,7 @@ export class FaultRig {
     for (const vcpu of this.plain) {
       const n = BigInt(vcpu.id) + 1n
       const values = {
-        TB_OFFSET: { 'values of their own': n, 'one offset': 3n, zeros: 0n }[beginning] * PERIOD,
+        TB_OFFSET: { 'values of their own': n, 'one offset': 3n, zeros: 0n }[beginning] * STEP,
         DEC_EXPIRY: 100n + n,
         VTB: 200n + n,
         PURR: 300n + n,
