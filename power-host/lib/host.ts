@@ -70,7 +70,7 @@ export async function runOnHost(job: Job): Promise<Ended> {
     const onBegin = beginStage(`booting a ${job.machine.title} host with Linux ${release}`)
     const { timeoutSeconds, giveUp, keyboard, memory = DEFAULT_MEMORY, out } = job
     const disk = out === undefined ? undefined : await OutDisk.create(directory)
-    const start = { image, initrd, memory, devices: disk?.devices ?? [] }
+    const start = { image, initrd, memory, devices: disk?.devices(job.machine) ?? [] }
     const args = qemuArguments(job.machine, start)
     const ended = await boot({
       ...{ qemu: emulator, args, token, timeoutSeconds },

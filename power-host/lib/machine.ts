@@ -9,6 +9,8 @@ export interface Machine {
   counts?: boolean
   /** What it has besides, such as a wire to another host. */
   devices?: readonly string[]
+  /** Its PCI bus, if a device cannot find it by itself, and the arguments that add it. */
+  pci?: { bus: string; args: readonly string[] }
 }
 
 export const cpus = ['POWER9', 'POWER10'] as const
@@ -56,7 +58,16 @@ function pseries(cpu: Cpu): Machine {
 /** A host with nothing below it, whose kernel writes the timebase itself. Its firmware is skiboot. */
 function powernv(name: BareMetal): Machine {
   const cpu = bareMetal[name]
-  return { title: `${name} ${cpu}`, args: ['-M', name, '-cpu', cpu] }
+  return { title: `${name} ${cpu}`, args: ['-M', name, '-cpu', cpu], pci: hostBridge }
+}
+
+/** With -nodefaults bare metal has no host bridge, and a device is plugged into a root port of one. */
+const hostBridge = {
+  bus: 'port0',
+  args: [
+    ...['-device', 'pnv-phb,id=bridge0,chip-id=0,index=0'],
+    ...['-device', 'pnv-phb-root-port,id=port0,bus=bridge0'],
+  ],
 }
 
 /** The machine with a second serial line, of which the other end is another machine's. */

@@ -1,5 +1,6 @@
 import { mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
+import type { Machine } from './machine.ts'
 import { run } from './run.ts'
 
 /** Where the command finds the folder of which the files come back: its environment's OUT. */
@@ -24,10 +25,11 @@ export class OutDisk {
     return new OutDisk(image)
   }
 
-  /** QEMU's arguments. Nothing on the disk has to outlive a crash of this machine. */
-  get devices(): string[] {
+  /** QEMU's arguments for a machine. Nothing on the disk has to outlive a crash of this machine. */
+  devices({ pci }: Machine): string[] {
     const drive = `file=${this.#image},format=raw,if=none,id=out,cache=unsafe`
-    return ['-drive', drive, '-device', 'virtio-blk-pci,drive=out']
+    const bus = pci === undefined ? '' : `,bus=${pci.bus}`
+    return [...(pci?.args ?? []), '-drive', drive, '-device', `virtio-blk-pci,drive=out${bus}`]
   }
 
   async unpack(into: string): Promise<void> {

@@ -73,7 +73,8 @@ async function vitest(): Promise<void> {
 try {
   await install()
   const command = './kvm && node -p process.arch && echo yes >"$OUT/seen"; exit 3'
-  const outcome = await powerHost(['--out', 'results', '--', 'sh', '-c', command])
+  const onBareMetal = ['--machine', 'powernv9', '--out', 'results']
+  const outcome = await powerHost([...onBareMetal, '--', 'sh', '-c', command])
   check(
     outcome.stdout === "KVM's API has version 12\nppc64\n",
     'a C program of the folder uses KVM',
