@@ -26,16 +26,16 @@ export class OneRegError extends Error {
   /** The error that led to this one: a {@link KvmError} if a call to the kernel failed. */
   declare readonly cause?: Error
 
-  constructor(code: ErrorCode, message: string, options: OneRegErrorOptions = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: ErrorOptions & { readonly reason?: ErrorReason } = {},
+  ) {
     const { reason, cause } = options
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     if (reason !== undefined) this.reason = reason
   }
-}
-
-interface OneRegErrorOptions extends ErrorOptions {
-  readonly reason?: ErrorReason
 }
 
 /** For something that this machine, its kernel or this installation lacks. */
