@@ -4,8 +4,9 @@ import { makeAll } from '../robustness/abuse/call.ts'
 import { hostile, table } from '../robustness/abuse/pools.ts'
 import { verdict } from '../robustness/abuse/rules.ts'
 
-// Abuses the addon, in a worker, or in a process of its own; there with those calls only that are to
-// be refused, or to be taken. Tells how many were made, and in a worker how many were refused.
+// Calls the addon with wrong arguments: in a worker with all of them, in a process of its own only with those
+// that must be refused, or those that must be accepted. Prints the number of calls, and in a worker also the
+// number of refused ones.
 const addon = loadAddon()
 const rows = table(hostile)
 if (parentPort) {

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadAddon } from '../../lib/kernel/addon.ts'
 
-// Makes many calls while another worker does, and tells how they ended.
+// Makes many calls at the same time as another worker, and reports their results.
 const { rounds } = workerData as { rounds: number }
 const addon = loadAddon()
 const results = new Set<string>()

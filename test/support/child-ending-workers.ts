@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { loadAddon } from '../../lib/kernel/addon.ts'
 
-// Ends workers, one after the other, while each does nothing but what `body` says.
+// Terminates workers one after the other, while each runs `body`.
 const [body = '', rounds = ''] = process.argv.slice(2)
 const addon = loadAddon()
 // `bindings` adds where it found it.

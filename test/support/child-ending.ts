@@ -5,9 +5,9 @@ import { Worker } from 'node:worker_threads'
 import { callEndlessly } from './endless-calls.ts'
 import type { CallKind } from './endless-calls.ts'
 
-// A process with calls in flight, in workers and off its own thread, and how that ends.
+// Ends a process or its workers while calls are in flight, in workers and off the main thread.
 const [end = '', ...lists] = process.argv.slice(2)
-/** Each makes calls of the kinds of one list. */
+/** Workers, each of which makes calls of the kinds in one list. */
 const workers = lists.map((list) => start(list.split(',') as CallKind[]))
 
 // In a worker of Node 20, `--import tsx` does nothing.
@@ -41,7 +41,7 @@ if (end === 'terminate') {
     const status = await worker.terminate()
     if (status !== 1) throw new Error(`A worker ended with ${status}`)
   }
-  // A call that was in flight keeps the files a little longer.
+  // Waits, since a call in flight keeps its files open until it ends.
   for (let tries = 0; tries < 100 && filesOfKvm() > 0; tries++) await wait(10)
   console.log(`terminated, ${filesOfKvm()} files left`)
 } else {

@@ -3,7 +3,7 @@ import { Host } from '../../lib/kvm/host.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import { collectGarbage } from './garbage.ts'
 
-// Opens, uses and closes again and again, and prints what that has left behind.
+// Opens, uses and closes hosts, VMs and vCPUs again and again, and prints the files and mappings that are left.
 const rounds = Number(process.argv[2])
 const kernel = new NativeKernel()
 
@@ -11,7 +11,7 @@ async function round(number: number): Promise<void> {
   using host = new Host(kernel)
   using vm = host.createVm()
   using vcpu = vm.createVcpu(0)
-  // An x86's KVM does not know them, and says so on the same path.
+  // KVM on x86 does not have these registers; the error takes the same path through the library.
   vcpu.has('TB_OFFSET')
   if (number % 10 === 0) await vcpu.getAsync('DAR').catch(() => undefined)
 }

@@ -9,7 +9,7 @@ import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'
 // Moves a timebase from one guest to another, between two marker calls that the test finds in strace's
 // output.
 
-/** Real KVM of x86 with a register that keeps what is written, at the place of the offset. */
+/** Real KVM on x86, with a register that keeps its value instead of TB_OFFSET. */
 class BorrowedRegister extends NativeKernel {
   /** IA32_KERNEL_GS_BASE: any value that is a sign-extended address. */
   static readonly #id = 0x2030_0002_c000_0102n

@@ -12,7 +12,7 @@ const backends = process.argv.slice(2).map((word) => {
   host.close()
   return host.backend
 })
-// Warnings are told on the next tick.
+// Node emits warnings on the next tick.
 setImmediate(() => {
   console.log(JSON.stringify({ backends, warnings }))
 })

@@ -21,7 +21,7 @@ const byHand: Readonly<Record<string, string>> = {
   'test:mutation': 'runs the tests for thousands of mutants',
 }
 
-/** Other commands, by how they begin, and why they are right. */
+/** The beginnings of other commands that a document may name, with the reason. */
 const elsewhere: Readonly<Record<string, string>> = {
   'npm install kvm-ppc-onereg': 'the tests of the package install its tarball',
   'esbuild app.mjs': 'the tests of the package bundle one with these options',

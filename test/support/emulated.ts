@@ -10,7 +10,7 @@ export const slowdown = emulated ? 30 : 1
 /** Whether this run is for a mutant: the mutation tester runs each test for hundreds of them. */
 export const isForMutant = process.env['KVM_PPC_MUTATED'] !== undefined
 
-/** Of cases that are the same on any processor: all, or a share of them where all take too long. */
+/** The number of cases to try: all, or a share of them on the emulated host, where all would take too long. */
 export function cases(number: number, share = 1 / 10): number {
   if (emulated) return Math.ceil(number * share)
   return isForMutant ? Math.ceil(number / 50) : number

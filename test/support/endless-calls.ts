@@ -5,7 +5,7 @@ import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 
 const NAMES = ['TB_OFFSET', 'DEC_EXPIRY', 'VTB', 'DAR'] as const
 
-/** The kinds of calls that there are, as far as what may happen in the middle of one goes. */
+/** The kinds of calls that behave differently when a worker or process ends in the middle of one. */
 export const callKinds = {
   'one register': (vcpu) => vcpu.get('TB_OFFSET'),
   'many registers': (vcpu) => vcpu.read(NAMES),
@@ -29,10 +29,10 @@ export const callKinds = {
 export type CallKind = keyof typeof callKinds
 
 /**
- * Makes calls of these kinds by turns on real KVM, until something ends that from outside. The event
- * loop goes on only where some of them are off the thread.
+ * Makes calls of these kinds in turn on real KVM, until the worker or process is ended from outside. The event
+ * loop runs only while a call is off the thread.
  *
- * @param begun called once each has been made
+ * @param begun called after one call of each kind
  */
 export async function callEndlessly(kinds: readonly CallKind[], begun: () => void): Promise<never> {
   const vcpu = new Host(new NativeKernel()).createVm().createVcpu(0)
@@ -49,7 +49,7 @@ export async function callEndlessly(kinds: readonly CallKind[], begun: () => voi
   }
 }
 
-/** An x86 has none of the registers, and no timebase: asking for them is as good a call as any. */
+/** On x86 the calls fail, since it has neither the registers nor a timebase; for these tests that is enough. */
 function ignoreLacking(error: unknown): void {
   const lacking = ['EINVAL', 'ERR_KVM_UNAVAILABLE']
   if (process.arch !== 'ppc64' && lacking.includes((error as { code?: string }).code ?? '')) return

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { callEndlessly } from './endless-calls.ts'
 import type { CallKind } from './endless-calls.ts'
 
-// Makes calls, once it is told to, until it is terminated.
+// Makes calls after a message asks for it, until it is terminated.
 const { kinds } = workerData as { kinds: CallKind[] }
 if (parentPort === null) throw new Error('It is for a worker')
 parentPort.postMessage('loaded')

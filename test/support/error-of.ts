@@ -1,4 +1,4 @@
-/** Returns what a call throws, and throws if it throws nothing. */
+/** Returns the error that a call throws. Throws an error of its own if the call does not throw. */
 export function errorOf(call: () => unknown, what = ''): unknown {
   try {
     call()

@@ -46,7 +46,7 @@ export class Side<K extends Kernel = FailingKernel> {
     return this.vcpus.map((vcpu) => BigInt.asUintN(64, timebase + vcpu.get('TB_OFFSET')))
   }
 
-  /** The time registers of each vCPU, as `VTB of vCPU 3`; what the kernel lacks is left out. */
+  /** The time registers of each vCPU by names such as `VTB of vCPU 3`, without those that the kernel lacks. */
   timers(): Record<string, bigint> {
     return Object.fromEntries(
       this.vcpus.flatMap((vcpu) =>
@@ -72,7 +72,7 @@ export interface Pair {
   readonly destination: Side
 }
 
-/** A guest on each of two models; what was made of it on POWER is the same there. */
+/** A guest on each of two models. On POWER, the same tests use vCPUs of real KVM. */
 export function hostPair({ ids = [0, 1, 2, 3], ...options }: PairOptions = {}): Pair {
   const { time, source, destination } = modelHosts({ backend: 'software', ...options })
   return {

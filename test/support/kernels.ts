@@ -16,10 +16,10 @@ export interface Call {
 
 const nameOf = new Map(registerNames.map((name) => [registers[name].id, name]))
 
-/** Lets calls fail, and keeps a list of those that saving and moving registers makes. */
+/** A kernel whose calls can be made to fail, and that lists the calls of saves and loads. */
 export class RecordingKernel extends FailingKernel {
   readonly log: Call[] = []
-  /** Which calls of the list failed. */
+  /** The calls of the list that failed. */
   readonly failed: number[] = []
   readonly #ids = new Map<number, number>()
 
@@ -129,8 +129,8 @@ export class DeafKernel extends LyingKernel {
 }
 
 /**
- * Linux 4.16 to 5.16: DEC_EXPIRY is in ticks of the guest's timebase at the API, and is kept in those
- * of the host, so what it reads as moves along when TB_OFFSET is set (3c1a4322bba7).
+ * Behaves like Linux 4.16 to 5.16, which store DEC_EXPIRY in ticks of the host's timebase but read and write it
+ * in those of the guest's. So setting TB_OFFSET changes the value that is read (3c1a4322bba7).
  */
 export class RelativeDecrementerKernel extends SoftwareKernel {
   readonly #vcpus = new Map<number, { offset: bigint; expiry: bigint }>()

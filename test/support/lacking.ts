@@ -21,7 +21,7 @@ export const addonLacks =
 const X86 = 'an x86 machine; on POWER it is test/kernel/conformance that runs on real KVM'
 const NO_POWER_HOST = 'a machine that is not a POWER host'
 
-/** What the tests of KVM_GET_ONE_REG and KVM_SET_ONE_REG on a real x86 kernel lack here, or undefined. */
+/** The reason why tests of KVM_GET_ONE_REG and KVM_SET_ONE_REG on a real x86 kernel cannot run here, or undefined. */
 export const x86KvmLacks = addonLacks ?? whatX86KvmLacks()
 
 function whatX86KvmLacks(): string | undefined {
@@ -38,20 +38,20 @@ function whatX86KvmLacks(): string | undefined {
     : 'a /dev/kvm with KVM_CAP_ONE_REG, which x86 has from Linux 6.18 on'
 }
 
-/** What the tests of real descriptors lack here, or undefined: KVM itself, on x86 or POWER. */
+/** The reason why tests of real descriptors cannot run here, or undefined: they need KVM, on x86 or POWER. */
 export const kvmLacks = process.arch === 'ppc64' ? addonLacks : x86KvmLacks
 
-/** What the tests that watch system calls lack here, or undefined. */
+/** The reason why tests that watch system calls cannot run here, or undefined. */
 export const straceLacks =
   kvmLacks ??
   (spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0
     ? undefined
     : 'strace, and leave to trace a child: apt-get install strace')
 
-/** What keeps a test that is about other machines than POWER hosts from running here, or undefined. */
+/** The reason why a test for machines other than POWER hosts cannot run here, or undefined. */
 export const otherMachineLacks = process.arch === 'ppc64' ? NO_POWER_HOST : undefined
 
-/** Whether the tests are about other machines than this POWER host: here they are not tests at all. */
+/** Whether the tests are only for machines other than POWER hosts, so that they are not registered on one. */
 function isOtherMachines(lacking: string | undefined): boolean {
   return process.arch === 'ppc64' && (lacking === X86 || lacking === NO_POWER_HOST)
 }

@@ -1,12 +1,12 @@
 /**
- * Programs for a pseries guest that say what time it has. One counts nothing and calls nobody, but
- * reads its timebase into r30 without end; r31 tells that it runs. The other prints what it reads.
+ * Programs for a pseries guest that show its timebase. One only reads the timebase into r30 in an endless loop,
+ * and sets r31 to show that it runs. Another also writes it to memory, and a third prints it.
  */
 
-/** What r31 holds once the program runs. */
+/** The value of r31 after the program has started. */
 export const RUNNING = 0x600d_600dn
 
-/** H_REGISTER_PROC_TBL, by which a guest chooses radix page tables, and what it is asked (PAPR). */
+/** The hypercall H_REGISTER_PROC_TBL, by which a guest chooses radix page tables, and its arguments (PAPR). */
 const H_REGISTER_PROC_TBL = 0x37c
 const REGISTER_RADIX = 0x1c
 const TABLE_SIZE = 4
@@ -25,14 +25,14 @@ const addi = (to: number, from: number, value: number): number =>
   0x38000000 | (to << 21) | (from << 16) | value
 const andi = (to: number, from: number, value: number): number =>
   0x70000000 | (from << 21) | (to << 16) | value
-/** 8 bytes to the sum of two registers. */
+/** Encodes stdx: stores 8 bytes at the sum of two registers. */
 const storeIndexed = (register: number, base: number, index: number): number =>
   0x7c00012a | (register << 21) | (base << 16) | (index << 11)
 const sc1 = 0x44000022
-/** By so many instructions. */
+/** Encodes a branch back by this number of instructions. */
 const branchBack = (count: number): number => 0x48000000 | ((-4 * count) & 0x03fffffc)
 
-/** r29 is what the hypervisor said: 0 for yes. */
+/** The instructions that choose radix page tables. Afterwards r29 has the hypervisor's answer: 0 for success. */
 const chooseRadix = [
   li(3, H_REGISTER_PROC_TBL),
   li(4, REGISTER_RADIX),
@@ -45,7 +45,7 @@ const chooseRadix = [
 
 const keepHash = [li(29, 0)]
 
-/** Such as QEMU's `-kernel` takes it: an ELF file with one segment, which begins with its first instruction. */
+/** The program for QEMU's `-kernel`: an ELF file with one segment, which begins with the first instruction. */
 export function guestProgram(mmu: 'hash' | 'radix'): Buffer {
   const words = [
     ...(mmu === 'radix' ? chooseRadix : keepHash),
@@ -61,8 +61,8 @@ export function guestProgram(mmu: 'hash' | 'radix'): Buffer {
 const WRITTEN_PAGES = 0x0200_0000
 
 /**
- * Such as {@link guestProgram}, but it also stores each timebase, in another of 16 pages every time. So
- * a migration finds pages that change while it goes on.
+ * Like {@link guestProgram}, but it also stores each timebase, each time in the next of 16 pages. So a migration
+ * finds pages that change while it runs.
  */
 export function writingProgram(mmu: 'hash' | 'radix'): Buffer {
   return executable([
@@ -86,8 +86,8 @@ const H_PUT_TERM_CHAR = 0x58
 export const CONSOLE_ADDRESS = 0x3000_0000
 
 /**
- * Such as {@link guestProgram}, but it prints every timebase that it reads on its console, as 8 bytes,
- * the highest first. It leaves its page tables as they are.
+ * Like {@link guestProgram}, but it prints every timebase that it reads on its console, as 8 bytes, big-endian.
+ * It does not choose radix page tables.
  */
 export function printingProgram(): Buffer {
   return executable([

@@ -7,7 +7,7 @@ import { Qmp } from './qmp.ts'
 
 const PROGRAM = 'qemu-system-ppc64'
 
-/** What tests of fresh streams lack here, or undefined. */
+/** The reason why tests of fresh streams cannot run here, or undefined. */
 export const qemuLacks =
   spawnSync(PROGRAM, ['--version']).status === 0
     ? undefined
@@ -19,17 +19,17 @@ export interface QemuGuestOptions {
   readonly mmu: 'hash' | 'radix'
   readonly vcpus: number
   readonly firmware: 'SLOF' | 'VOF'
-  /** Such as `pseries-2.7`: the newest unless told. */
+  /** The machine type, such as `pseries-2.7`. The default is the newest. */
   readonly machine?: string
   /** Saved before it has run, without its program. */
   readonly neverRuns?: boolean
 }
 
-/** What QEMU and the guest themselves say of the guest that was saved. */
+/** The saved guest's values by QEMU and by the guest itself, with which the stream is compared. */
 export interface SavedGuest {
-  /** By `info registers`, on each vCPU, in ticks. */
+  /** The timebase of each vCPU by `info registers`, in ticks. */
   readonly timebases: readonly bigint[]
-  /** What the guest's program read last, in ticks; 0n if it did not run. */
+  /** The timebase that the guest's program read last, in ticks; 0n if it did not run. */
   readonly readByGuest: bigint
   /** The test's wall clock before and after, in ns. */
   readonly before: bigint

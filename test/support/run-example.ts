@@ -19,7 +19,7 @@ export async function runExample(program: string, ...args: string[]): Promise<En
   return startExample(program, ...args).ended
 }
 
-/** Starts one, which goes on while others run. */
+/** Starts a program of examples/ without waiting for its end. */
 export function startExample(
   program: string,
   ...args: string[]

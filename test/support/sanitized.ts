@@ -1,2 +1,2 @@
-/** Whether the addon is under AddressSanitizer, which is slow with memory and reserves very much of it. */
+/** Whether the addon runs under AddressSanitizer, which makes it slow and reserves very much memory. */
 export const sanitized = process.env['ASAN_OPTIONS'] !== undefined

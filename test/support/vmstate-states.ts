@@ -39,7 +39,7 @@ const scalar = fc.constantFrom(...scalars)
 
 const sizes = fc.nat(4)
 
-/** Of a fixed length, so that it can be an element anywhere. */
+/** A buffer with a fixed length, so that it can be an element of any array. */
 function fixed(length: number): Valued<ReturnType<typeof v.buffer>> {
   return { kind: v.buffer(length), values: bytesOf(length) }
 }
@@ -52,7 +52,7 @@ function listOf(values: fc.Arbitrary<unknown>, length: number): fc.Arbitrary<unk
   return fc.array(values, { minLength: length, maxLength: length })
 }
 
-/** One field or two: a count comes with what it counts. */
+/** One field, or a count and the array or buffer whose length it is. */
 type Entry = readonly (readonly [name: string, kind: FieldKind])[]
 
 interface Part {
@@ -197,7 +197,7 @@ const cpus = record(
     gpr: listOf(u64, 32),
     crf: listOf(whole(32, false), 8),
     nip: u64,
-    // As real ones are: mostly 0.
+    // Mostly 0, like real ones.
     spr: listOf(fc.oneof({ weight: 20, arbitrary: fc.constant(0n) }, u64), 1024),
     spe_acc: u64,
     reserve_addr: u64,
@@ -240,7 +240,7 @@ const sprs = record(
   ['tb'],
 )
 
-/** The library's own. */
+/** The descriptions that the library exports. */
 export const ownDescriptions: readonly (Described & { readonly name: string })[] = [
   { name: 'cpu/timebase', description: v.cpuTimebase, states: timebases },
   { name: 'cpu', description: v.cpu, states: cpus },

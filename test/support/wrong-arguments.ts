@@ -2,16 +2,16 @@ import { inspect } from 'node:util'
 import { expect } from 'vitest'
 import { errorOf } from './error-of.ts'
 
-/** A kind of argument: one that is right, and those that are not. */
+/** A kind of argument: a right value, and wrong ones. */
 export interface Kind {
   readonly right: () => unknown
-  /** For these it is a TypeError. */
+  /** The values that must give a TypeError. */
   readonly wrongTypes: () => readonly unknown[]
-  /** For these it is a RangeError. */
+  /** The values that must give a RangeError. */
   readonly wrongRanges: () => readonly unknown[]
 }
 
-/** No file has this number, so that a check that is missing does no harm. */
+/** A number that no file has, so that a missing check does no harm. */
 export const NO_FD = 2 ** 31 - 1
 
 const noNumbers = [undefined, null, '3', 3n, [3], {}, true, Symbol('3'), new Number(3), () => 3]
@@ -76,7 +76,7 @@ export const eightBytes: Kind = {
   ],
 }
 
-/** Where a clock sample goes. */
+/** The array for a clock sample. */
 export const threeWords: Kind = {
   right: () => new BigUint64Array(3),
   wrongTypes: () => [
@@ -137,7 +137,7 @@ export const clockWords: Kind = {
   wrongRanges: () => [0, 24, 40].map((size) => new BigUint64Array(new SharedArrayBuffer(size))),
 }
 
-/** The calls that the kernel and the addon have in common, but for the batches. */
+/** The calls that the kernel and the addon have in common, except those for batches. */
 export const signatures = {
   open: [path],
   close: [integer],
@@ -149,13 +149,13 @@ export const signatures = {
   setOneReg: [integer, registerId, eightBytes],
 } as const satisfies Record<string, readonly Kind[]>
 
-/** A typed array whose memory has gone elsewhere. */
+/** A typed array whose memory was transferred. */
 export function detached<A extends ArrayBufferView<ArrayBuffer>>(array: A): A {
   structuredClone(array.buffer, { transfer: [array.buffer] })
   return array
 }
 
-/** Eight bytes over memory that has since shrunk to four. */
+/** A typed array of eight bytes whose memory has since shrunk to four. */
 function outOfBounds(): Uint8Array {
   const Resizable = ArrayBuffer as unknown as new (
     length: number,
@@ -167,7 +167,7 @@ function outOfBounds(): Uint8Array {
   return view
 }
 
-/** Hands in, for one parameter, everything that is wrong, and the right thing for the others. */
+/** Calls with each wrong value for one parameter, and right values for the others. */
 export function expectRefusal(
   call: (...given: unknown[]) => unknown,
   kinds: readonly Kind[],
