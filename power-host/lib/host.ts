@@ -13,34 +13,34 @@ import { qemu } from './qemu.ts'
 import type { Origin } from './sources.ts'
 import { userlandArchive } from './userland.ts'
 
-/** Enough for Node with vitest. */
+/** The default memory of a host, which is enough for Node with Vitest. */
 export const DEFAULT_MEMORY = '3G'
 
 export interface Job {
   machine: Machine
   kernel: KernelName
   /**
-   * Makes the cpio archives with the files that the command needs, in a folder that is gone after the
-   * run; see {@link pack}. The host's kernel unpacks them one after the other, the later over the earlier.
+   * Makes the cpio archives with the files that the command needs, in a folder that is removed after the run;
+   * see {@link pack}. The host's kernel unpacks them in order, so that later files replace earlier ones.
    */
   archives: (folder: string) => Promise<readonly string[]>
-  /** Where on the host the command is run: an absolute path. */
+  /** The absolute path on the host in which the command is run. */
   directory: string
-  /** Which Debian suite and which mirror it is made from. */
+  /** The Debian suite and the mirror that the host is made from. */
   origin?: Origin
   command: readonly string[]
-  /** Variables of the command's environment, besides those about the terminal here. */
+  /** Variables for the command's environment, besides those for the terminal. */
   env?: Readonly<Record<string, string>>
   timeoutSeconds: number
-  /** How much memory the host has, as QEMU has it: 3G by default. */
+  /** The memory of the host in QEMU's notation. The default is 3G. */
   memory?: string
-  /** The folder here that gets the files which the command leaves in the folder $OUT there. */
+  /** The folder on this machine into which the files from the host's folder $OUT are copied. */
   out?: string
-  /** Ends it before its time. */
+  /** Ends the host early. */
   giveUp?: AbortSignal
-  /** It is booted when this resolves, and prepared in the meantime. */
+  /** A promise to wait for before booting; the host is prepared in the meantime. */
   bootAfter?: Promise<unknown>
-  /** The command gets the console as its terminal, and this as its keyboard. */
+  /** A keyboard for the command, whose terminal is then the console. */
   keyboard?: Keyboard
 }
 

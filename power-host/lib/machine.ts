@@ -1,15 +1,15 @@
 import { exitStatus, Failure } from './failure.ts'
 
-/** An emulated machine, as people and QEMU have to be told. */
+/** An emulated machine: its title for people, and its arguments for QEMU. */
 export interface Machine {
   /** Such as `pseries POWER9`. */
   title: string
   args: readonly string[]
   /** Whether its clock counts the instructions of its one processor, a nanosecond each. */
   counts?: boolean
-  /** What it has besides, such as a wire to another host. */
+  /** QEMU's arguments for additional devices, such as a wire to another host. */
   devices?: readonly string[]
-  /** Its PCI bus, if a device cannot find it by itself, and the arguments that add it. */
+  /** The PCI bus for more devices and the arguments that add it, if the machine has none by itself. */
   pci?: { bus: string; args: readonly string[] }
 }
 
@@ -17,7 +17,7 @@ export const cpus = ['POWER9', 'POWER10'] as const
 
 export type Cpu = (typeof cpus)[number]
 
-/** Bare metal, each with its processor. */
+/** The bare-metal machines, with their processors. */
 const bareMetal = { powernv8: 'POWER8', powernv9: 'POWER9', powernv10: 'POWER10' } as const
 
 type BareMetal = keyof typeof bareMetal
@@ -39,14 +39,14 @@ function machineOf(name: MachineName, cpu?: Cpu): Machine {
   return powernv(name)
 }
 
-/** Every machine that there is. */
+/** The names of all machines. */
 export function allMachines(): Machine[] {
   return [...cpus.map(pseries), ...(Object.keys(bareMetal) as BareMetal[]).map(powernv)]
 }
 
 /**
- * An LPAR. QEMU plays the hypervisor below it (cap-nested-hv), by which KVM in the LPAR can run
- * guests. VOF is a firmware of a few instructions that starts in no time, unlike SLOF.
+ * An LPAR. QEMU acts as the hypervisor below it (cap-nested-hv), which KVM in the LPAR needs to run guests. VOF
+ * is a firmware of a few instructions, and starts much faster than SLOF.
  */
 function pseries(cpu: Cpu): Machine {
   return {
@@ -55,13 +55,13 @@ function pseries(cpu: Cpu): Machine {
   }
 }
 
-/** A host with nothing below it, whose kernel writes the timebase itself. Its firmware is skiboot. */
+/** A bare-metal host, whose kernel writes the timebase itself. Its firmware is skiboot. */
 function powernv(name: BareMetal): Machine {
   const cpu = bareMetal[name]
   return { title: `${name} ${cpu}`, args: ['-M', name, '-cpu', cpu], pci: hostBridge }
 }
 
-/** With -nodefaults bare metal has no host bridge, and a device is plugged into a root port of one. */
+/** A host bridge for bare metal, which has none with -nodefaults. Devices are plugged into its root port. */
 const hostBridge = {
   bus: 'port0',
   args: [
@@ -70,7 +70,7 @@ const hostBridge = {
   ],
 }
 
-/** The machine with a second serial line, of which the other end is another machine's. */
+/** Adds a second serial line to a machine, whose other end belongs to another machine. */
 export function wired(machine: Machine, socket: string, end: 'listens' | 'calls'): Machine {
   const role = end === 'listens' ? ',server=on,wait=off' : ''
   const link = `socket,id=link,path=${socket}${role}`
@@ -83,9 +83,9 @@ const counting = ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off',
 export interface Start {
   image: string
   initrd: string
-  /** As QEMU has it, such as "3G". */
+  /** The memory in QEMU's notation, such as "3G". */
   memory: string
-  /** Devices besides the machine's own. */
+  /** QEMU's arguments for more devices. */
   devices: readonly string[]
 }
 
@@ -98,7 +98,7 @@ export function qemuArguments(
     ...(counts === true ? counting : asFastAsItGoes),
     ...['-m', memory],
     ...['-nographic', '-nodefaults', '-no-reboot', '-monitor', 'none', '-serial', 'stdio'],
-    // A panic ends in a reboot at once, and that ends QEMU.
+    // A panic reboots at once, and with -no-reboot that ends QEMU.
     ...['-kernel', image, '-initrd', initrd, '-append', 'console=hvc0 quiet panic=-1'],
     // After the console, so that it is the second line.
     ...devices,

@@ -3,10 +3,10 @@ import path from 'node:path'
 import type { Machine } from './machine.ts'
 import { run } from './run.ts'
 
-/** Where the command finds the folder of which the files come back: its environment's OUT. */
+/** The path of the folder whose files come back. The command gets it in the environment variable OUT. */
 export const OUT_ON_HOST = '/out'
 
-/** More than the memory of a host can hold. The file is sparse: it takes the room of what is in it. */
+/** The size of the disk: more than the memory of a host. The file is sparse, so it takes only the room it needs. */
 const DISK_BYTES = 64 * 2 ** 30
 
 /** A disk of the emulated host, onto which /init writes a tar archive of {@link OUT_ON_HOST}. */
@@ -25,7 +25,7 @@ export class OutDisk {
     return new OutDisk(image)
   }
 
-  /** QEMU's arguments for a machine. Nothing on the disk has to outlive a crash of this machine. */
+  /** QEMU's arguments for a machine. The cache is unsafe, since the disk need not survive a crash of this machine. */
   devices({ pci }: Machine): string[] {
     const drive = `file=${this.#image},format=raw,if=none,id=out,cache=unsafe`
     const bus = pci === undefined ? '' : `,bus=${pci.bus}`

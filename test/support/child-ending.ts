@@ -31,7 +31,7 @@ function nextMessages(): Promise<unknown> {
   return Promise.all(workers.map((worker) => once(worker, 'message')))
 }
 
-// One that runs before the others are loaded would keep the processor from them.
+// All wait for this: a worker that ran earlier would take the processor from those that still load.
 await nextMessages()
 for (const worker of workers) worker.postMessage('go')
 await nextMessages()
