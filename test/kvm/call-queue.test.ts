@@ -25,6 +25,18 @@ describe('a queue of calls', () => {
     expect(idle).toHaveBeenCalledTimes(1)
   })
 
+  it('of several calls with one signal rejects those that still wait when it is aborted', async () => {
+    const queue = new CallQueue()
+    const controller = new AbortController()
+    const { signal } = controller
+    const never = new Promise<number>(() => undefined)
+    const ended = queue.add(() => Promise.resolve(2), signal)
+    const left = queue.add(() => never, signal)
+    await expect(ended).resolves.toBe(2)
+    controller.abort()
+    await expect(left).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
   it('is idle at once if there is no call', () => {
     const idle = vi.fn()
     new CallQueue().whenIdle(idle)

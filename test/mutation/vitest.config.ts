@@ -25,6 +25,6 @@ export default defineConfig({
     sequence: { sequencer: OwnTestsFirst },
     env: { KVM_PPC_ADDON: 'built', KVM_PPC_MUTATED: mutated },
     execArgv: ['--disable-warning=KVM_PPC_UNCLOSED'],
-    testTimeout: 60_000,
+    testTimeout: 300_000,
   },
 })
