@@ -9,7 +9,7 @@ export interface Line {
 
 interface Reason {
   readonly file: string
-  /** What stands on the lines; all of the file unless told. */
+  /** The text of the lines. The default is all lines of the file. */
   readonly text?: RegExp
   readonly why: string
 }
@@ -23,28 +23,28 @@ const reasons: readonly Reason[] = [
   {
     file: 'lib/kvm/host.ts',
     text: /warned|emitWarning/,
-    why: 'this is once in a process, so tests look for it in other processes',
+    why: 'this happens once in a process, so it is tested in other processes, which are not counted',
   },
   {
     file: 'lib/cli/program.ts',
     text: /done: \(status: number\) => void = /,
-    why: 'only what makes the man page leaves it to its default',
+    why: 'only the script that makes the man page uses the default',
   },
   {
     file: 'lib/cli/registers.ts',
     text: /throw error/,
-    why: 'that would be a mistake of ours: no register gives such an error',
+    why: 'that would be a bug of this project: no register gives such an error',
   },
   {
     file: 'native/binding_async.cc',
     text: /^\[\]\(napi_env env/,
-    why: 'GCC makes a second function of a lambda that becomes a function pointer, which nobody calls',
+    why: 'GCC makes a second function of a lambda that becomes a function pointer, which is never called',
   },
 ]
 
 const root = path.resolve(import.meta.dirname, '../..')
 
-/** Prints the lines with their reasons, and those that have none. */
+/** Prints the lines with their reasons, and those without a reason. */
 export function explain(lines: readonly Line[]): boolean {
   const unexplained: string[] = []
   const used = new Set<Reason>()
@@ -55,7 +55,7 @@ export function explain(lines: readonly Line[]): boolean {
     else used.add(reason)
   }
   for (const { file, why } of used) console.log(`Not run of ${file}: ${why}`)
-  for (const line of unexplained) console.log(`Not run, and nobody says why: ${line}`)
+  for (const line of unexplained) console.log(`Not run, without a reason in not-run.ts: ${line}`)
   const idle = reasons.filter((reason) => !used.has(reason))
   for (const { file, why } of idle)
     console.log(`Run by now, so no reason is needed: ${file}, ${why}`)

@@ -12,12 +12,12 @@ import type { Line } from './not-run.ts'
 const root = path.resolve(import.meta.dirname, '../..')
 const all = path.join(root, 'coverage')
 
-/** Of what counts are: those of other sources cannot be added to them. */
+/** A hash of the sources that are counted. Counts of other sources cannot be added. */
 export function sourcesNow(): Promise<string> {
   return keyOf({ files: ['lib', 'native'].map((name) => path.join(root, name)) })
 }
 
-/** What is of interest here in gcovr's format. */
+/** The parts of gcovr's format that are used here. */
 interface NativeCounts {
   files: { file: string; functions: unknown[]; lines: NativeLine[] }[]
 }
@@ -28,7 +28,7 @@ interface NativeLine {
   'gcovr/noncode': boolean
 }
 
-/** What the tests ran on one kind of processor. */
+/** The lines that the tests ran on one kind of processor. */
 export class Recorded {
   readonly #folder: string
 

@@ -8,8 +8,8 @@ import { dependenciesArchive } from './dependencies.ts'
 import { qemuArchive } from './qemu-archive.ts'
 
 /**
- * What the command line needs, all that the test suite needs, the same with an addon that counts, or
- * what test/power/move, test/power/qemu or bench needs.
+ * The part of the project that is copied to the emulated host: that for the command line, for the test suite,
+ * for the suite with an addon that counts its lines, or for test/power/move, test/power/qemu or bench.
  */
 export type Extent = 'command' | 'suite' | 'coverage' | 'move' | 'qemu' | 'bench'
 

@@ -17,7 +17,7 @@ const methods = {
   describe: [integer],
 } satisfies Partial<Record<keyof Kernel, readonly Kind[]>>
 
-/** What a kernel throws for. It needs no KVM: the native kernel of any Linux does it. */
+/** The arguments for which a kernel throws. These tests do not need KVM, only the native kernel on any Linux. */
 export function checkArguments(makeKernel: () => Kernel): void {
   for (const [name, kinds] of Object.entries(methods)) {
     kinds.forEach((_, index) => {

@@ -3,8 +3,8 @@ import type { RegisterName } from '../../../lib/registers.ts'
 import type { ModelledLinux, ModelledMachine } from '../../../lib/kernel/software/machine.ts'
 
 /**
- * What Linux did with every register of a vCPU under KVM-HV (no interrupt controller, memory or
- * capability set up), on each machine and version, written down as it was seen.
+ * The measured behaviour of Linux for every register of a vCPU under KVM-HV (without an interrupt controller,
+ * memory or capabilities), on each machine and version.
  */
 
 /** A kernel's version and the host that it runs on. */
@@ -13,7 +13,7 @@ export interface Kind {
   readonly machine: ModelledMachine
 }
 
-/** Written one after the other, as many low bits as the register has. */
+/** The values that are written one after the other. A register gets as many low bits as it has. */
 export const patterns = [
   0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffffn,
   0x5555_5555_5555_5555_5555_5555_5555_5555n,
@@ -22,7 +22,7 @@ export const patterns = [
   0n,
 ] as const
 
-/** EINVAL on reading and on writing, everywhere: BookE's, TM's, and those that no KVM here has. */
+/** Registers that give EINVAL on all machines: those of BookE, of TM, and others that none of these KVMs has. */
 const absentEverywhere: readonly RegisterName[] = [
   ...(['IAC1', 'IAC2', 'IAC3', 'IAC4', 'DAC1', 'DAC2'] as const),
   ...(['EPCR', 'EPR', 'OR_TSR', 'CLEAR_TSR', 'TCR', 'TSR'] as const),
@@ -33,7 +33,7 @@ const absentEverywhere: readonly RegisterName[] = [
   ...registerNames.filter((name) => name.startsWith('TM_')),
 ]
 
-/** ENXIO on reading and on writing: there is no interrupt controller. */
+/** Registers that give ENXIO, because there is no interrupt controller. */
 export const withoutDevice: readonly RegisterName[] = ['ICP_STATE', 'VP_STATE']
 
 type Outcomes = readonly [
@@ -45,27 +45,27 @@ type Outcomes = readonly [
 ]
 
 export interface Measured {
-  /** What a vCPU id gives that the VM has already. */
+  /** The error of creating a vCPU whose id the VM has already. */
   readonly idTaken: 'EINVAL' | 'EEXIST'
-  /** EINVAL on reading and on writing. */
+  /** The registers that give EINVAL on reading and on writing. */
   readonly absent: readonly RegisterName[]
-  /** The others but for {@link withoutDevice} can be read. */
+  /** The registers that can be read: all others except those of {@link withoutDevice}. */
   readonly readable: readonly RegisterName[]
-  /** What a new vCPU holds other than 0. */
+  /** The initial values that are not 0. */
   readonly initial: Partial<Record<RegisterName, bigint>>
-  /** What a register holds after each pattern, or the error that it gave; the others keep what they are given. */
+  /** The value of a register after writing each pattern, or the error. Registers that are not listed keep every bit. */
   readonly special: Partial<Record<RegisterName, Outcomes>>
   /** The lower half of LPCR after 0 was written. */
   readonly lpcr: bigint
-  /** What LPCR_64 holds above that. */
+  /** The upper half of LPCR_64 then. */
   readonly lpcrHigh: bigint
-  /** The bits that LPCR_64 takes one by one. */
+  /** The bits of LPCR_64 that can be set one by one. */
   readonly lpcrBits: readonly number[]
-  /** Whether it takes alternate interrupt location 3, both bits at once. */
+  /** Whether alternate interrupt location 3, which has two bits, can be set. */
   readonly ail3: boolean
-  /** What ARCH_COMPAT holds after each 0x0f00000n that it takes, by n. */
+  /** The value of ARCH_COMPAT after writing each 0x0f00000n that it accepts, by n. */
   readonly archCompat: Readonly<Partial<Record<number, bigint>>>
-  /** Whether writing ARCH_COMPAT gives EINVAL even if it takes the value. */
+  /** Whether writing ARCH_COMPAT gives EINVAL even if the value is stored. */
   readonly archCompatLies: boolean
 }
 
@@ -233,7 +233,7 @@ export function measured({ linux, machine }: Kind): Measured {
   }
 }
 
-/** What a register that keeps every bit holds after each pattern. */
+/** The values of a register that keeps every bit, after writing each pattern. */
 export function kept(name: RegisterName): readonly bigint[] {
   return patterns.map((pattern) => BigInt.asUintN(registers[name].width, pattern))
 }

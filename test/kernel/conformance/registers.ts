@@ -107,7 +107,7 @@ export function checkRegisters(check: Check, kind: Kind): void {
   checkRules(check, kind)
 }
 
-/** What a register holds after each pattern, or the error that it gives. */
+/** The values of a register after writing each pattern, or the errors. */
 function write(rig: Rig, vcpu: number, name: RegisterName): (bigint | string)[] {
   return patterns.map((pattern) => rig.setAndGet(vcpu, name, pattern))
 }

@@ -83,7 +83,7 @@ export class Rig {
     return result === 0 ? 0 : errnoName(result)
   }
 
-  /** What the register holds after a write, or the name of the error. */
+  /** Writes a register, and returns its value afterwards or the name of the error. */
   setAndGet(fd: number, name: RegisterName, value: bigint): bigint | string {
     const result = this.set(fd, name, value)
     return result === 0 ? this.get(fd, name) : result

@@ -10,9 +10,9 @@ import { checkOn } from './rig.ts'
 import { checkTimebaseOffset } from './timebase-offset.ts'
 
 /**
- * What every kernel behind the seam does: the software model anywhere, and the real one on a POWER
- * host. The values are those of KVM-HV on machines and Linux versions that were measured: what the
- * model does and that kernel does not is a bug of the model.
+ * The tests that every implementation of `Kernel` must pass: the software model on any machine, and the real
+ * kernel on a POWER host. The values are those of KVM-HV on the machines and Linux versions that were measured.
+ * If the model differs from such a kernel, the model has a bug.
  */
 export function describeKernel(makeKernel: () => Kernel, kind: Kind): void {
   const check = checkOn(makeKernel)
@@ -31,7 +31,7 @@ export function describeKernel(makeKernel: () => Kernel, kind: Kind): void {
   })
 }
 
-/** Of that, what differs from one kind of host to another. */
+/** The tests whose results differ from one kind of host to another. */
 export function describeMachine(makeKernel: () => Kernel, kind: Kind): void {
   const check = checkOn(makeKernel)
   describe('its files', () => {

@@ -7,7 +7,7 @@ import type { Kind } from './measured.ts'
  * The kind of this POWER host: the machine by /proc/cpuinfo, and of the Linux versions that were
  * measured the newest that is not newer than the one that runs.
  *
- * @throws Error on a host that nobody has measured
+ * @throws Error on a host that was not measured
  */
 export function thisKind(): Kind {
   const cpuinfo = readFileSync('/proc/cpuinfo', 'utf8')

@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Host } from '../../../lib/kvm/host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 
-/** What binding.cc exports. */
+/** The class that binding.cc exports. */
 interface NativeGuest {
   start(): void
   stop(): void
@@ -41,7 +41,7 @@ export const timeOfDay = {
 /** The programs of programs.h. */
 export type Program = 'watch' | 'decrementer'
 
-/** What the watching program has seen of its timebase, in ticks. */
+/** The counts and values that the watching program keeps of its timebase, in ticks. */
 export interface Watched {
   readonly reads: bigint
   readonly backwardSteps: bigint
@@ -53,7 +53,7 @@ export interface Watched {
   readonly step: bigint | undefined
 }
 
-/** What the decrementer program has seen, in ticks of its timebase. */
+/** The values that the decrementer program keeps, in ticks of its timebase. */
 export interface Decremented {
   readonly armedAt: bigint
   readonly firedAt: bigint

@@ -2,8 +2,8 @@ import type { Host } from '../../../lib/kvm/host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 
 /**
- * What QEMU does when it stops and continues a guest (hw/ppc/ppc.c, timebase_save and timebase_load):
- * it remembers the offset that it asked for, while the kernel has rounded it up.
+ * Saves and loads a timebase like QEMU when it stops and continues a guest (hw/ppc/ppc.c, timebase_save and
+ * timebase_load): it remembers the offset that it asked for, although the kernel has rounded that up.
  */
 export class QemuTimebase {
   #offset = 0n

@@ -2,7 +2,7 @@ import type { Reporter, TestModule, TestRunEndReason, Vitest } from 'vitest/node
 import { leftOut } from './left-out.ts'
 import { tell } from './tell.ts'
 
-/** What test/power gets to know of a run. */
+/** The result of a run, which is sent to the machine outside. */
 export interface Result {
   passed: number
   failed: number
@@ -10,8 +10,8 @@ export interface Result {
 }
 
 /**
- * In the emulated host nothing is missing, so a test that does not run there runs nowhere: it is a
- * failure. Also says what is going on to whoever watches from outside.
+ * Makes a skipped test a failure: the emulated host lacks nothing, so a test that is skipped there is never
+ * run. It also sends the names of the running tests to the machine outside.
  */
 export default class StrictReporter implements Reporter {
   #vitest: Vitest | undefined

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
-/** Where /init keeps what marks its words on the console; elsewhere nobody listens. */
+/** The file with the mark for lines on the console, which /init writes. Only the emulated host has it. */
 const tokenFile = '/power/token'
 const token = existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : undefined
 

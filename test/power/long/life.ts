@@ -13,19 +13,19 @@ const FEWEST_VCPUS = 4
 const MOST_VCPUS = 8
 const SECOND_NS = 1_000_000_000n
 
-/** EINTR is missing: the call is made again, and nothing fails. */
+/** The errors of faults. EINTR is not among them, since the library repeats such a call. */
 const errnos = ['EAGAIN', 'EIO', 'EBADF', 'ENOMEM', 'EFAULT', 'EINVAL'] as const
 const timeNames = ['TB_OFFSET', 'DEC_EXPIRY'] as const
 
-/** What the guests have seen so far. */
+/** The counts of the guests so far. */
 export interface Seen {
   reads: bigint
   backwardSteps: bigint
 }
 
 /**
- * The life of a guest that watches its timebase: things happen to it, and after each its vCPUs must
- * have one offset, and must not have seen a step back.
+ * The life of a guest that watches its timebase. It is saved, moved and so on, and after each event its vCPUs
+ * must have the same offset and must not have seen the timebase go back.
  */
 export class Life {
   readonly #host: Host
@@ -42,7 +42,7 @@ export class Life {
     this.#guest = new TestGuest(host, 'watch', FEWEST_VCPUS)
   }
 
-  /** What may happen, by its name; each begins and ends with a guest that stands still. */
+  /** The events by name. The guest is stopped at the beginning and at the end of each. */
   readonly happenings = {
     'save and load': () => this.#load(false),
     'load that fails': () => this.#load(true),

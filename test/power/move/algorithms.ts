@@ -9,7 +9,7 @@ export interface Algorithm {
   load(guest: TestGuest, words: string): Promise<bigint>
 }
 
-/** What goes over the wire, and the host's timebase when it was true. */
+/** The text that goes over the wire, and the host's timebase at the instant for which it is right. */
 export interface Saved {
   readonly words: string
   readonly hostTimebase: bigint

@@ -11,8 +11,8 @@ const SOME_READINGS = 100
 const PATIENCE_MS = 60_000
 
 /**
- * What KVM in an LPAR cannot give a guest, and QEMU would rather not start than do without: large pages
- * in a hash page table, and what keeps speculation from leaking.
+ * Options for capabilities that KVM in an LPAR does not have, and without which QEMU refuses to start: large
+ * pages in a hash page table, and protection against speculation.
  */
 const lacking = [
   'cap-hpt-max-page-size=4096',
@@ -24,7 +24,7 @@ const lacking = [
   'cap-dawr1=off',
 ]
 
-/** What the guest has printed of its timebase, in ticks. */
+/** The timebases that the guest has printed, in ticks. */
 export interface Printed {
   readonly count: number
   readonly last: bigint

@@ -27,7 +27,7 @@ const CLOCKS = 512_000n
 /** A guest that QEMU has saved. All is in ticks. */
 interface Saved {
   readonly stream: string
-  /** What the guest printed last. */
+  /** The timebase that the guest printed last. */
   readonly lastPrinted: bigint
   /** The TB_OFFSET that QEMU asked for, and what the kernel made of it. */
   readonly asked: bigint
@@ -96,7 +96,7 @@ function shortOf(saved: Saved): bigint {
   return i64(saved.held - reckonedWith(saved))
 }
 
-/** What is in the stream, against what the guest printed. */
+/** Compares the timebase in the stream with the one that the guest printed. */
 function judge({ guestTimebase }: QemuTimebase, saved: Saved): void {
   const { lastPrinted, asked, held, before, after, wasStopped } = saved
   say(`   It asked for TB_OFFSET ${asked}; the kernel rounded that up by ${ms(i64(held - asked))}`)

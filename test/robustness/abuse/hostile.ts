@@ -3,10 +3,10 @@ import { emulated } from '../../support/emulated.ts'
 import { sanitized } from '../../support/sanitized.ts'
 import { detached } from '../../support/wrong-arguments.ts'
 
-/** Something that a caller might hand in, made anew each time. */
+/** Makes a value that a caller might pass, a new one for each call. */
 export type Make = () => unknown
 
-/** Of JavaScript that a call must not run: what ran all the same. */
+/** The names of traps that were run: JavaScript that a call must not run. */
 export const ran: string[] = []
 
 function trap(what: string): never {
@@ -14,10 +14,10 @@ function trap(what: string): never {
   throw new Error(`${what} was run`)
 }
 
-// Were one taken for a number all the same, it would be one that no file has.
+// If a value were taken for a file descriptor by mistake, it would be one that no file has.
 const N = 2_000_000_000
 
-/** What is no number, string, bigint or typed array, however much it looks like one. */
+/** Values that are like numbers, strings, bigints or typed arrays, but are not. */
 export const impostors: Readonly<Record<string, Make>> = {
   undefined: () => undefined,
   null: () => null,
@@ -236,7 +236,7 @@ export const hugeArrays: Readonly<Record<string, Make>> = {
   'a huge string': () => `/nonexistent/${'x'.repeat(HUGE / 64)}`,
 }
 
-/** The least harmful contents: as ids and as descriptors they are nobody's. */
+/** Harmless contents: as ids and as descriptors they do not belong to anything. */
 function filled<B extends ArrayBufferLike>(buffer: B): B {
   new Uint8Array(buffer).fill(0xa5)
   return buffer

@@ -11,10 +11,10 @@ import type { HostPair } from '../../../lib/testing/host-pair.ts'
 import type { TestHost } from '../../../lib/testing/test-host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 
-// What is handed in may be anything, and reading it may run code of the caller's: a getter, a proxy.
-// Whatever that does, no call goes to a file that is no longer ours, and no value to another register.
+// Reading an argument may run the caller's code, in a getter or a proxy. Whatever that code does, no call may
+// use a descriptor that was closed, and no value may be written to another register.
 
-/** Puts a value there, such that reading it does something first. */
+/** Replaces a property so that reading it runs some code first. */
 type Trap = <T extends object>(object: T, key: keyof T) => T
 
 interface Guests {

@@ -1,10 +1,10 @@
 import { types } from 'node:util'
 import type { Addon } from '../../../lib/kernel/addon.ts'
 
-/** What a value is for a parameter: of the wrong type, of the right one but out of range, or right. */
+/** Whether a value has the wrong type for a parameter, is out of its range, or is right. */
 export type Verdict = 'type' | 'range' | 'right'
 
-/** With the arguments before it, for the length that an id says. */
+/** Judges a value. The arguments before it are for the length that a register's id demands. */
 type Rule = (value: unknown, before: readonly unknown[]) => Verdict
 
 const integer: Rule = (value) => {
@@ -37,7 +37,7 @@ function right(is: boolean): Verdict {
   return is ? 'right' : 'range'
 }
 
-/** What every function of the addon takes. */
+/** The parameters of every function of the addon. */
 export const parameters: Readonly<Record<keyof Addon, readonly Rule[]>> = {
   open: [path],
   close: [integer],
@@ -53,7 +53,7 @@ export const parameters: Readonly<Record<keyof Addon, readonly Rule[]>> = {
   bindCalls: [boundWords],
 }
 
-/** What a call with these arguments must come to. */
+/** The expected outcome of a call with these arguments. */
 export function verdict(name: keyof Addon, given: readonly unknown[]): Verdict {
   const rules = parameters[name]
   if (given.length !== rules.length) return 'type'
@@ -64,7 +64,7 @@ export function verdict(name: keyof Addon, given: readonly unknown[]): Verdict {
   return 'right'
 }
 
-// What an array says of itself may be a lie; what these say is not.
+// An array's own properties may lie, so the getters of the prototype are used.
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
 
 function intrinsic(name: string): (array: object) => unknown {

@@ -19,7 +19,7 @@ import { STEP, registerOn, SECOND, Side } from '../../support/host-pair.ts'
 import { LyingKernel } from '../../support/kernels.ts'
 import type { Lies } from '../../support/kernels.ts'
 
-// What a kernel could say that is not so, and what comes of each.
+// Tests with kernels that report something that is not true.
 
 const IDS = [0, 1]
 
@@ -321,7 +321,7 @@ describe("a host's timebase", () => {
   it('that goes back while it is sampled is refused, and nothing is written', () => {
     class Backwards extends SoftwareKernel {
       override sample(into: BigUint64Array): number {
-        // As the addon has it: half of the second reading less the first, modulo 2^64.
+        // Computed like in the addon: half of the second reading less the first, modulo 2^64.
         into.set([10n ** 12n, 5n, (2n ** 64n - 100n) / 2n])
         return 0
       }

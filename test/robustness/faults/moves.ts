@@ -75,7 +75,7 @@ async function prepared(place: Place, move: Move, beginning: Beginning) {
   return { rig, before, clean, changed, run, firstWrite }
 }
 
-/** What becomes of saving, loading and inheriting where calls to the kernel fail. */
+/** The tests of saving, loading and inheriting a timebase while calls to the kernel fail. */
 export function describeMoves(place: Place): void {
   describe.each(cases)('$move, from $beginning', ({ move, beginning }) => {
     it.each(errnos)('with one %s, at each call in turn', async (errno) => {
@@ -141,7 +141,7 @@ export function describeMoves(place: Place): void {
     it('where all calls fail from one on, lists every register, since none can be read', async () => {
       const { rig, clean, run, firstWrite } = await prepared(place, move, beginning)
       const { calls } = await run({ at: firstWrite, errno: 'EIO' })
-      // What is put back is written and read.
+      // A register that is restored is written, and then read.
       const written = (calls.length - firstWrite - place.ids.length) / 2
       for (let at = firstWrite; at < clean.calls.length; at++) {
         rig.kernel.fail({ errno: 'EIO', skip: at, times: 10_000 })

@@ -11,20 +11,20 @@ import { STEP, registerOn, timerNames } from '../../support/host-pair.ts'
 import { RecordingKernel } from '../../support/kernels.ts'
 import type { Call } from '../../support/kernels.ts'
 
-/** What a call can fail with. */
+/** The errors that a call can fail with. */
 export const errnos = ['EINTR', 'EAGAIN', 'EIO', 'EBADF', 'ENOMEM', 'EFAULT', 'EINVAL'] as const
 
-/** Where faults are tried: a kernel, and the vCPUs of a guest there. */
+/** A kernel and a guest's vCPUs on it, with which faults are tried. */
 export interface Place {
   readonly makeKernel: () => Kernel
   readonly ids: readonly number[]
   /** Lets time pass on a kernel that does not do so by itself. */
   readonly passTime?: () => void
-  /** Where each call takes long: with each error only one in so many of the calls of a snapshot fails. */
+  /** Set if calls take long: with each error only one in this number of a snapshot's calls is made to fail. */
   readonly apart?: number
 }
 
-/** What the time registers of the vCPUs hold at first. */
+/** The values of the vCPUs' time registers at the beginning. */
 export type Beginning = 'values of their own' | 'one offset' | 'zeros'
 
 /** Which call of a list fails, and how. */
@@ -42,17 +42,17 @@ export interface Run {
   readonly after: Registers
 }
 
-/** What registers held, in the order of {@link FaultRig.names}: 16 bytes each. */
+/** The values of registers in the order of {@link FaultRig.names}, 16 bytes each. */
 export type Registers = Buffer
 
-/** A guest whose kernel fails when it is told to, and the same guest seen past that. */
+/** A guest on a kernel whose calls can be made to fail, and the same guest on the kernel without faults. */
 export class FaultRig {
   readonly kernel: RecordingKernel
   readonly host: Host
   readonly vcpus: readonly Vcpu[]
   /** The same vCPUs on the kernel itself. */
   readonly plain: readonly Vcpu[]
-  /** Of all registers, as `VTB of vCPU 3`. */
+  /** The names of all registers, such as `VTB of vCPU 3`. */
   readonly names: readonly string[]
   readonly #plainHost: Host
   readonly #vm: Vm

@@ -22,7 +22,7 @@ const wanted = {
   VSCR: 1,
 } satisfies RegisterValues
 
-/** What becomes of snapshots and restores where calls to the kernel fail. */
+/** The tests of snapshots and restores while calls to the kernel fail. */
 export function describeSnapshots(place: Place): void {
   const { apart = 1 } = place
 
