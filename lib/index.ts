@@ -18,12 +18,10 @@ export {
   saveTimebaseAsync,
   TIMEBASE_ADJUST_CHANNEL,
 } from './timebase/migration.ts'
-export type {
-  AlignOptions,
-  InheritOutcome,
-  LoadOutcome,
-  TimebaseAdjustMessage,
-} from './timebase/migration.ts'
+export type { AlignOptions, TimebaseAdjustMessage } from './timebase/migration.ts'
+export type { InheritOutcome, LoadOutcome } from './timebase/outcomes.ts'
+export { INHERIT_CHANNEL, LOAD_CHANNEL, SAVE_CHANNEL } from './timebase/channels.ts'
+export type { InheritMessage, LoadMessage, SaveMessage } from './timebase/channels.ts'
 export { planTimebase, TIMEBASE_OFFSET_STEP } from './timebase/plan.ts'
 export type { PlanOptions, TimebasePlan, TimebasePoint } from './timebase/plan.ts'
 export { parseTimebase, serializeTimebase } from './timebase/state.ts'

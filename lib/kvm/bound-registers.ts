@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { OneRegBatch } from '../kernel/batch.ts'
 import { checkAsyncOptions } from './async-options.ts'
 import type { AsyncOptions } from './async-options.ts'
@@ -9,6 +10,9 @@ import { callBatch, callBatchAsync, checkResults } from './one-reg.ts'
 import type { RegisterName, RegisterValue } from '../registers.ts'
 import { lookUp } from '../register-values.ts'
 import type { Faces } from './system.ts'
+
+/** How many names console.log shows. */
+const NAMED_AT_MOST = 8
 
 /**
  * Some registers of a vCPU with memory of their own, made by {@link Vcpu.bind}. They can be read and written
@@ -99,6 +103,16 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
    */
   set<K extends N>(name: K, value: RegisterValue<K>): void {
     putValue(this.#batch, this.#index(name), name, value)
+  }
+
+  /** @internal One line for console.log, without what is private. */
+  [inspect.custom](): string {
+    // A proxy of one.
+    if (!(#batch in this)) return 'BoundRegisters'
+    const { names } = this
+    const more = names.length - NAMED_AT_MOST
+    const list = [...names.slice(0, NAMED_AT_MOST), ...(more > 0 ? [`${more} more`] : [])]
+    return `BoundRegisters of vCPU ${this.vcpu.id}: ${list.join(', ')}`
   }
 
   #index(name: N): number {

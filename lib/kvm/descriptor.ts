@@ -90,6 +90,11 @@ export class Descriptor {
   }
 }
 
+/** For console.log: `(kvm, fd 7)`, or `(kvm, closed)`. */
+export function inWords({ fd }: Descriptor, { kernel }: { readonly kernel: Kernel }): string {
+  return `(${kernel.backend}, ${fd === undefined ? 'closed' : `fd ${fd}`})`
+}
+
 const NAMED_AT_MOST = 4
 
 /** The descriptors whose owners were garbage-collected, for one warning: all vCPUs of a guest go together. */

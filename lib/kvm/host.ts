@@ -1,9 +1,11 @@
+import { inspect } from 'node:util'
 import { actualBackend, chosenBackend } from '../kernel/backend.ts'
 import type { Backend } from '../kernel/backend.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, unavailable } from '../errors.ts'
 import type { OneRegError } from '../errors.ts'
 import { errnos } from '../errno.ts'
+import { inWords } from './descriptor.ts'
 import { uninterrupted } from './one-reg.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { NativeKernel } from '../kernel/native.ts'
@@ -226,6 +228,11 @@ export class Host {
   /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** @internal One line for console.log, without what is private. */
+  [inspect.custom](): string {
+    return `Host ${inWords(this.system.descriptor, this.system)}`
   }
 }
 

@@ -1,9 +1,10 @@
+import { inspect } from 'node:util'
 import { BATCH_LIMIT, OneRegBatch } from '../kernel/batch.ts'
 import { checkAsyncOptions } from './async-options.ts'
 import type { AsyncOptions } from './async-options.ts'
 import { BoundRegisters } from './bound-registers.ts'
 import { checkArray, checkBytes, checkObject, checkU64 } from '../checks.ts'
-import { Descriptor } from './descriptor.ts'
+import { Descriptor, inWords } from './descriptor.ts'
 import { putChecked, putEntries, putNames, takeValue, takeValues } from './entries.ts'
 import { closed, KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
@@ -350,6 +351,13 @@ export class Vcpu {
   /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** @internal One line for console.log, without what is private. */
+  [inspect.custom](): string {
+    // A proxy of one, whose traps would run.
+    if (!Vcpu.isVcpu(this)) return 'Vcpu'
+    return `Vcpu ${this.id} ${inWords(this.descriptor, this.system)}`
   }
 
   #select(name: unknown): void {

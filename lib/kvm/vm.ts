@@ -1,5 +1,6 @@
+import { inspect } from 'node:util'
 import { checkInteger } from '../checks.ts'
-import { Descriptor } from './descriptor.ts'
+import { Descriptor, inWords } from './descriptor.ts'
 import { closed, KvmError } from '../errors.ts'
 import type { RegisterName } from '../registers.ts'
 import type { Faces, KvmSystem } from './system.ts'
@@ -69,5 +70,12 @@ export class Vm {
   /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** @internal One line for console.log, without what is private. */
+  [inspect.custom](): string {
+    // A proxy of one.
+    if (!(#system in this)) return 'Vm'
+    return `Vm ${inWords(this.#descriptor, this.#system)}`
   }
 }

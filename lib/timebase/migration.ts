@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, TimebaseFrequencyError, TimebaseNotAppliedError } from '../errors.ts'
 import { applyTimers } from './apply.ts'
+import { idOf, idsOf, inherits, loads, published, publishedAsync, saves } from './channels.ts'
 import { checkStillOpen, guestOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { inheritLoad, lastLoadOf, rememberLoad } from './last-load.ts'
@@ -22,6 +23,7 @@ import {
 import type { TimeRegisters } from './time-registers.ts'
 import { putTimers, timersAt } from './timers.ts'
 import type { CheckedTimers, TimerIndex, TimerName, VcpuTimers } from './timers.ts'
+import type { InheritOutcome, LoadOutcome } from './outcomes.ts'
 import { waitForTimebase } from './wait.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
 import { checkAsyncOptions } from '../kvm/async-options.ts'
@@ -29,16 +31,6 @@ import type { AsyncOptions } from '../kvm/async-options.ts'
 import { checkNotHeld, heldAmong, hold } from '../kvm/held.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
-
-/**
- * The result of {@link loadTimebase}: the plan that was carried out, and what it left out.
- *
- * @group Moving the timebase
- */
-export interface LoadOutcome extends TimebasePlan {
-  /** Saved registers that were not written, because this host's kernel lacks them. */
-  readonly skipped: readonly { readonly vcpu: number; readonly register: TimerName }[]
-}
 
 /**
  * The options of an aligned load: see {@link loadTimebase}.
@@ -53,18 +45,6 @@ export interface AlignOptions extends PlanOptions {
    * and not before.
    */
   readonly align: true
-}
-
-/**
- * The result of {@link inheritTimebase}.
- *
- * @group Moving the timebase
- */
-export interface InheritOutcome {
-  /** TB_OFFSET, in ticks, u64. */
-  readonly offset: bigint
-  /** The guest's timebase just before it was written, in ticks, u64. */
-  readonly guestTimebase: bigint
 }
 
 /**
@@ -115,6 +95,14 @@ const timebaseAdjust = channel(TIMEBASE_ADJUST_CHANNEL)
  * @group Moving the timebase
  */
 export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
+  return published(
+    saves,
+    () => ({ vcpus: idsOf(vcpus) }),
+    () => save(vcpus),
+  )
+}
+
+function save(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
   try {
     return stateOf(guest, readTimeRegisters(guest))
@@ -141,6 +129,14 @@ export async function saveTimebaseAsync(
   vcpus: readonly Vcpu[],
   options: AsyncOptions = {},
 ): Promise<TimebaseState> {
+  return publishedAsync(
+    saves,
+    () => ({ vcpus: idsOf(vcpus) }),
+    () => saveAsync(vcpus, options),
+  )
+}
+
+async function saveAsync(vcpus: readonly Vcpu[], options: AsyncOptions): Promise<TimebaseState> {
   const signal = checkAsyncOptions(options)
   const guest = guestOf(vcpus)
   const read = await readTimeRegistersAsync(guest, signal)
@@ -242,7 +238,10 @@ export function loadTimebase(
   checkOptionNames('options', checkObject('options', options), [...planOptionNames, 'align'])
   const { align = false } = options
   if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
-  return align ? loadAligned(vcpus, state, options) : load(checkLoad(vcpus, state, options))
+  const message = () => ({ vcpus: idsOf(vcpus), state })
+  return align
+    ? publishedAsync(loads, message, () => loadAligned(vcpus, state, options))
+    : published(loads, message, () => load(checkLoad(vcpus, state, options)))
 }
 
 /** The arguments of {@link loadTimebase}, validated and copied. */
@@ -389,6 +388,14 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
  * @group Moving the timebase
  */
 export function inheritTimebase(from: Vcpu, to: Vcpu): InheritOutcome {
+  return published(
+    inherits,
+    () => ({ from: idOf(from), to: idOf(to) }),
+    () => inheritNow(from, to),
+  )
+}
+
+function inheritNow(from: Vcpu, to: Vcpu): InheritOutcome {
   // Both must be open before either is read.
   const both = guestOf([from, to])
   checkNotHeld(both.system.host.kernel, both.fds, both.ids)
@@ -421,6 +428,14 @@ export async function inheritTimebaseAsync(
   to: Vcpu,
   options: AsyncOptions = {},
 ): Promise<InheritOutcome> {
+  return publishedAsync(
+    inherits,
+    () => ({ from: idOf(from), to: idOf(to) }),
+    () => inheritAsync(from, to, options),
+  )
+}
+
+async function inheritAsync(from: Vcpu, to: Vcpu, options: AsyncOptions): Promise<InheritOutcome> {
   const signal = checkAsyncOptions(options)
   const both = guestOf([from, to])
   checkNotHeld(both.system.host.kernel, both.fds, both.ids)

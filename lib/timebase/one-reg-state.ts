@@ -17,7 +17,7 @@ import { formatFields, isObject, readText, refuseUnknown } from '../state-text.t
 import type { JsonObject, TextFormat } from '../state-text.ts'
 import { guestOf } from './guest.ts'
 import { checkLoadable, loadTimebase, saveTimebase } from './migration.ts'
-import type { LoadOutcome } from './migration.ts'
+import type { LoadOutcome } from './outcomes.ts'
 import { planOptionNames } from './plan.ts'
 import type { PlanOptions } from './plan.ts'
 import { checkTimebaseState, STATE_VCPU_LIMIT, timebaseFromJson, timebaseToJson } from './state.ts'

@@ -3,12 +3,8 @@ import { OneRegError } from '../../lib/errors.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
-import {
-  inheritTimebase,
-  loadTimebase,
-  saveTimebase,
-  type LoadOutcome,
-} from '../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import type { LoadOutcome } from '../../lib/timebase/outcomes.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import { caught } from '../support/caught.ts'
 

@@ -1,0 +1,122 @@
+import { tracingChannel } from 'node:diagnostics_channel'
+import type { TracingChannel } from 'node:diagnostics_channel'
+import { Vcpu } from '../kvm/vcpu.ts'
+import type { InheritOutcome, LoadOutcome } from './outcomes.ts'
+import type { TimebaseState } from './state.ts'
+
+/**
+ * The name of the tracing channel of {@link saveTimebase} and {@link saveTimebaseAsync}, whose message is a
+ * {@link SaveMessage}.
+ *
+ *     tracingChannel(SAVE_CHANNEL).subscribe({ end: ({ vcpus, result }) => { … }, … })
+ *
+ * @group Observing
+ */
+export const SAVE_CHANNEL = 'kvm-ppc-onereg:save'
+
+/**
+ * The name of the tracing channel of {@link loadTimebase}, whose message is a {@link LoadMessage}.
+ *
+ * @group Observing
+ */
+export const LOAD_CHANNEL = 'kvm-ppc-onereg:load'
+
+/**
+ * The name of the tracing channel of {@link inheritTimebase} and {@link inheritTimebaseAsync}, whose message
+ * is an {@link InheritMessage}.
+ *
+ * @group Observing
+ */
+export const INHERIT_CHANNEL = 'kvm-ppc-onereg:inherit'
+
+/**
+ * The message of a call: one object, which is published when the call begins, when it ends, with `result`,
+ * and when it fails, with `error`.
+ */
+interface Traced<R> {
+  readonly result?: R
+  /** What was thrown, or what the promise was rejected with. */
+  readonly error?: unknown
+}
+
+/**
+ * The message on the channels of {@link SAVE_CHANNEL}.
+ *
+ * @group Observing
+ */
+export interface SaveMessage extends Traced<TimebaseState> {
+  /** The ids of the vCPUs. */
+  readonly vcpus: readonly number[]
+}
+
+/**
+ * The message on the channels of {@link LOAD_CHANNEL}. `result` has the downtime, the advance and the
+ * rounding.
+ *
+ * @group Observing
+ */
+export interface LoadMessage extends Traced<LoadOutcome> {
+  /** The ids of the vCPUs. */
+  readonly vcpus: readonly number[]
+  /** The saved state, as it was handed in. */
+  readonly state: TimebaseState
+}
+
+/**
+ * The message on the channels of {@link INHERIT_CHANNEL}.
+ *
+ * @group Observing
+ */
+export interface InheritMessage extends Traced<InheritOutcome> {
+  /** The id of the vCPU that has the timebase. */
+  readonly from: number
+  /** The id of the vCPU that joins. */
+  readonly to: number
+}
+
+export const saves: TracingChannel<SaveMessage, SaveMessage> = tracingChannel(SAVE_CHANNEL)
+export const loads: TracingChannel<LoadMessage, LoadMessage> = tracingChannel(LOAD_CHANNEL)
+export const inherits: TracingChannel<InheritMessage, InheritMessage> =
+  tracingChannel(INHERIT_CHANNEL)
+
+/**
+ * Makes a call and publishes it, if a subscriber listens.
+ *
+ * @param message makes the message of the call
+ */
+export function published<M extends object, T>(
+  calls: TracingChannel<M, M>,
+  message: () => M,
+  call: () => T,
+): T {
+  return isHeard(calls) ? calls.traceSync(call, message()) : call()
+}
+
+/** {@link published} for a call that returns a promise. */
+export function publishedAsync<M extends object, T>(
+  calls: TracingChannel<M, M>,
+  message: () => M,
+  call: () => Promise<T>,
+): Promise<T> {
+  return isHeard(calls) ? calls.tracePromise(call, message()) : call()
+}
+
+/** `hasSubscribers` of the five channels together: not every runtime that has them has that. */
+function isHeard({ start, end, asyncStart, asyncEnd, error }: TracingChannel): boolean {
+  return (
+    start.hasSubscribers ||
+    end.hasSubscribers ||
+    asyncStart.hasSubscribers ||
+    asyncEnd.hasSubscribers ||
+    error.hasSubscribers
+  )
+}
+
+/** The ids of what was handed in; it is not checked yet, and what is not a vCPU has -1. */
+export function idsOf(vcpus: unknown): number[] {
+  return Array.isArray(vcpus) ? vcpus.map(idOf) : []
+}
+
+export function idOf(vcpu: unknown): number {
+  return Vcpu.isVcpu(vcpu) ? vcpu.id : -1
+}
