@@ -70,6 +70,12 @@ export function* readCommand(
   const known = commands[code]
   if (known === undefined) throw unsupported(`The command ${code} is not known`, offset)
   const { name, lengths } = known
+  if (name === 'ENABLE_COLO') {
+    throw unsupported(
+      'The stream is one of a migration with COLO (command ENABLE_COLO), which goes on with checkpoints; this release does not read those',
+      offset,
+    )
+  }
   if (lengths?.includes(length) === false) {
     throw malformed(
       `The command ${name} has ${length} bytes of data, not ${lengths.join(' or ')}`,

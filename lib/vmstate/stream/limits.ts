@@ -66,3 +66,10 @@ export const TURN = 1 << 13
  */
 export const UNPACKED_RATIO = 1 << 13
 export const UNPACKED_AT_LEAST = 1 << 30
+
+/**
+ * Frames that packed data of zstd may have, and one more for each of so many unpacked bytes: a frame
+ * takes some time even if it is empty.
+ */
+export const FRAMES_AT_LEAST = 1 << 12
+export const FRAME_BYTES = 1 << 16

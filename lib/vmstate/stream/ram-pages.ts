@@ -6,12 +6,16 @@ export const PAGE_SIZE = 4096
 
 /** The lower bits of a record's address (QEMU, migration/ram.c: RAM_SAVE_FLAG_). */
 export const Flag = {
+  /** Of QEMU before 2009. */
+  FULL: 0x001,
   ZERO: 0x002,
   MEM_SIZE: 0x004,
   PAGE: 0x008,
   EOS: 0x010,
   CONTINUE: 0x020,
   XBZRLE: 0x040,
+  /** What follows is for RDMA, by which the pages themselves go. */
+  HOOK: 0x080,
   COMPRESS: 0x100,
   MULTIFD_FLUSH: 0x200,
 } as const

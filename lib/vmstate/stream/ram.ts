@@ -128,6 +128,18 @@ function checkPlain(flags: number, address: number, at: number): void {
   if (flags === Flag.MEM_SIZE) {
     throw malformed('A second list of RAM blocks; it belongs at the start', at)
   }
+  if (flags === Flag.HOOK) {
+    throw unsupported(
+      'The stream is one of a migration by RDMA, which sends the pages of RAM beside it; this release does not read those',
+      at,
+    )
+  }
+  if (flags === Flag.FULL) {
+    throw unsupported(
+      'A RAM record has the flag 0x01, which QEMU has not written since 2009; this release does not read it',
+      at,
+    )
+  }
   if (flags !== Flag.EOS && flags !== Flag.MULTIFD_FLUSH) {
     throw unsupported(`A RAM record with the flags ${hex(flags)}, which are not known`, at)
   }

@@ -10,9 +10,11 @@ export const TB_OFFSETS: Readonly<Record<number, number>> = { 2: 12, 3: 0 }
 
 /** guest_timebase, u64, and time_of_the_day_ns, i64 (QEMU, hw/ppc/ppc.c: vmstate_ppc_timebase). */
 export const TIMEBASE_BYTES = 16
+const TIMEBASE_VERSION = 1
 
 /** The offset of cpu_clock_offset, i64, ns, in section `timer` (QEMU, softmmu/cpu-timers.c: vmstate_timers). */
 const CLOCK_OFFSET = 16
+const TIMER_VERSION = 2
 
 /** A pseries guest's timebase has 512 ticks in 1000 ns. */
 const TICKS = 512n
@@ -81,6 +83,13 @@ function timebaseOffset({ version, offset }: QemuDevice, description: DescribedD
     )
   }
   const tb = place(description, 'tb')
+  const tbVersion = tb?.field.struct?.version ?? TIMEBASE_VERSION
+  if (tbVersion !== TIMEBASE_VERSION) {
+    throw unknownVersion(
+      `The timebase in the section ${SPAPR} has version ${tbVersion}; this release reads version ${TIMEBASE_VERSION}`,
+      offset,
+    )
+  }
   const isTimebase =
     tb?.start === expected &&
     tb.field.arrayLength === undefined &&
@@ -100,6 +109,12 @@ function virtualClock({ devices, described, bytes, base }: DecodedDevices): bigi
   const index = devices.findIndex(({ name, instance }) => name === 'timer' && instance === 0)
   const device = devices[index]
   if (device === undefined) return undefined
+  if (device.version !== TIMER_VERSION) {
+    throw unknownVersion(
+      `The section timer has version ${device.version}; this release reads version ${TIMER_VERSION}`,
+      device.offset,
+    )
+  }
   if (!isInteger(described[index], 'cpu_clock_offset', 'int64', CLOCK_OFFSET)) {
     throw malformed(
       `In the description, the section timer must have at byte ${CLOCK_OFFSET} the field cpu_clock_offset (int64)`,

@@ -1,18 +1,23 @@
 import * as zlib from 'node:zlib'
-import type { Transform } from 'node:stream'
 import { AT_END } from './bytes.ts'
 import type { ByteSource, Unpack } from './bytes.ts'
 import { malformed, overLimit, truncated, unsupported } from './errors.ts'
-import { READ_SIZE, UNPACKED_AT_LEAST, UNPACKED_RATIO } from './limits.ts'
+import {
+  FRAME_BYTES,
+  FRAMES_AT_LEAST,
+  READ_SIZE,
+  UNPACKED_AT_LEAST,
+  UNPACKED_RATIO,
+} from './limits.ts'
 
 /** Undefined in versions of Node before 22.15 and 23.8. */
 const { createZstdDecompress } = zlib as unknown as {
-  readonly createZstdDecompress?: (options: { readonly chunkSize: number }) => Transform
+  readonly createZstdDecompress?: (options: { readonly chunkSize: number }) => zlib.Gunzip
 }
 
 const options = { chunkSize: READ_SIZE }
 
-function createZstd(): Transform {
+function createZstd(): zlib.Gunzip {
   if (createZstdDecompress !== undefined) return createZstdDecompress(options)
   throw unsupported(`${needsNewerNode()}: unpack it first, with unzstd`, 0)
 }
@@ -32,68 +37,134 @@ export function canUnpack(format: Unpack['format']): boolean {
  * unpacked ones have been used.
  */
 export function unpacked(packed: ByteSource, { format, first }: Unpack): ByteSource {
-  const transform = format === 'gzip' ? zlib.createGunzip(options) : createZstd()
-  let failure: NodeJS.ErrnoException | undefined
-  let isWriting = false
-  let hasEnded = false
-  let wake: () => void = () => undefined
-  transform.on('readable', () => {
-    wake()
-  })
-  transform.on('end', () => {
-    hasEnded = true
-    wake()
-  })
-  transform.on('error', (error) => {
-    failure = error
-    wake()
-  })
-
+  let unpacker = new Unpacker(format)
+  let last = first
   let bytesIn = 0
   let bytesOut = 0
-  const write = (bytes: Uint8Array) => {
-    bytesIn += bytes.length
-    isWriting = true
-    transform.write(bytes, () => {
-      isWriting = false
-      wake()
-    })
+  let frames = 1
+  const write = (bytes: Buffer) => {
+    last = bytes
+    unpacker.write(bytes)
   }
+  bytesIn += first.length
   write(first)
 
   return {
     async next() {
       for (;;) {
-        if (failure !== undefined) throw refusal(failure, format, bytesOut)
-        const bytes = transform.read() as Buffer | null
-        if (bytes !== null) {
-          bytesOut += bytes.length
-          checkRatio(format, bytesIn, bytesOut)
-          return { bytes, passed: 0 }
+        const outcome = await unpacker.next()
+        if (outcome instanceof Error) {
+          if (bytesOut > 0 && isBehindTheLastFrame(outcome)) return AT_END
+          throw refusal(outcome, format, bytesOut)
         }
-        if (hasEnded) return AT_END
-        if (isWriting || transform.writableEnded) {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-        } else {
-          const more = await packed.next(0)
-          if (more.bytes === undefined) transform.end()
-          else write(more.bytes)
+        if (Buffer.isBuffer(outcome)) {
+          bytesOut += outcome.length
+          checkRatio(format, bytesIn, bytesOut)
+          return { bytes: outcome, passed: 0 }
+        }
+        // Node stops at the end of a frame of zstd, even if another one follows in the same chunk.
+        if (format === 'zstd' && unpacker.left > 0) {
+          checkFrames(++frames, bytesOut)
+          const rest = last.subarray(last.length - unpacker.left)
+          unpacker.close()
+          unpacker = new Unpacker(format)
+          write(rest)
+          continue
+        }
+        if (outcome === 'end') return AT_END
+        const { bytes } = await packed.next(0)
+        if (bytes === undefined) unpacker.end()
+        else {
+          bytesIn += bytes.length
+          write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
         }
       }
     },
     async close() {
-      transform.destroy()
+      unpacker.close()
       await packed.close()
     },
   }
+}
+
+/** One of Node's streams that unpack, as a thing that is asked. */
+class Unpacker {
+  readonly #transform: zlib.Gunzip
+  #failure: NodeJS.ErrnoException | undefined
+  #isWriting = false
+  #hasEnded = false
+  #written = 0
+  #wake: () => void = () => undefined
+
+  constructor(format: Unpack['format']) {
+    this.#transform = format === 'gzip' ? zlib.createGunzip(options) : createZstd()
+    this.#transform.on('readable', () => {
+      this.#wake()
+    })
+    this.#transform.on('end', () => {
+      this.#hasEnded = true
+      this.#wake()
+    })
+    this.#transform.on('error', (error) => {
+      this.#failure = error
+      this.#wake()
+    })
+  }
+
+  /** How many of the bytes that were written it has not taken. */
+  get left(): number {
+    return this.#written - this.#transform.bytesWritten
+  }
+
+  write(bytes: Buffer): void {
+    this.#written += bytes.length
+    this.#isWriting = true
+    this.#transform.write(bytes, () => {
+      this.#isWriting = false
+      this.#wake()
+    })
+  }
+
+  end(): void {
+    this.#transform.end()
+  }
+
+  close(): void {
+    this.#transform.destroy()
+  }
+
+  /** Unpacked bytes; `'more'` if it wants others to be written; `'end'` if there are no more. */
+  async next(): Promise<Buffer | NodeJS.ErrnoException | 'more' | 'end'> {
+    for (;;) {
+      if (this.#failure !== undefined) return this.#failure
+      const bytes = this.#transform.read() as Buffer | null
+      if (bytes !== null) return bytes
+      if (this.#hasEnded) return 'end'
+      if (!this.#isWriting && !this.#transform.writableEnded) return 'more'
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+}
+
+/** Whether zstd has found something else where a frame would begin: padding, which is not part of the data. */
+function isBehindTheLastFrame(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ZSTD_error_prefix_unknown'
 }
 
 function checkRatio(format: string, bytesIn: number, bytesOut: number): void {
   if (bytesOut <= Math.max(UNPACKED_AT_LEAST, bytesIn * UNPACKED_RATIO)) return
   throw overLimit(
     `${bytesIn} bytes of ${format} unpack to more than ${UNPACKED_RATIO} times as many`,
+    bytesOut,
+  )
+}
+
+function checkFrames(frames: number, bytesOut: number): void {
+  if (frames <= FRAMES_AT_LEAST + bytesOut / FRAME_BYTES) return
+  throw overLimit(
+    `More than ${FRAMES_AT_LEAST} frames of zstd, with hardly anything in them`,
     bytesOut,
   )
 }

@@ -4,6 +4,7 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   { magic: '\xfd7zXZ\0', what: 'It is compressed with xz: unpack it first, with unxz' },
   { magic: '\x28\xb5\x2f\xfd', what: 'It is compressed with zstd: unpack it first, with unzstd' },
   { magic: 'BZh', what: 'It is compressed with bzip2: unpack it first, with bunzip2' },
+  { magic: '\x04\x22\x4d\x18', what: 'It is compressed with lz4: unpack it first, with unlz4' },
   { magic: '\x89LZO', what: 'It is compressed with lzop: unpack it first, with lzop -d' },
   {
     magic: 'LibvirtQemudPart',
@@ -13,10 +14,24 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
     magic: 'QFI\xfb',
     what: 'It is a qcow2 image: the state in its snapshots can be read from the path of the file, not from a pipe or a device, nor while it is packed',
   },
+  { magic: '\x11\x22\x33\x44', what: pagesAlone('multifd') },
+  {
+    magic: 'QCPR',
+    what: "It is what QEMU sends in front of a stream for CPR (live update); the stream is in the migration's main channel",
+  },
 ]
 
-/** The length of the longest magic number. */
+/** A connection beside the one that has the stream. */
+function pagesAlone(capability: string): string {
+  return `It is a channel of ${capability}, which has pages of the guest's RAM alone; the stream is in the connection that begins with "QEVM"`
+}
+
+/** As many bytes as it takes to recognise each of them. */
 export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.length))
+
+/** How a channel of postcopy-preempt begins: with a page's address and flags, and the name of its RAM block. */
+// eslint-disable-next-line no-control-regex -- they are bytes, as Latin-1
+const PAGE_RECORD = /^\0[^]{5}[^][\x02\x08][\x01-\xff][ -~]{7}/
 
 /**
  * A sentence for the end of an error message that names the format of a file, or nothing if it is not known.
@@ -25,5 +40,6 @@ export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.lengt
  */
 export function wrapperHint(start: string): string {
   const found = wrappers.find(({ magic }) => start.startsWith(magic))
-  return found === undefined ? '' : `. ${found.what}`
+  if (found !== undefined) return `. ${found.what}`
+  return PAGE_RECORD.test(start) ? `. ${pagesAlone('postcopy-preempt')}` : ''
 }

@@ -29,8 +29,9 @@ program
     console.log(table(readings.map(row)))
     const failed = readings.filter(({ ok }) => !ok).length
     const rss = process.resourceUsage().maxRSS / 1024
+    const slowest = Math.max(...readings.map(({ ms }) => ms))
     console.log(
-      `\n${readings.length} readings, ${failed} not as expected; ${rss.toFixed(0)} MiB at most`,
+      `\n${readings.length} readings, ${failed} not as expected; ${rss.toFixed(0)} MiB and ${slowest.toFixed(0)} ms at most`,
     )
     if (failed > 0) process.exitCode = 1
   })

@@ -6,7 +6,8 @@ import * as zlib from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readQemuStream } from '../../../lib/vmstate/index.ts'
 import { endMark, front, GUEST_TIMEBASE, join, ordinary, timer } from './build.ts'
-import { readStreamFile } from './expected.ts'
+import { FRAMES_AT_LEAST } from '../../../lib/vmstate/stream/limits.ts'
+import { readStreamFile, reused } from './expected.ts'
 import { waysToRead } from './ways.ts'
 
 /** The front of an image that libvirt 12.8 wrote: header, XML, cookie, padding. */
@@ -23,6 +24,15 @@ function imageOf(format: number, payload: Buffer): Buffer {
 
 const { zstdCompressSync } = zlib as unknown as {
   readonly zstdCompressSync?: (bytes: Buffer) => Buffer
+}
+
+/** A frame of zstd that holds nothing of the data. */
+const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 1, 2])
+
+function inPieces(pack: (bytes: Buffer) => Buffer): Buffer {
+  const [first, second] = [100, ordinary.length / 2]
+  const pieces = [ordinary.subarray(0, first), Buffer.alloc(0), ordinary.subarray(first, second)]
+  return join(...[...pieces, ordinary.subarray(second)].map((piece) => pack(piece)))
 }
 
 let scratch = ''
@@ -52,6 +62,47 @@ describe("libvirt's save image", () => {
       })
     }
   })
+
+  /** As pzstd and several runs of `gzip >>` write it; zeros are the rest of a cluster. */
+  it.each([
+    ['members of gzip', 1, inPieces(zlib.gzipSync)],
+    ['gzip and zeros', 1, join(zlib.gzipSync(ordinary), Buffer.alloc(999))],
+    ...(zstdCompressSync === undefined
+      ? []
+      : ([
+          ['frames of zstd', 5, inPieces(zstdCompressSync)],
+          ['zstd and zeros', 5, join(zstdCompressSync(ordinary), Buffer.alloc(999))],
+          ['zstd and noise', 5, join(zstdCompressSync(ordinary), Buffer.alloc(999, 'x'))],
+          ['a frame to be skipped', 5, join(skippable, zstdCompressSync(ordinary), skippable)],
+        ] as const)),
+  ] as const)(
+    'may have its stream in several pieces: %s',
+    async (_, number, payload) => {
+      const expected = await readQemuStream(ordinary)
+      const image = imageOf(number, payload)
+      const ways = await waysToRead(image, joinPath(scratch, 'image'))
+      for (const [way, source] of Object.entries({
+        ...ways,
+        'byte by byte': () => reused(image, 1),
+      })) {
+        expect(await readQemuStream(source()), way).toMatchObject(expected)
+      }
+    },
+    60_000,
+  )
+
+  it.skipIf(zstdCompressSync === undefined)(
+    'is refused if its frames hold nothing, before that takes long',
+    async () => {
+      const empty = zstdCompressSync?.(Buffer.alloc(0)) ?? Buffer.alloc(0)
+      const payload = join(...Array<Buffer>(FRAMES_AT_LEAST + 1).fill(empty))
+      await expect(readQemuStream(imageOf(5, payload))).rejects.toMatchObject({
+        code: 'ERR_VMSTATE_LIMIT',
+        message: expect.stringContaining('4096 frames of zstd') as string,
+      })
+    },
+    60_000,
+  )
 
   it('may be of a host of the other byte order', async () => {
     const image = imageOf(0, ordinary)

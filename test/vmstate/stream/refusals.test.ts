@@ -772,3 +772,86 @@ describe('the timebase is refused', () => {
     )
   })
 })
+
+describe('what QEMU itself would take, and this release does not read, is refused by name', () => {
+  const opening = join(before, ramStart)
+  const RECORD = opening.length + 5
+  const inPart = (flags: number) => join(opening, part(RAM_ID, record(flags, 0)), tail)
+  const timerOf = (version: number) =>
+    join(
+      front,
+      full(3, 'timer', version, Buffer.alloc(24)),
+      spapr,
+      endMark,
+      description([{ ...describedTimer, version }, describedSpapr]),
+    )
+  const [tbField] = describedSpapr.fields
+  const newerTb = { ...tbField, struct: { ...tbField?.struct, vmsd_name: 'timebase', version: 2 } }
+  const ofNewerTb = join(
+    front,
+    timer,
+    spapr,
+    endMark,
+    description([describedTimer, { ...describedSpapr, fields: [newerTb] }]),
+  )
+
+  it.each([
+    [
+      'COLO',
+      join(before, command(8), ramStart, tail),
+      'UNSUPPORTED',
+      'The stream is one of a migration with COLO (command ENABLE_COLO), which goes on with checkpoints; this release does not read those',
+      before.length,
+    ],
+    [
+      'RDMA',
+      inPart(0x80),
+      'UNSUPPORTED',
+      'The stream is one of a migration by RDMA, which sends the pages of RAM beside it; this release does not read those',
+      RECORD,
+    ],
+    [
+      'pages as before 2009',
+      inPart(0x01),
+      'UNSUPPORTED',
+      'A RAM record has the flag 0x01, which QEMU has not written since 2009; this release does not read it',
+      RECORD,
+    ],
+    [
+      'a new command',
+      join(before, command(12), tail),
+      'UNSUPPORTED',
+      'The command 12 is not known',
+      before.length,
+    ],
+    [
+      'a new section timer',
+      timerOf(3),
+      'VERSION',
+      'The section timer has version 3; this release reads version 2',
+      front.length + 19,
+    ],
+    [
+      'a new timebase',
+      ofNewerTb,
+      'VERSION',
+      'The timebase in the section spapr has version 2; this release reads version 1',
+      front.length + timer.length + 19,
+    ],
+  ])('%s', (_, stream, code, problem, offset) => {
+    expect(refusal(stream)).toEqual(says(code, problem, offset))
+  })
+
+  it.each([
+    ['a channel of multifd', join([0x11, 0x22, 0x33, 0x44], u32(1), Buffer.alloc(56))],
+    ['a channel of postcopy-preempt', join(record(0x08, 0x3000, text(BLOCK)), Buffer.alloc(4096))],
+    ['a channel of postcopy-preempt', join(record(0x02, 0x3000, text(BLOCK)), [0])],
+    ['in front of a stream for CPR', join(Buffer.from('QCPR'), u32(1))],
+    ['lz4', join([0x04, 0x22, 0x4d, 0x18], Buffer.alloc(20))],
+  ])('as a file that is not a stream: %s', (what, file) => {
+    expect(refusal(file)).toMatchObject({
+      code: 'ERR_VMSTATE_FORMAT',
+      message: expect.stringContaining(what) as string,
+    })
+  })
+})

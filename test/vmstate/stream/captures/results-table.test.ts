@@ -16,6 +16,10 @@ const rows: LedgerRow[] = [
   row('7.2.22', 'postcopy'),
   row('7.2.22', 'postcopy', { name: 'radix', mmu: 'radix' }),
   row('7.2.22', 'mapped-ram', { refusal: 'does not accept value |' }),
+  row('11.1.3', 'mapped-ram', {
+    machine: 'pseries-11.1',
+    refusal: 'QEMU ended at query-migrate: a warning\nanother\nAssertion failed.\n',
+  }),
 ]
 
 const readings: Reading[] = [
@@ -29,7 +33,7 @@ it('shows what became of each capture, and why not', () => {
       '| --- | --- | --- |',
       '| `plain` | read | read |',
       '| `postcopy` | hash: read; radix: not read (1) |  |',
-      '| `mapped-ram` | not done by QEMU (2) |  |',
+      '| `mapped-ram` | not done by QEMU (2) | not done by QEMU (3) |',
       '',
       '| Machine | QEMU 7.2.22 | QEMU 11.1.3 |',
       '| --- | --- | --- |',
@@ -40,6 +44,7 @@ it('shows what became of each capture, and why not', () => {
       '',
       '1. file: The section ended before',
       '2. QEMU: does not accept value |',
+      '3. QEMU: QEMU ended at query-migrate: Assertion failed.',
     ].join('\n'),
   )
 })

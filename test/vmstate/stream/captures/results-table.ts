@@ -69,12 +69,19 @@ function machinesOf(rows: readonly LedgerRow[], version: string): string[] {
   ].sort(byVersion)
 }
 
+/** A QEMU that has ended says why in its last line; its warnings come before. */
+function inOneLine(message: string): string {
+  const [first = '', ...more] = message.trim().split('\n')
+  const hasEnded = /^(.*QEMU ended at [-a-z]+: )/.exec(first)?.[1]
+  return hasEnded === undefined ? first : hasEnded + (more.at(-1) ?? first.slice(hasEnded.length))
+}
+
 /** Messages below the tables, each of them once. */
 class Notes {
   readonly #messages: string[] = []
 
   mark(message: string): string {
-    const line = message.split('\n')[0] ?? ''
+    const line = inOneLine(message)
     const index = this.#messages.indexOf(line)
     if (index >= 0) return ` (${index + 1})`
     return ` (${this.#messages.push(line)})`
