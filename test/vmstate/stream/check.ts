@@ -5,6 +5,7 @@ import { recordCommand } from './captures/command.ts'
 import { checkFolder } from './check-folder.ts'
 import type { Reading } from './check-folder.ts'
 import { readExpected } from './expected.ts'
+import { fuzzCommand } from './fuzz-command.ts'
 
 /** npm run check:streams: reads streams in each way, and compares with what is known of them. */
 
@@ -37,6 +38,7 @@ program
   })
 
 program.addCommand(recordCommand())
+program.addCommand(fuzzCommand())
 
 await program.parseAsync()
 
