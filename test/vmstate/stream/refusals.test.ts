@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { VmstateError } from '../../../lib/errors.ts'
 import {
   CAPABILITY_LIMIT,
@@ -47,6 +47,9 @@ import {
   u64,
 } from './build.ts'
 import { read } from './read.ts'
+
+// Some streams reach the largest numbers that are taken, which takes a busy machine its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** What a stream is refused with, word by word, as {@link says} gives it. */
 function refusal(stream: Buffer): { code: string; message: string; offset: number | undefined } {
