@@ -51,12 +51,21 @@ const outcomes: readonly Outcome[] = [
   },
   {
     document: 'docs/migration.md',
-    of: 'subscribe(',
+    of: 'subscribe(TIMEBASE_ADJUST_CHANNEL',
     then: `
       import { loadTimebase, openHost, saveTimebase } from 'kvm-ppc-onereg'
       const vcpus = [openHost().createVm().createVcpu(0)]
       loadTimebase(vcpus, saveTimebase(vcpus))`,
     prints: /^TB_OFFSET went from 0 to \d+, by -?[\d.e-]+ s\n$/,
+  },
+  {
+    document: 'docs/migration.md',
+    of: 'LOAD_CHANNEL).subscribe(',
+    then: `
+      import { loadTimebase, openHost, saveTimebase } from 'kvm-ppc-onereg'
+      const vcpus = [openHost().createVm().createVcpu(0)]
+      loadTimebase(vcpus, saveTimebase(vcpus))`,
+    prints: /^1 vCPUs, \d+ ns, -?\d+ ticks\n$/,
   },
   {
     document: 'docs/registers.md',
