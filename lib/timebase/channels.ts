@@ -35,7 +35,7 @@ export const INHERIT_CHANNEL = 'kvm-ppc-onereg:inherit'
  */
 interface Traced<R> {
   readonly result?: R
-  /** What was thrown, or what the promise was rejected with. */
+  /** The error that was thrown, or that rejected the promise. */
   readonly error?: unknown
 }
 
@@ -58,7 +58,7 @@ export interface SaveMessage extends Traced<TimebaseState> {
 export interface LoadMessage extends Traced<LoadOutcome> {
   /** The ids of the vCPUs. */
   readonly vcpus: readonly number[]
-  /** The saved state, as it was handed in. */
+  /** The saved state that the caller passed. */
   readonly state: TimebaseState
 }
 

@@ -68,8 +68,8 @@ export const UNPACKED_RATIO = 1 << 13
 export const UNPACKED_AT_LEAST = 1 << 30
 
 /**
- * Frames that packed data of zstd may have, and one more for each of so many unpacked bytes: a frame
- * takes some time even if it is empty.
+ * zstd data may have FRAMES_AT_LEAST frames, and one more for each FRAME_BYTES unpacked bytes. The number is
+ * limited because even an empty frame takes some time.
  */
 export const FRAMES_AT_LEAST = 1 << 12
 export const FRAME_BYTES = 1 << 16

@@ -6,7 +6,7 @@ export const PAGE_SIZE = 4096
 
 /** The lower bits of a record's address (QEMU, migration/ram.c: RAM_SAVE_FLAG_). */
 export const Flag = {
-  /** Of QEMU before 2009. */
+  /** Written by QEMU before 2009. */
   FULL: 0x001,
   ZERO: 0x002,
   MEM_SIZE: 0x004,
@@ -14,7 +14,7 @@ export const Flag = {
   EOS: 0x010,
   CONTINUE: 0x020,
   XBZRLE: 0x040,
-  /** What follows is for RDMA, by which the pages themselves go. */
+  /** The record is for RDMA, which transfers the pages outside the stream. */
   HOOK: 0x080,
   COMPRESS: 0x100,
   MULTIFD_FLUSH: 0x200,

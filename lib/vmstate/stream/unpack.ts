@@ -87,7 +87,7 @@ export function unpacked(packed: ByteSource, { format, first }: Unpack): ByteSou
   }
 }
 
-/** One of Node's streams that unpack, as a thing that is asked. */
+/** Unpacks with one of Node's streams, whose output is read on request. */
 class Unpacker {
   readonly #transform: zlib.Gunzip
   #failure: NodeJS.ErrnoException | undefined
@@ -111,7 +111,7 @@ class Unpacker {
     })
   }
 
-  /** How many of the bytes that were written it has not taken. */
+  /** How many of the written bytes the stream has not consumed. */
   get left(): number {
     return this.#written - this.#transform.bytesWritten
   }
@@ -133,7 +133,7 @@ class Unpacker {
     this.#transform.destroy()
   }
 
-  /** Unpacked bytes; `'more'` if it wants others to be written; `'end'` if there are no more. */
+  /** Returns unpacked bytes, `'more'` if it needs more packed bytes, or `'end'`. */
   async next(): Promise<Buffer | NodeJS.ErrnoException | 'more' | 'end'> {
     for (;;) {
       if (this.#failure !== undefined) return this.#failure
@@ -148,7 +148,7 @@ class Unpacker {
   }
 }
 
-/** Whether zstd has found something else where a frame would begin: padding, which is not part of the data. */
+/** Whether zstd found other bytes where a frame would begin: padding, which is not part of the data. */
 function isBehindTheLastFrame(error: NodeJS.ErrnoException): boolean {
   return error.code === 'ZSTD_error_prefix_unknown'
 }

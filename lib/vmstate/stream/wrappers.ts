@@ -21,15 +21,15 @@ const wrappers: readonly { readonly magic: string; readonly what: string }[] = [
   },
 ]
 
-/** A connection beside the one that has the stream. */
+/** The hint for a connection that is not the one with the stream. */
 function pagesAlone(capability: string): string {
   return `It is a channel of ${capability}, which has pages of the guest's RAM alone; the stream is in the connection that begins with "QEVM"`
 }
 
-/** As many bytes as it takes to recognise each of them. */
+/** The length of the longest magic number. */
 export const WRAPPER_BYTES = Math.max(...wrappers.map(({ magic }) => magic.length))
 
-/** How a channel of postcopy-preempt begins: with a page's address and flags, and the name of its RAM block. */
+/** The beginning of a channel of postcopy-preempt: a page's address and flags, and the name of its RAM block. */
 // eslint-disable-next-line no-control-regex -- they are bytes, as Latin-1
 const PAGE_RECORD = /^\0[^]{5}[^][\x02\x08][\x01-\xff][ -~]{7}/
 
