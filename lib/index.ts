@@ -75,6 +75,8 @@ export type {
 export type { Kernel } from './kernel/kernel.ts'
 export type { WallClock } from './kernel/wall-clock.ts'
 export { NO_REGISTER, OneRegBatch } from './kernel/batch.ts'
+export { ObservedKernel } from './kernel/observed.ts'
+export type { KernelCall } from './kernel/observed.ts'
 export { NativeKernel } from './kernel/native.ts'
 export { SoftwareKernel } from './kernel/software/kernel.ts'
 export type { SoftwareKernelOptions } from './kernel/software/kernel.ts'
