@@ -23,8 +23,10 @@ export async function commandArchive(
   await writeFile(path.join(staged, 'power/made'), `${Math.floor(Date.now() / 1000)}\n`)
   await writeFile(path.join(staged, 'power/directory'), `${workingDirectory}\n`)
   if (keyboard !== undefined) {
-    const { rows = 24, columns = 80 } = process.stdout as Partial<WriteStream>
-    await writeFile(path.join(staged, 'power/terminal'), `${rows} ${columns}\n`)
+    // Both are 0 for a terminal that does not know its size, such as that of script(1).
+    const { rows = 0, columns = 0 } = process.stdout as Partial<WriteStream>
+    const size = `${rows > 0 ? rows : 24} ${columns > 0 ? columns : 80}\n`
+    await writeFile(path.join(staged, 'power/terminal'), size)
   }
   if (out !== undefined) await mkdir(path.join(staged, OUT_ON_HOST))
   const script = commandScript(command, {
