@@ -13,7 +13,13 @@ import type { RegisterName } from '../registers.ts'
 export interface KernelCall {
   /** `'open'`, `'close'`, or the name of the ioctl. */
   readonly operation:
-    'open' | 'close' | 'KVM_CHECK_EXTENSION' | 'KVM_CREATE_VM' | 'KVM_CREATE_VCPU' | OneRegOperation
+    | 'open'
+    | 'close'
+    | 'KVM_CHECK_EXTENSION'
+    | 'KVM_CREATE_VM'
+    | 'KVM_CREATE_VCPU'
+    | 'KVM_GET_ONE_REG'
+    | 'KVM_SET_ONE_REG'
   /** Of `'open'`. */
   readonly path?: string
   readonly fd?: number
@@ -58,7 +64,8 @@ export class ObservedKernel implements Kernel {
     this.#onCall = onCall
   }
 
-  get backend(): Kernel['backend'] {
+  /** The backend of the kernel that makes the calls. */
+  get backend(): 'kvm' | 'software' {
     return this.kernel.backend
   }
 
