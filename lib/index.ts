@@ -17,8 +17,8 @@ export {
   saveTimebase,
   saveTimebaseAsync,
   TIMEBASE_ADJUST_CHANNEL,
-} from './timebase/migration.ts'
-export type { AlignOptions, TimebaseAdjustMessage } from './timebase/migration.ts'
+} from './timebase/load.ts'
+export type { AlignOptions, TimebaseAdjustMessage } from './timebase/load.ts'
 export type { InheritOutcome, LoadOutcome } from './timebase/outcomes.ts'
 export { INHERIT_CHANNEL, LOAD_CHANNEL, SAVE_CHANNEL } from './timebase/channels.ts'
 export type { InheritMessage, LoadMessage, SaveMessage } from './timebase/channels.ts'

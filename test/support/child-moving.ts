@@ -1,5 +1,5 @@
 import { openHost } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import { errorOf } from './error-of.ts'
 
 // Moves the time of the vCPUs behind file descriptors 3 and 4, which another process made, and prints

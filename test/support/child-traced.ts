@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { OneRegBatch } from '../../lib/kernel/batch.ts'
 import { Host } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import { registers } from '../../lib/registers.ts'
 import { parseTimebase, serializeTimebase } from '../../lib/timebase/state.ts'

@@ -1,4 +1,4 @@
-import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'

@@ -12,7 +12,7 @@ import {
   loadTimebase,
   saveTimebase,
   saveTimebaseAsync,
-} from '../../lib/timebase/migration.ts'
+} from '../../lib/timebase/load.ts'
 import { caught } from '../support/caught.ts'
 import { STEP, SECOND } from '../support/host-pair.ts'
 

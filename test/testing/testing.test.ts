@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { actualBackend } from '../../lib/kernel/backend.ts'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import { TimebaseClockError } from '../../lib/errors.ts'
 import { assertGuestGoesOn, FailingKernel, hostPair } from '../../lib/testing/index.ts'
 import type { HostPair, HostPairOptions } from '../../lib/testing/index.ts'

@@ -9,7 +9,7 @@ import {
   loadTimebase,
   saveTimebase,
   saveTimebaseAsync,
-} from '../../lib/timebase/migration.ts'
+} from '../../lib/timebase/load.ts'
 import { errorOf } from '../support/error-of.ts'
 import { hostPair, SECOND } from '../support/host-pair.ts'
 

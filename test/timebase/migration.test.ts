@@ -15,7 +15,7 @@ import {
   loadTimebase,
   saveTimebase,
   TIMEBASE_ADJUST_CHANNEL,
-} from '../../lib/timebase/migration.ts'
+} from '../../lib/timebase/load.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'

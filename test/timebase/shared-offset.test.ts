@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { VmstateError } from '../../lib/errors.ts'
-import { loadTimebase } from '../../lib/timebase/migration.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
 import { cpu, cpuTimebase, cpuTimebaseToState, decode, encode } from '../../lib/vmstate/index.ts'
 import type { StateOf } from '../../lib/vmstate/index.ts'
 import { caught } from '../support/caught.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/migration.ts'
+import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import {
   cpuTimebase,

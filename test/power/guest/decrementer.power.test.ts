@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Host } from '../../../lib/kvm/host.ts'
-import { loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
 import { NativeKernel } from '../../../lib/kernel/native.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { TIMEBASE_OFFSET_STEP } from '../../../lib/timebase/plan.ts'

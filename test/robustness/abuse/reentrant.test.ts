@@ -1,7 +1,7 @@
 import { createContext, runInContext } from 'node:vm'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { OneRegBatch } from '../../../lib/kernel/batch.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
 import { registers } from '../../../lib/registers.ts'
 import { serializeTimebase } from '../../../lib/timebase/state.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'

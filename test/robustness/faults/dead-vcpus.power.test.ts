@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { KvmError, RestoreIncompleteError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
 import { Host } from '../../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
 import { NativeKernel } from '../../../lib/kernel/native.ts'
 import type { OneRegBatch } from '../../../lib/kernel/batch.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'

@@ -6,7 +6,7 @@ import {
   TimebaseNotAppliedError,
 } from '../../../lib/errors.ts'
 import { Host } from '../../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
 import type { RegisterName } from '../../../lib/registers.ts'
 import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrnoName } from '../../../lib/errno.ts'
 import { KvmError, OneRegError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/migration.ts'
+import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { registerOn } from '../../support/host-pair.ts'
 import type { Call } from '../../support/kernels.ts'
