@@ -10,14 +10,9 @@ export type { BoundRegisters } from './kvm/bound-registers.ts'
 export type { ChangedRegister, RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
 export { parseRegisters, serializeRegisters } from './kvm/register-text.ts'
 
-export {
-  inheritTimebase,
-  inheritTimebaseAsync,
-  loadTimebase,
-  saveTimebase,
-  saveTimebaseAsync,
-  TIMEBASE_ADJUST_CHANNEL,
-} from './timebase/load.ts'
+export { inheritTimebase, inheritTimebaseAsync } from './timebase/inherit.ts'
+export { loadTimebase, TIMEBASE_ADJUST_CHANNEL } from './timebase/load.ts'
+export { saveTimebase, saveTimebaseAsync } from './timebase/save.ts'
 export type { AlignOptions, TimebaseAdjustMessage } from './timebase/load.ts'
 export type { InheritOutcome, LoadOutcome } from './timebase/outcomes.ts'
 export { INHERIT_CHANNEL, LOAD_CHANNEL, SAVE_CHANNEL } from './timebase/channels.ts'

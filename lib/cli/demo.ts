@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Host } from '../kvm/host.ts'
-import { loadTimebase, saveTimebase } from '../timebase/load.ts'
+import { loadTimebase } from '../timebase/load.ts'
+import { saveTimebase } from '../timebase/save.ts'
 import { parseTimebase, serializeTimebase } from '../timebase/state.ts'
 import { TIMEBASE_OFFSET_STEP } from '../timebase/plan.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'

@@ -1,5 +1,7 @@
 import { openHost } from '../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
+import { inheritTimebase } from '../../lib/timebase/inherit.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import { errorOf } from './error-of.ts'
 
 // Moves the time of the vCPUs behind file descriptors 3 and 4, which another process made, and prints

@@ -1,4 +1,5 @@
-import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import { NativeKernel } from '../../lib/kernel/native.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'

@@ -6,13 +6,9 @@ import type { Host } from '../../lib/kvm/host.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { hostPair } from '../../lib/testing/index.ts'
 import type { HostPairOptions, TestHost } from '../../lib/testing/index.ts'
-import {
-  inheritTimebase,
-  inheritTimebaseAsync,
-  loadTimebase,
-  saveTimebase,
-  saveTimebaseAsync,
-} from '../../lib/timebase/load.ts'
+import { inheritTimebase, inheritTimebaseAsync } from '../../lib/timebase/inherit.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase, saveTimebaseAsync } from '../../lib/timebase/save.ts'
 import { caught } from '../support/caught.ts'
 import { STEP, SECOND } from '../support/host-pair.ts'
 

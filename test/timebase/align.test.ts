@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import type { AlignOptions } from '../../lib/timebase/load.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'

@@ -3,13 +3,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { INHERIT_CHANNEL, LOAD_CHANNEL, SAVE_CHANNEL } from '../../lib/timebase/channels.ts'
-import {
-  inheritTimebase,
-  inheritTimebaseAsync,
-  loadTimebase,
-  saveTimebase,
-  saveTimebaseAsync,
-} from '../../lib/timebase/load.ts'
+import { inheritTimebase, inheritTimebaseAsync } from '../../lib/timebase/inherit.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase, saveTimebaseAsync } from '../../lib/timebase/save.ts'
 import { errorOf } from '../support/error-of.ts'
 import { hostPair, SECOND } from '../support/host-pair.ts'
 

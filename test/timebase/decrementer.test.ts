@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ticksToDecrementer as ticksOf } from '../../lib/kernel/software/decrementer.ts'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import type { PlanOptions } from '../../lib/timebase/plan.ts'
 import { hostPair, ticksToDecrementer } from '../../lib/testing/index.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'

@@ -10,12 +10,9 @@ import {
 } from '../../lib/errors.ts'
 import { Host } from '../../lib/kvm/host.ts'
 import type { Kernel } from '../../lib/kernel/kernel.ts'
-import {
-  inheritTimebase,
-  loadTimebase,
-  saveTimebase,
-  TIMEBASE_ADJUST_CHANNEL,
-} from '../../lib/timebase/load.ts'
+import { inheritTimebase } from '../../lib/timebase/inherit.ts'
+import { loadTimebase, TIMEBASE_ADJUST_CHANNEL } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import type { SoftwareKernelOptions } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadTimebase, saveTimebase } from '../../lib/timebase/load.ts'
+import { loadTimebase } from '../../lib/timebase/load.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import {
   cpuTimebase,

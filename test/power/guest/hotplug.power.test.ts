@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
 import { Host } from '../../../lib/kvm/host.ts'
-import { inheritTimebase } from '../../../lib/timebase/load.ts'
+import { inheritTimebase } from '../../../lib/timebase/inherit.ts'
 import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { TestGuest } from './index.ts'
 

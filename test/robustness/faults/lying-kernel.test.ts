@@ -6,7 +6,9 @@ import {
   TimebaseNotAppliedError,
 } from '../../../lib/errors.ts'
 import { Host } from '../../../lib/kvm/host.ts'
-import { inheritTimebase, loadTimebase, saveTimebase } from '../../../lib/timebase/load.ts'
+import { inheritTimebase } from '../../../lib/timebase/inherit.ts'
+import { loadTimebase } from '../../../lib/timebase/load.ts'
+import { saveTimebase } from '../../../lib/timebase/save.ts'
 import type { RegisterName } from '../../../lib/registers.ts'
 import { SoftwareKernel } from '../../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../../lib/testing/failing-kernel.ts'

@@ -1,0 +1,66 @@
+import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
+import type { Guest } from './guest.ts'
+import type { LoadOutcome } from './outcomes.ts'
+import { checkOffsets, readTimeRegisters } from './time-registers.ts'
+import type { TimeRegisters } from './time-registers.ts'
+import { putTimers } from './timers.ts'
+import type { CheckedTimers, TimerIndex, TimerName } from './timers.ts'
+import { expiryToWrite } from '../kvm/decrementer.ts'
+import type { TimebaseSample } from '../kvm/system.ts'
+
+/** The time registers before a load, and the host's clocks. */
+export function readBefore(guest: Guest): { before: TimeRegisters; sample: TimebaseSample } {
+  return beforeWriting(() => {
+    const before = readTimeRegisters(guest)
+    checkOffsets(before)
+    return { before, sample: guest.system.sample() }
+  })
+}
+
+/**
+ * Puts into `others` what a load writes to each vCPU besides the offset.
+ *
+ * @param before the registers of the vCPUs before the load: those that it lacks are left out
+ * @returns the registers that were saved and that a vCPU lacks
+ */
+export function putAll(
+  others: TimeRegisters,
+  saved: readonly (CheckedTimers | undefined)[],
+  before: TimeRegisters,
+  guestTimebase: bigint,
+): LoadOutcome['skipped'] {
+  const skipped: { vcpu: number; register: TimerName }[] = []
+  const put = (register: TimerIndex, vcpu: number, ticks: bigint | undefined): void => {
+    const index = others.index(register, vcpu)
+    const isThere = before.areComplete || before.get(register, vcpu) !== undefined
+    if (isThere && ticks !== undefined) {
+      others.batch.set64(index, ticks)
+      return
+    }
+    others.leaveOut(index)
+    if (ticks !== undefined) skipped.push(others.owner(index))
+  }
+  for (let vcpu = 0; vcpu < saved.length; vcpu++) {
+    const timers = saved[vcpu]
+    const decExpiry = expiryToWrite(timers?.decExpiry ?? guestTimebase, guestTimebase)
+    putTimers(timers, vcpu, decExpiry, put)
+  }
+  return skipped
+}
+
+/** Makes a failed call an error of the load, as it is once registers have been written. */
+export function beforeWriting<T>(step: () => T): T {
+  try {
+    return step()
+  } catch (error) {
+    if (!(error instanceof KvmError)) throw error
+    throw new TimebaseNotAppliedError({
+      vcpu: error.vcpu,
+      register: error.register,
+      problem: error.message,
+      written: false,
+      notRestored: [],
+      cause: error,
+    })
+  }
+}
