@@ -31,10 +31,11 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
     text: [
       'Each line is a check. "ok" is good; "warn" is a problem that does not prevent moves; "FAIL" means that no timebase can be moved; "-" is only information. The line below a problem says what to do.',
       'TB_OFFSET is tried on a new vCPU: it is written and read back.',
-      'The exit status is 1 if a check failed.',
+      'The exit status is 1 if a check failed. A script that needs the real kernel asks for it with --require kvm: then the software model is a failed check.',
     ],
     examples: [
       { term: 'kvm-ppc-onereg info', text: 'the report' },
+      { term: 'kvm-ppc-onereg info --require kvm', text: 'is this a host that moves real guests?' },
       {
         term: 'kvm-ppc-onereg info --json | jq \'.checks[] | select(.status != "ok")\'',
         text: 'only the checks that are not ok',

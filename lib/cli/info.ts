@@ -10,11 +10,17 @@ import { json } from './print.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import { heading, styled } from './terminal.ts'
 
+export interface InfoOptions {
+  readonly json?: boolean
+  /** Makes the software model a failed check. */
+  readonly require?: 'kvm'
+}
+
 /** The command `info`: checks whether this host can move a guest's timebase. Returns 1 if a check failed. */
-export function info(options: { json?: boolean }, version: string): number {
+export function info(options: InfoOptions, version: string): number {
   const backend = actualBackend()
   const kvm = checkKvm(backend)
-  const checks = [...machineChecks(backend), ...kvm.checks]
+  const checks = [...machineChecks(backend, options.require), ...kvm.checks]
   const failed = checks.filter(({ status }) => status === 'failed')
   const ok = failed.length === 0
   const machine = `${process.platform}-${process.arch}, ${type()} ${release()}, Node ${process.version}`
@@ -28,7 +34,7 @@ export function info(options: { json?: boolean }, version: string): number {
   return ok ? 0 : 1
 }
 
-function machineChecks(backend: Host['backend']): Check[] {
+function machineChecks(backend: Host['backend'], required?: 'kvm'): Check[] {
   if (backend === 'kvm') {
     const kernel = { name: 'backend', status: 'ok', found: 'kvm: the real kernel' } as const
     const module = process.arch === 'ppc64' ? [checkModule()] : []
@@ -36,7 +42,10 @@ function machineChecks(backend: Host['backend']): Check[] {
   }
   const found =
     'software: a model of KVM on a POWER9 host, instead of the real kernel. The processor, module, permissions and clock of this machine were not checked'
-  return [{ name: 'backend', status: 'note', found }]
+  if (required === undefined) return [{ name: 'backend', status: 'note', found }]
+  const remedy =
+    'run it on little-endian POWER Linux, without KVM_PPC_BACKEND=software, or on an emulated host: npx power-host'
+  return [{ name: 'backend', status: 'failed', found, remedy }]
 }
 
 function checkKvm(backend: Host['backend']): { sample: TimebaseSample | null; checks: Check[] } {

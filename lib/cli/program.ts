@@ -7,6 +7,7 @@ import { demo } from './demo.ts'
 import { commandDetails, environment, exitStatus, firstSteps, jsonNote, overview } from './help.ts'
 import type { Row } from './help.ts'
 import { info } from './info.ts'
+import type { InfoOptions } from './info.ts'
 import { printable } from './print.ts'
 import { listRegisters } from './registers.ts'
 import { paragraph, textWidth } from './terminal.ts'
@@ -57,8 +58,13 @@ export function createProgram(done: (status: number) => void = () => undefined):
     .configureOutput({ getOutHelpWidth: textWidth, getErrHelpWidth: textWidth })
 
   add(program, 'info', 'check whether this host can move guests, and say what to do if it cannot')
+    .addOption(
+      new Option('--require <backend>', 'fail where the software model takes its place').choices([
+        'kvm',
+      ]),
+    )
     .option(...asJson)
-    .action((options: { json?: boolean }) => {
+    .action((options: InfoOptions) => {
       done(info(options, version))
     })
 
@@ -100,7 +106,10 @@ export function createProgram(done: (status: number) => void = () => undefined):
 
 function add(program: Command, name: string, summary: string): Command {
   const details = commandDetails[name]
-  const command = program.command(name).summary(summary)
+  const command = program
+    .command(name)
+    .summary(summary)
+    .showHelpAfterError(`(try 'kvm-ppc-onereg ${name} --help')`)
   if (details === undefined) return command.description(summary)
   const capital = `${summary[0]?.toUpperCase() ?? ''}${summary.slice(1)}.`
   return command

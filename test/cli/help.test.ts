@@ -78,6 +78,12 @@ describe('wrong usage', () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/--help|Usage:/)
   })
+
+  it.each(commands)('of %s names its help', async (name) => {
+    const { status, stderr } = await commandLine([name, '--wrong'])
+    expect(status).toBe(2)
+    expect(stderr).toContain(`(try 'kvm-ppc-onereg ${name} --help')`)
+  })
 })
 
 describe('colours', () => {

@@ -193,6 +193,18 @@ itUnless(otherMachineLacks, 'info says that the model is one, and ends with 0', 
   expect(stdout).toMatch(/\nThe software model can move guest timebases/)
 })
 
+it('info fails with the model if the real kernel is required, and says what to do', async () => {
+  vi.stubEnv('KVM_PPC_BACKEND', 'software')
+  const { status, stdout } = await commandLine(['info', '--require', 'kvm'])
+  expect(status).toBe(1)
+  expect(stdout).toMatch(/^FAIL +backend +software: a model[^]*to do: run it on .*POWER Linux/m)
+  expect(stdout).toMatch(/cannot move guest timebases\. Failed: backend\.\n$/)
+  const asJson = await commandLine(['info', '--require', 'kvm', '--json'])
+  expect(asJson.status).toBe(1)
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ ok: false, backend: 'software' })
+  expect((await commandLine(['info', '--require', 'software'])).status).toBe(2)
+})
+
 itUnless(x86KvmLacks, 'info says what x86 lacks, and ends with 1', async () => {
   vi.stubEnv('KVM_PPC_BACKEND', 'kvm')
   const { status, stdout } = await commandLine(['info'])
