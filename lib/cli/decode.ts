@@ -7,7 +7,7 @@ import { LIBVIRT_MAGIC } from '../vmstate/stream/libvirt.ts'
 import { QCOW2_MAGIC } from '../vmstate/stream/snapshot-table.ts'
 import { wrapperHint } from '../vmstate/stream/wrappers.ts'
 import { streamText } from './decode-stream.ts'
-import { openInput, readAll } from './input.ts'
+import { openInput, readAll, textOf } from './input.ts'
 import type { Input } from './input.ts'
 import { grouped, json, printable, timeOfDay } from './print.ts'
 import { indent, stateLines } from './tree.ts'
@@ -70,14 +70,6 @@ function decodedStream(stream: QemuStream, options: DecodeCommandOptions): strin
   return options.json
     ? json({ format: 'qemu-stream', ...stream, devices: all ? stream.devices : undefined })
     : streamText(stream, all)
-}
-
-/** Text in UTF-8, or with a byte order mark in UTF-16; editors and shells of Windows put one in front. */
-function textOf(bytes: Buffer): string {
-  const mark = bytes.toString('latin1', 0, 2)
-  if (mark === '\xff\xfe') return new TextDecoder('utf-16le').decode(bytes)
-  if (mark === '\xfe\xff') return new TextDecoder('utf-16be').decode(bytes)
-  return new TextDecoder().decode(bytes)
 }
 
 function decodedBlob(bytes: Buffer, format: Format, options: DecodeCommandOptions): string {

@@ -61,6 +61,28 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
     ],
     examples: [{ term: 'kvm-ppc-onereg demo', text: 'the move, explained step by step' }],
   },
+  check: {
+    text: [
+      'Run it on the destination before the guest is stopped, with the timebase of an earlier save. It compares the frequency, the registers that were saved with those of this kernel, and the clocks. A new vCPU is used, which never runs.',
+      'The exit status is 1 if a check failed.',
+    ],
+    examples: [
+      { term: 'kvm-ppc-onereg check guest.json', text: 'the report' },
+      { term: 'ssh source cat guest.json | kvm-ppc-onereg check -', text: 'from standard input' },
+    ],
+  },
+  plan: {
+    text: [
+      'The numbers are those of loadTimebase() with the same options at this moment. No vCPU is made and no register is written. A load that would be refused ends with its error and status 1.',
+    ],
+    examples: [
+      { term: 'kvm-ppc-onereg plan guest.json', text: 'the numbers' },
+      {
+        term: 'kvm-ppc-onereg plan --max-downtime-ns 10000000000 guest.json',
+        text: 'refused after a pause of more than 10 s',
+      },
+    ],
+  },
   decode: {
     text: [
       'The file is a migration stream of QEMU, a save image of libvirt (virsh save), whose domain and machine are shown as well, a qcow2 image with a snapshot of a running guest (savevm), a timebase that serializeTimebase() saved, or, with --format, the bytes of one VMState, whose format the bytes do not tell.',

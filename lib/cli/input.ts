@@ -72,3 +72,11 @@ export async function readAll({ chunks }: Input, limit: number): Promise<Buffer>
   }
   return Buffer.concat(held)
 }
+
+/** Text in UTF-8, or with a byte order mark in UTF-16; editors and shells of Windows put one in front. */
+export function textOf(bytes: Buffer): string {
+  const mark = bytes.toString('latin1', 0, 2)
+  if (mark === '\xff\xfe') return new TextDecoder('utf-16le').decode(bytes)
+  if (mark === '\xfe\xff') return new TextDecoder('utf-16be').decode(bytes)
+  return new TextDecoder().decode(bytes)
+}

@@ -69,7 +69,7 @@ function countRegisters(vcpu: Vcpu): Check {
   return { name, status: readable > 0 ? 'note' : 'failed', found }
 }
 
-function checkTimebaseOffset(vcpu: Vcpu): Check {
+export function checkTimebaseOffset(vcpu: Vcpu): Check {
   const name = 'TB_OFFSET'
   if (!vcpu.has(name)) return { name, status: 'failed', found: 'missing', remedy: HV_ONLY }
   vcpu.set(name, 1n)
@@ -95,7 +95,7 @@ function checkDecExpiry(vcpu: Vcpu): Check {
 }
 
 /** The failed check for an error of KVM. Any other error is a bug of this library, and thrown. */
-function failure(name: string, error: unknown, remedy: string): Check {
+export function failure(name: string, error: unknown, remedy: string): Check {
   if (!(error instanceof KvmError || error instanceof OneRegError)) throw error
   return { name, status: 'failed', found: error.message, remedy }
 }

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { styleText } from 'node:util'
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { checkStateFile } from './check-state.ts'
 import { decodeFile, formatNames } from './decode.ts'
 import type { DecodeCommandOptions } from './decode.ts'
 import { demo } from './demo.ts'
@@ -8,6 +9,8 @@ import { commandDetails, environment, exitStatus, firstSteps, jsonNote, overview
 import type { Row } from './help.ts'
 import { info } from './info.ts'
 import type { InfoOptions } from './info.ts'
+import { planFile } from './plan.ts'
+import type { PlanCommandOptions } from './plan.ts'
 import { printable } from './print.ts'
 import { listRegisters } from './registers.ts'
 import { paragraph, textWidth } from './terminal.ts'
@@ -81,6 +84,30 @@ export function createProgram(done: (status: number) => void = () => undefined):
       done(await demo(options))
     })
 
+  add(program, 'check', 'check whether this host can load a saved timebase, line by line')
+    .argument('<state>', 'the file that serializeTimebase() made, or - for standard input')
+    .option(...asJson)
+    .action(async (file: string, options: { json?: boolean }) => {
+      done(await checkStateFile(file, options))
+    })
+
+  add(program, 'plan', 'show what a load of a saved timebase would do on this host, and do nothing')
+    .argument('<state>', 'the file that serializeTimebase() made, or - for standard input')
+    .addOption(
+      new Option('--downtime <word>', 'whether the pause counts for the guest').choices([
+        'advance',
+        'freeze',
+      ]),
+    )
+    .addOption(
+      new Option('--rounding <word>', 'to which step of 2^24 ticks').choices(['nearest', 'up']),
+    )
+    .option('--max-downtime-ns <ns>', 'refuse a longer pause', wholeNumber)
+    .option(...asJson)
+    .action(async (file: string, options: PlanCommandOptions) => {
+      done(await planFile(file, options))
+    })
+
   add(program, 'decode', "show the content of a file: QEMU's or libvirt's saved guest, a timebase")
     .argument('<file>', 'its path, or - for standard input')
     .addOption(
@@ -115,6 +142,11 @@ function add(program: Command, name: string, summary: string): Command {
   return command
     .description([capital, ...details.text].join('\n\n'))
     .addHelpText('after', () => section(command, 'Examples:', details.examples))
+}
+
+function wholeNumber(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of ns.')
+  return BigInt(text)
 }
 
 /** A title and a list, formatted like commander's own lists. */

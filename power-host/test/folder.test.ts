@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { filesOf, folderArchives } from '../lib/folder.ts'
+import { tool } from '../lib/tools.ts'
 
 let folder: string
 
@@ -53,16 +54,17 @@ describe('the files that go along', () => {
     const into = mkdtempSync(path.join(tmpdir(), 'power-host-'))
     try {
       const [archive = ''] = await folderArchives(folder, ['dist'], into)
-      const list = execFileSync('cpio', ['--list', '--verbose', '--quiet', '--file', archive], {
-        encoding: 'utf8',
-      })
+      const { command, args } = await tool('cpio')
+      const listing = [...args, '--list', '--verbose', '--quiet', '--file', archive]
+      const list = execFileSync(command, listing, { encoding: 'utf8' })
       expect(list).toMatch(/ project\/dist\/c\.js$/m)
       expect(list).toMatch(/^l.* project\/link -> a\.js$/m)
       expect(list).not.toContain('node_modules')
     } finally {
       rmSync(into, { recursive: true })
     }
-  })
+    // Where the machine has no cpio, it is fetched first.
+  }, 120_000)
 
   test('nothing from elsewhere', async () => {
     const into = path.join(folder, 'into')

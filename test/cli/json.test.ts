@@ -55,7 +55,7 @@ describe('docs/cli.schema.json describes what --json prints', () => {
     expect(await validated('demo', ['demo'])).toMatchObject({ verdict: { ok: true } })
   })
 
-  it('of decode for a saved timebase', async () => {
+  it('of check, plan and decode for a saved timebase', async () => {
     const state = {
       guestTimebase: 2n ** 64n - 1n,
       timeOfDayNs: -1n,
@@ -64,8 +64,12 @@ describe('docs/cli.schema.json describes what --json prints', () => {
       offset: 1n << 24n,
       roundingTicks: -5n,
       vcpus: [{ id: 0, decExpiry: 7n }],
+      clock: { synchronised: true, maxErrorNs: 5n },
     }
-    await validated('savedTimebase', ['decode', await saved('state', serializeTimebase(state))])
+    const file = await saved('state', serializeTimebase(state))
+    await validated('savedTimebase', ['decode', file])
+    expect(await validated('checkState', ['check', file])).toMatchObject({ ok: true })
+    await validated('plan', ['plan', '--downtime', 'freeze', file])
   })
 
   it('of decode for a VMState', async () => {
