@@ -10,7 +10,14 @@ import { closed, KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
 import { checkNotHeld } from './held.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
-import { callBatch, callBatchAsync, checkResults, uninterrupted } from './one-reg.ts'
+import {
+  callBatch,
+  callBatchAsync,
+  checkResults,
+  getBatch,
+  setBatch,
+  uninterrupted,
+} from './one-reg.ts'
 import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { readSnapshot, runSteps, runStepsAsync, writeSnapshot } from './snapshot.ts'
@@ -109,7 +116,7 @@ export class Vcpu {
   get<N extends RegisterName>(name: N): RegisterValue<N> {
     const { last, kernel } = this.system
     if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
-    const result = callBatch(kernel, 'KVM_GET_ONE_REG', last.batch)
+    const result = getBatch(kernel, last.batch)
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
     // Nearly all registers have 64 bits.
     const value = last.width === 64 ? (last.word[0] ?? 0n) : takeValue(last.batch, 0, last.width)
@@ -130,7 +137,7 @@ export class Vcpu {
     const { last, kernel } = this.system
     if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
     putChecked(last.batch, 0, name, value, last.width)
-    const result = callBatch(kernel, 'KVM_SET_ONE_REG', last.batch)
+    const result = setBatch(kernel, last.batch)
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
   }
 
@@ -143,7 +150,7 @@ export class Vcpu {
   has(name: RegisterName): boolean {
     const { last, kernel } = this.system
     if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
-    const result = callBatch(kernel, 'KVM_GET_ONE_REG', last.batch)
+    const result = getBatch(kernel, last.batch)
     if (result >= 0) return true
     if (meansAbsent(result)) return false
     throw this.#failed(result, 'KVM_GET_ONE_REG', name)
