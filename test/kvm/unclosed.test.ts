@@ -356,14 +356,23 @@ describeUnless(kvmLacks, 'a number that is another file’s by now', () => {
 
   it('is left alone when a borrowed vCPU had it', async () => {
     const expectUntouched = (() => {
-      const made = host.createVm().createVcpu(0)
-      const borrowed = host.vcpu(made.fd, 0)
+      using vm = host.createVm()
+      const made = vm.createVcpu(0)
+      const ofThisLibrary = host.vcpu(made.fd, 0)
       const { fd } = made
       made.close()
+      const own = host.kernel.createVcpu(vm.fd, 1)
+      expect(own).toBe(fd)
+      const borrowed = host.vcpu(own, 1)
+      closeSync(own)
       const expectUntouched = fileWithNumber(fd)
-      // The caller has broken a promise, and the file says that it is none of KVM's.
+      expect(() => ofThisLibrary.get('TB_OFFSET')).toThrow(
+        expect.objectContaining({ code: 'ERR_KVM_CLOSED' }),
+      )
+      // The caller has closed it too early, and the kernel says that the file is not KVM's.
       expect(() => borrowed.get('TB_OFFSET')).toThrow(expect.objectContaining({ code: 'ENOTTY' }))
       borrowed.close()
+      ofThisLibrary.close()
       return expectUntouched
     })()
     await collectGarbage()
