@@ -24,6 +24,10 @@ interface Options extends HostOptions {
   memory: string
 }
 
+interface PrepareOptions extends Pick<HostOptions, 'machine' | 'kernel'> {
+  all?: true
+}
+
 const description =
   'Runs a command on an emulated POWER host with real KVM: a QEMU machine whose Linux offers ' +
   '/dev/kvm. It is run in a copy of the folder that you are in, with its npm dependencies for ppc64. ' +
@@ -81,16 +85,20 @@ export function createProgram(): Command {
 /** The command `prepare`. It has a program of its own, since in the other any word is a command for the host. */
 export function createPrepareProgram(): Command {
   const kernelOption = new Option('--kernel <version>', 'the Linux that is to be there')
+  const machineOption = new Option('--machine <name>', 'the machine that is to be emulated')
   return new Command('power-host prepare')
     .description(
       'Fetches what a run needs into the cache, so that later runs need no network: QEMU where this ' +
-        'machine has none, the userland, a kernel, and the npm dependencies of the folder that you are in.',
+        'machine has none or one that is too old, the userland, a kernel, and the npm dependencies of ' +
+        'the folder that you are in.',
     )
     .addOption(kernelOption.choices(kernelNames).default('6.12'))
-    .option('--all', 'every kernel')
-    .action(async ({ kernel: chosen, all }: { kernel: HostOptions['kernel']; all?: true }) => {
+    .addOption(machineOption.choices(machineNames).default('pseries'))
+    .option('--all', 'every kernel, and what every machine needs')
+    .action(async ({ machine: name, kernel: chosen, all }: PrepareOptions) => {
       requirePrograms(hostPrograms)
-      await qemu()
+      const machines = all ? allMachines() : [machine(name)]
+      for (const { leastQemu } of machines) await qemu(leastQemu)
       await userlandArchive()
       for (const name of all ? kernelNames : [chosen]) await kernel(name)
       await withTemporary((directory) => folderArchives(process.cwd(), [], directory))

@@ -6,7 +6,7 @@ import { commandArchive } from './command.ts'
 import { joinArchives } from './image.ts'
 import type { Keyboard } from './keyboard.ts'
 import { kernel, type KernelName } from './kernel.ts'
-import { qemuArguments, type Machine } from './machine.ts'
+import { checkKernel, qemuArguments, type Machine } from './machine.ts'
 import { OutDisk } from './out.ts'
 import { beginStage } from './progress.ts'
 import { qemu } from './qemu.ts'
@@ -50,7 +50,8 @@ export interface Job {
  * @throws {Failure} if the host could not be prepared, did not boot, or died, or if the time was up.
  */
 export async function runOnHost(job: Job): Promise<Ended> {
-  const emulator = await qemu()
+  checkKernel(job.machine, job.kernel)
+  const emulator = await qemu(job.machine.leastQemu)
   const userland = await userlandArchive(job.origin)
   const { release, image, modules } = await kernel(job.kernel, job.origin)
   return withTemporary(async (directory) => {

@@ -13,8 +13,10 @@ export { Keyboard, typedOn } from './keyboard.ts'
 export {
   allMachines,
   cpus,
+  inRealTime,
   machine,
   machineNames,
+  runsGuests,
   type Cpu,
   type Machine,
   type MachineName,

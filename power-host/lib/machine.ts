@@ -1,4 +1,6 @@
 import { exitStatus, Failure } from './failure.ts'
+import type { KernelName } from './kernel.ts'
+import { compareVersions } from './sources.ts'
 
 /** An emulated machine: its title for people, and its arguments for QEMU. */
 export interface Machine {
@@ -7,13 +9,17 @@ export interface Machine {
   args: readonly string[]
   /** Whether its clock counts the instructions of its one processor, a nanosecond each. */
   counts?: boolean
+  /** The oldest QEMU that has this machine, if not every QEMU has it. */
+  leastQemu?: string
+  /** The oldest Linux that runs guests on this machine, if not every one does. */
+  leastLinux?: string
   /** QEMU's arguments for additional devices, such as a wire to another host. */
   devices?: readonly string[]
   /** The PCI bus for more devices and the arguments that add it, if the machine has none by itself. */
   pci?: { bus: string; args: readonly string[] }
 }
 
-export const cpus = ['POWER9', 'POWER10'] as const
+export const cpus = ['POWER9', 'POWER10', 'POWER11'] as const
 
 export type Cpu = (typeof cpus)[number]
 
@@ -22,37 +28,108 @@ const bareMetal = { powernv8: 'POWER8', powernv9: 'POWER9', powernv10: 'POWER10'
 
 type BareMetal = keyof typeof bareMetal
 
-export type MachineName = 'pseries' | BareMetal
+/** The logical partitions, with the processors that they can have, the default first. */
+const partitions = { pseries: ['POWER9', 'POWER10'], papr: ['POWER10', 'POWER11'] } as const
 
-export const machineNames: MachineName[] = ['pseries', ...(Object.keys(bareMetal) as BareMetal[])]
+type Partition = keyof typeof partitions
 
+export type MachineName = Partition | BareMetal
+
+export const machineNames: MachineName[] = [
+  ...(Object.keys(partitions) as Partition[]),
+  ...(Object.keys(bareMetal) as BareMetal[]),
+]
+
+/**
+ * The machine of this name.
+ *
+ * @param cpu the processor of a partition
+ * @param counts whether its clock counts instructions. That of papr always does; see {@link inRealTime}
+ */
 export function machine(name: MachineName, cpu?: Cpu, counts = false): Machine {
   const plain = machineOf(name, cpu)
-  return counts ? { ...plain, title: `${plain.title} counting instructions`, counts } : plain
+  return counts && plain.counts !== true ? counting(plain) : plain
+}
+
+function counting(plain: Machine): Machine {
+  return { ...plain, title: `${plain.title} counting instructions`, counts: true }
 }
 
 function machineOf(name: MachineName, cpu?: Cpu): Machine {
-  if (name === 'pseries') return pseries(cpu ?? 'POWER9')
-  if (cpu !== undefined) {
-    throw new Failure(`--cpu is for pseries; ${name} is a ${bareMetal[name]}`, exitStatus.usage)
+  if (name !== 'pseries' && name !== 'papr') {
+    if (cpu === undefined) return powernv(name)
+    throw new Failure(
+      `--cpu is for pseries and papr; ${name} is a ${bareMetal[name]}`,
+      exitStatus.usage,
+    )
   }
-  return powernv(name)
+  const offered: readonly Cpu[] = partitions[name]
+  const chosen = cpu ?? partitions[name][0]
+  if (!offered.includes(chosen)) {
+    throw new Failure(`${name} has the processors ${offered.join(' and ')}`, exitStatus.usage)
+  }
+  return name === 'pseries' ? pseries(chosen) : papr(chosen)
 }
 
-/** The names of all machines. */
+/** All machines, each with each of its processors. */
 export function allMachines(): Machine[] {
-  return [...cpus.map(pseries), ...(Object.keys(bareMetal) as BareMetal[]).map(powernv)]
+  return [
+    ...partitions.pseries.map(pseries),
+    ...(Object.keys(bareMetal) as BareMetal[]).map(powernv),
+    ...partitions.papr.map(papr),
+  ]
+}
+
+/** Whether this kernel runs guests on this machine. */
+export function runsGuests({ leastLinux = '0' }: Machine, kernel: KernelName): boolean {
+  return compareVersions(kernel, leastLinux) >= 0
+}
+
+/** @throws Failure for a kernel that does not run guests on this machine */
+export function checkKernel(machine: Machine, kernel: KernelName): void {
+  if (runsGuests(machine, kernel)) return
+  const { title, leastLinux = '' } = machine
+  throw new Failure(
+    `Linux ${kernel} has no KVM on ${title}: that is since Linux ${leastLinux}`,
+    exitStatus.usage,
+  )
 }
 
 /**
- * An LPAR. QEMU acts as the hypervisor below it (cap-nested-hv), which KVM in the LPAR needs to run guests. VOF
- * is a firmware of a few instructions, and starts much faster than SLOF.
+ * A partition in which KVM uses the older interface to the hypervisor, "nested v1": QEMU acts as the KVM of a
+ * bare-metal host below it (cap-nested-hv). VOF is a firmware of a few instructions, and starts much faster
+ * than SLOF.
  */
 function pseries(cpu: Cpu): Machine {
   return {
     title: `pseries ${cpu}`,
     args: ['-M', 'pseries,cap-nested-hv=true,x-vof=on', '-cpu', cpu],
   }
+}
+
+/**
+ * A partition in which KVM uses the interface of PAPR, "nested v2", as under PowerVM. The kernel prefers it
+ * where both are offered, but QEMU offers only one of them at a time.
+ *
+ * Its clock counts instructions, since a host in real time loses its own timer's interrupts into guests that
+ * run for long: QEMU 10 and 11 then stall for seconds or for ever.
+ */
+function papr(cpu: Cpu): Machine {
+  return {
+    title: `papr ${cpu}`,
+    args: ['-M', 'pseries,cap-nested-papr=true,x-vof=on', '-cpu', cpu],
+    counts: true,
+    leastQemu: '9.1',
+    leastLinux: '6.7',
+  }
+}
+
+/**
+ * The machine with a clock that keeps to this machine's. On papr, its guests must then leave KVM_RUN often,
+ * such as by a hypercall.
+ */
+export function inRealTime(machine: Machine): Machine {
+  return { ...machine, counts: false }
 }
 
 /** A bare-metal host, whose kernel writes the timebase itself. Its firmware is skiboot. */
@@ -78,7 +155,14 @@ export function wired(machine: Machine, socket: string, end: 'listens' | 'calls'
 }
 
 const asFastAsItGoes = ['-accel', 'tcg,thread=multi', '-smp', '2']
-const counting = ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '1']
+const countingInstructions = [
+  '-accel',
+  'tcg,thread=single',
+  '-icount',
+  'shift=0,sleep=off',
+  '-smp',
+  '1',
+]
 
 export interface Start {
   image: string
@@ -95,7 +179,7 @@ export function qemuArguments(
 ): string[] {
   return [
     ...args,
-    ...(counts === true ? counting : asFastAsItGoes),
+    ...(counts === true ? countingInstructions : asFastAsItGoes),
     ...['-m', memory],
     ...['-nographic', '-nodefaults', '-no-reboot', '-monitor', 'none', '-serial', 'stdio'],
     // A panic reboots at once, and with -no-reboot that ends QEMU.

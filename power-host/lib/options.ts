@@ -15,8 +15,11 @@ export interface HostOptions {
 }
 
 export function addHostOptions(program: Command, timeoutSeconds: number): Command {
-  const machine = new Option('--machine <name>', 'the emulated machine: an LPAR or bare metal')
-  const cpu = new Option('--cpu <name>', 'the processor of pseries (default: "POWER9")')
+  const machine = new Option('--machine <name>', 'the emulated machine: a partition or bare metal')
+  const cpu = new Option(
+    '--cpu <name>',
+    'the processor of pseries (default: "POWER9") or papr (default: "POWER10")',
+  )
   const kernel = new Option('--kernel <version>', 'the Linux that it runs')
   return program
     .addOption(machine.choices(machineNames).default('pseries'))
@@ -67,11 +70,15 @@ export function seconds(text: string): number {
 /** The part of the help that is the same in all programs. */
 export const machinesHelp = `
 Machines and kernels:
-  QEMU emulates them without any help of this machine's processor. pseries is an LPAR, in which QEMU
-  plays the hypervisor below KVM; powernv8, powernv9 and powernv10 are bare metal with a processor
-  of that name. The kernels are Debian's for ppc64el: 6.1, 6.12, and 7.2 with pages of 4 KiB or
-  64 KiB. These two names stand for 7.2 or whatever later version Debian has when they are first
-  fetched; the version that boots is shown.
+  QEMU emulates them without any help of this machine's processor. pseries and papr are logical
+  partitions, in which QEMU plays the hypervisor below KVM: in pseries by the interface of a KVM host
+  ("nested v1"), with POWER9 or POWER10; in papr by that of PowerVM ("nested v2"), with POWER10 or
+  POWER11. powernv8, powernv9 and powernv10 are bare metal with a processor of that name. The kernels
+  are Debian's for ppc64el: 6.1, 6.12, and 7.2 with pages of 4 KiB or 64 KiB. These two names stand
+  for 7.2 or whatever later version Debian has when they are first fetched; the version that boots is
+  shown.
+  papr needs QEMU 9.1, which is fetched if this machine's is older, and Linux 6.7. It always counts
+  instructions, as with --icount.
 
 Where they come from:
   Each part of the host has a list of Debian suites. The first is taken whose list of packages is whole
@@ -86,7 +93,7 @@ What is cached:
   Everything but this project's own files lies under ${cacheRoot()}.
   The first run downloads about 120 MB of Debian packages, by the system's own apt, but into that
   folder: no package is installed; each other kernel is 50 to 90 MB more. If this machine has no
-  QEMU for POWER, one is fetched too, 35 MB. Later runs need no network. To fetch newer packages,
+  QEMU for POWER, or papr is asked for and it is too old, one is fetched too, 35 MB. Later runs need no network. To fetch newer packages,
   or to be rid of it all, remove the folder.`
 
 /** The help for the exit status, with the program's own statuses. */

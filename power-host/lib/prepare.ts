@@ -1,6 +1,7 @@
 import { Failure } from './failure.ts'
 import { interrupted } from './interrupt.ts'
 import { kernel, kernelNames, type KernelName } from './kernel.ts'
+import { allMachines } from './machine.ts'
 import { qemu } from './qemu.ts'
 import { chosenOrigin, type Origin } from './sources.ts'
 import { tool } from './tools.ts'
@@ -15,7 +16,11 @@ export async function prepare(
   origin: Origin = chosenOrigin(),
 ): Promise<void> {
   const parts: (() => Promise<unknown>)[] = [
-    qemu,
+    ...allMachines().map(
+      ({ leastQemu }) =>
+        () =>
+          qemu(leastQemu),
+    ),
     () => tool('cpio'),
     () => tool('lz4'),
     () => userlandArchive(origin),

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { isInstalled } from './requirements.ts'
-import { upstream, type Origin } from './sources.ts'
+import { run } from './run.ts'
+import { compareVersions, upstream, type Origin } from './sources.ts'
 import { fetchedProgram, startOf, type Tool } from './tools.ts'
 
 /** The command that starts a QEMU for POWER. QEMU's own arguments follow `args`. */
@@ -19,28 +20,49 @@ export interface FetchedQemu extends Qemu {
 
 const program = 'qemu-system-ppc64'
 
-/** The suites to try. In 2026 they have QEMU 10.0 twice, 7.2, and 11.1 twice. */
-const suites = ['trixie', 'bookworm-backports', 'bookworm', 'forky', 'sid']
+/** The suites to try, with the oldest QEMU that each has had. */
+const suites = {
+  trixie: '10.0',
+  'bookworm-backports': '10.0',
+  bookworm: '7.2',
+  forky: '11.1',
+  sid: '11.1',
+}
 
 /** QEMU's firmware, and the modules that it loads. */
 const data = /^usr\/(share|lib\/[^/]+)\/qemu$/
 
-/** The QEMU of this machine, or one in the cache if it has none. */
-export async function qemu(): Promise<Qemu> {
-  if (isInstalled(program)) return { command: program, args: [], env: process.env }
-  return fetchedQemu()
+/** The version of the QEMU that is installed on this machine, such as "7.2.22". */
+async function installedVersion(): Promise<string> {
+  const { stdout } = await run(program, ['--version'])
+  return /version (\d+(?:\.\d+)*)/.exec(stdout)?.[1] ?? '0'
+}
+
+/** The QEMU of this machine; if it has none, or only one that is older than `least`, one in the cache. */
+export async function qemu(least = '0'): Promise<Qemu> {
+  if (isInstalled(program) && compareVersions(await installedVersion(), least) >= 0) {
+    return { command: program, args: [], env: process.env }
+  }
+  return fetchedQemu({}, least)
 }
 
 /**
  * A QEMU from Debian for this machine's processor, in the cache, with its libraries and firmware. It needs
- * nothing installed. `suite` chooses one of Debian's suites, and with it a version.
+ * nothing installed. `suite` chooses one of Debian's suites, and with it a version; `least` is the oldest
+ * version that will do.
  *
  * @example
  * const { command, args, env } = await fetchedQemu({ suite: 'forky' })
  * spawn(command, [...args, '-M', 'pseries', …], { env })
  */
-export async function fetchedQemu(origin: Origin = {}): Promise<FetchedQemu> {
-  const recipe = { program, package: 'qemu-system-ppc', suites, data }
+export async function fetchedQemu(origin: Origin = {}, least = '0'): Promise<FetchedQemu> {
+  const fitting = Object.entries(suites).filter(([, its]) => compareVersions(its, least) >= 0)
+  const recipe = {
+    program,
+    package: 'qemu-system-ppc',
+    suites: fitting.map(([name]) => name),
+    data,
+  }
   const { directory, suite, version } = await fetchedProgram(recipe, origin)
   const { command, args } = await startOf(directory, program)
   const libraries = await readdir(path.join(directory, 'usr/lib'))

@@ -1,4 +1,4 @@
-import { allMachines, type KernelName, kernelNames, type Machine } from 'power-host'
+import { allMachines, type KernelName, kernelNames, type Machine, runsGuests } from 'power-host'
 
 export interface Combination {
   machine: Machine
@@ -6,7 +6,7 @@ export interface Combination {
 }
 
 /**
- * Every machine with every kernel. Row by row of the table, a run that has to end early would not have
+ * Every machine with every kernel that has KVM there. Row by row of the table, a run that has to end early would not have
  * seen the last machines; this way the first few have seen each machine and each kernel.
  */
 export function allCombinations(): Combination[] {
@@ -14,7 +14,7 @@ export function allCombinations(): Combination[] {
   return kernelNames.flatMap((_, shift) =>
     machines.flatMap((machine, row) => {
       const kernel = kernelNames[(row + shift) % kernelNames.length]
-      return kernel === undefined ? [] : [{ machine, kernel }]
+      return kernel === undefined || !runsGuests(machine, kernel) ? [] : [{ machine, kernel }]
     }),
   )
 }
