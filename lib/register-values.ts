@@ -30,8 +30,8 @@ function unknownRegister(name: unknown): never {
 /** Registers that are often looked for among ONE_REG's. */
 const ofGetRegs = /^(PC|NIP|MSR|CR|LR|CTR|XER|SRR[01]|SPRG[0-7]|GPR\d+|R\d+)$/
 
-/** The name that may have been meant, for the error. */
-function hintFor(name: string): string {
+/** What may have been meant by a name that the table lacks, for the error. */
+export function hintFor(name: string): string {
   const spelt = name.toUpperCase().replace(/^KVM_REG_PPC_/, '')
   if (byName.has(spelt)) return `, as '${spelt}'`
   if (spelt === 'FORMAT') return ' (parseRegisters makes a snapshot of text; JSON.parse does not)'

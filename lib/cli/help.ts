@@ -49,8 +49,28 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
     examples: [
       { term: 'kvm-ppc-onereg registers', text: 'the table' },
       {
-        term: 'kvm-ppc-onereg registers --probe | grep TB_OFFSET',
-        text: 'one register with its value',
+        term: 'kvm-ppc-onereg registers --probe TB_OFFSET DEC_EXPIRY',
+        text: 'two registers with their values',
+      },
+      {
+        term: 'kvm-ppc-onereg registers --probe --json > source.json',
+        text: 'a file for the command compare',
+      },
+    ],
+  },
+  compare: {
+    text: [
+      'Each file is the output of registers --probe --json on one of the hosts. The registers for which the two hosts gave different answers are shown. The time registers count, so their values are not compared.',
+      'The exit status is 1 if the destination lacks a register that the source has: the guest may keep something there, which would be lost. Other differences do no harm: a register that only the destination has keeps the value of a new vCPU, and one that has another value on a new vCPU gets that of the guest.',
+    ],
+    examples: [
+      {
+        term: 'kvm-ppc-onereg compare source.json destination.json',
+        text: 'the registers that differ',
+      },
+      {
+        term: 'ssh source kvm-ppc-onereg registers --probe --json | kvm-ppc-onereg compare - here.json',
+        text: 'one of the files from standard input',
       },
     ],
   },

@@ -1,11 +1,10 @@
-import { release, type } from 'node:os'
 import { actualBackend } from '../kernel/backend.ts'
 import { openHost } from '../kvm/host.ts'
 import type { Host } from '../kvm/host.ts'
 import { checkLines } from './check.ts'
 import type { Check } from './check.ts'
 import { checkHost, checkRefusal } from './kvm-checks.ts'
-import { checkModule, checkProcessor, checkWallClock } from './machine-checks.ts'
+import { checkModule, checkProcessor, checkWallClock, machineName } from './machine-checks.ts'
 import { json } from './print.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import { heading, styled } from './terminal.ts'
@@ -23,9 +22,9 @@ export function info(options: InfoOptions, version: string): number {
   const checks = [...machineChecks(backend, options.require), ...kvm.checks]
   const failed = checks.filter(({ status }) => status === 'failed')
   const ok = failed.length === 0
-  const machine = `${process.platform}-${process.arch}, ${type()} ${release()}, Node ${process.version}`
+  const machine = machineName()
   if (options.json) {
-    console.log(json({ version, machine, backend, ok, sample: kvm.sample, checks }))
+    console.log(json({ release: version, machine, backend, ok, sample: kvm.sample, checks }))
   } else {
     console.log(heading(`kvm-ppc-onereg ${version} on ${machine}\n`))
     console.log(checkLines(checks))

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { release, type } from 'node:os'
 import path from 'node:path'
 import { errnoName } from '../errno.ts'
 import { NativeKernel } from '../kernel/native.ts'
@@ -6,6 +7,11 @@ import { wallClockOf } from '../kernel/wall-clock.ts'
 import type { Check } from './check.ts'
 
 /** The checks of this machine that do not need KVM. */
+
+/** Platform, architecture, kernel and Node, for people. */
+export function machineName(): string {
+  return `${process.platform}-${process.arch}, ${type()} ${release()}, Node ${process.version}`
+}
 
 const OLDEST_POWER = 7
 

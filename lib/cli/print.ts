@@ -79,8 +79,14 @@ export function table(rows: readonly (readonly string[])[], width = outputWidth(
  */
 const NUMBERS_LIMIT = 1 << 22
 
-/** JSON for scripts: 64-bit values are decimal strings, bytes are hexadecimal, other typed arrays are arrays. */
-export function json(value: unknown): string {
+/** The version of all documents that `--json` prints: see docs/cli.schema.json. */
+export const DOCUMENT_VERSION = 1
+
+/**
+ * A document for scripts: JSON with a version, in which 64-bit values are decimal strings, bytes are
+ * hexadecimal, and other typed arrays are arrays.
+ */
+export function json(fields: object): string {
   let numbers = 0
   const writable = (held: unknown): unknown => {
     if (typeof held === 'bigint') return held.toString()
@@ -103,5 +109,5 @@ export function json(value: unknown): string {
     if (Array.isArray(held)) return held.map(writable)
     return Object.fromEntries(Object.entries(held).map(([name, part]) => [name, writable(part)]))
   }
-  return JSON.stringify(value, replacer, 2)
+  return JSON.stringify({ version: DOCUMENT_VERSION, ...fields }, replacer, 2)
 }

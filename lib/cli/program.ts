@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { styleText } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { checkStateFile } from './check-state.ts'
+import { compareLists } from './compare.ts'
 import { decodeFile, formatNames } from './decode.ts'
 import type { DecodeCommandOptions } from './decode.ts'
 import { demo } from './demo.ts'
@@ -12,7 +13,10 @@ import type { InfoOptions } from './info.ts'
 import { planFile } from './plan.ts'
 import type { PlanCommandOptions } from './plan.ts'
 import { printable } from './print.ts'
+import { findRegister, hintFor } from '../register-values.ts'
+import type { RegisterName } from '../registers.ts'
 import { listRegisters } from './registers.ts'
+import type { RegistersCommandOptions } from './registers.ts'
 import { paragraph, textWidth } from './terminal.ts'
 
 const EXIT_FAILED = 1
@@ -72,10 +76,28 @@ export function createProgram(done: (status: number) => void = () => undefined):
     })
 
   add(program, 'registers', 'list the registers: name, id, width, meaning')
+    .argument('[names...]', 'list only these registers', oneMoreName)
     .option('--probe', 'read each from a new vCPU of this kernel, and show the value or the error')
     .option(...asJson)
-    .action((options: { json?: boolean; probe?: boolean }) => {
-      done(listRegisters(options))
+    .action((names: readonly RegisterName[], options: RegistersCommandOptions) => {
+      done(listRegisters(names, options))
+    })
+
+  add(
+    program,
+    'compare',
+    'compare the registers of two hosts, from which and to which a guest moves',
+  )
+    .argument('<from>', 'what registers --probe --json printed on the source, or -')
+    .argument('<to>', 'what it printed on the destination, or - for standard input')
+    .option(...asJson)
+    .action(async (source: string, destination: string, options, command: Command) => {
+      if (source === '-' && destination === '-') {
+        command.error('error: only one of the two files can be standard input', {
+          exitCode: EXIT_USAGE,
+        })
+      }
+      done(await compareLists({ source, destination }, options as { json?: boolean }))
     })
 
   add(program, 'demo', "move a guest's timebase between two hosts and show each step")
@@ -142,6 +164,11 @@ function add(program: Command, name: string, summary: string): Command {
   return command
     .description([capital, ...details.text].join('\n\n'))
     .addHelpText('after', () => section(command, 'Examples:', details.examples))
+}
+
+function oneMoreName(name: string, before: readonly RegisterName[] = []): RegisterName[] {
+  if (findRegister(name) !== undefined) return [...before, name as RegisterName]
+  throw new InvalidArgumentError(`It must be a name of the table${hintFor(name)}.`)
 }
 
 function wholeNumber(text: string): bigint {

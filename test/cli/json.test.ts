@@ -28,6 +28,7 @@ afterAll(() => rm(scratch, { recursive: true }))
 async function validated(part: string, args: readonly string[]): Promise<unknown> {
   const { stdout } = await commandLine([...args, '--json'])
   const document: unknown = JSON.parse(stdout)
+  expect(document).toHaveProperty('version', 1)
   const validate = ajv.getSchema(`cli#/$defs/${part}`)
   expect(validate?.(document), JSON.stringify(validate?.errors)).toBe(true)
   return document
@@ -45,10 +46,27 @@ describe('docs/cli.schema.json describes what --json prints', () => {
   })
 
   it('of registers', async () => {
-    expect(await validated('registers', ['registers'])).not.toHaveLength(0)
-    const probed = await validated('registers', ['registers', '--probe'])
-    expect(probed).toContainEqual(expect.objectContaining({ name: 'TB_OFFSET', value: '0' }))
-    expect(probed).toContainEqual(expect.objectContaining({ name: 'HIOR', value: '0' }))
+    const listed = await validated('registers', ['registers'])
+    expect((listed as { registers: unknown[] }).registers).not.toHaveLength(0)
+    const probed = await validated('registers', ['registers', '--probe', 'TB_OFFSET', 'HIOR'])
+    expect(probed).toMatchObject({
+      registers: [
+        { name: 'TB_OFFSET', value: '0' },
+        { name: 'HIOR', value: '0' },
+      ],
+    })
+  })
+
+  it('of compare', async () => {
+    const { stdout } = await commandLine(['registers', '--probe', '--json'])
+    const lacking = stdout.replace(/("name": "DAR",[^}]*)"value": "0"/, '$1"error": "EINVAL"')
+    const source = await saved('source', stdout)
+    const destination = await saved('destination', lacking)
+    expect(await validated('compare', ['compare', source, source])).toMatchObject({ ok: true })
+    expect(await validated('compare', ['compare', source, destination])).toMatchObject({
+      ok: false,
+      differences: [{ name: 'DAR', kind: 'lost', destination: { error: 'EINVAL' } }],
+    })
   })
 
   it('of demo', async () => {

@@ -25,4 +25,25 @@ describe('registers', () => {
       registerNames.length - Number(readable),
     )
   })
+
+  it('prints only the registers that are named, each once', async () => {
+    vi.stubEnv('KVM_PPC_BACKEND', 'software')
+    const { status, stdout } = await commandLine(['registers', '--probe', 'DAR', 'VTB', 'DAR'])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(
+      /^name .*\nDAR +0x[^\n]*\nVTB +0x[^\n]*\n\n2 of 2 registers can be read on the software model\n$/,
+    )
+  })
+
+  it.each([
+    ['dar', /It must be a name of the table, as 'DAR'\./],
+    ['DEC', /as 'DEC_EXPIRY'/],
+    ['pc', /KVM_GET_REGS/],
+    ['nonsense', /It must be a name of the table\./],
+  ])('suggests a name for %s', async (name, hint) => {
+    const { status, stdout, stderr } = await commandLine(['registers', 'TB_OFFSET', name])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(hint)
+    expect(stderr).toContain("(try 'kvm-ppc-onereg registers --help')")
+  })
 })
