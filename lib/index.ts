@@ -24,16 +24,12 @@ export type { TimebaseState } from './timebase/state.ts'
 export type { VcpuTimers } from './timebase/timers.ts'
 export {
   loadOneRegState,
-  parseOneRegState,
   saveOneRegState,
-  serializeOneRegState,
-} from './timebase/one-reg-state.ts'
-export type {
-  LoadOneRegOptions,
-  OneRegOutcome,
-  OneRegState,
-  VcpuRegisters,
-} from './timebase/one-reg-state.ts'
+  saveOneRegStateAsync,
+} from './timebase/move-one-reg.ts'
+export type { LoadOneRegOptions, OneRegOutcome } from './timebase/move-one-reg.ts'
+export { parseOneRegState, serializeOneRegState } from './timebase/one-reg-state.ts'
+export type { OneRegState, VcpuRegisters } from './timebase/one-reg-state.ts'
 
 export { registers } from './registers.ts'
 export type {

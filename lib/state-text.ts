@@ -84,6 +84,14 @@ export function formatFields({ format, version }: TextFormat): { format: string;
   return { format, version }
 }
 
+/**
+ * Makes `JSON.stringify(state)` give the text of the format. Without it, the bigints would make that throw.
+ * The property is not enumerable, so a copy by spreading does not have it.
+ */
+export function withToJson<T extends object>(state: T, toJson: (state: T) => JsonObject): T {
+  return Object.defineProperty(state, 'toJSON', { value: () => toJson(state) })
+}
+
 export function isObject<T>(value: T): value is T & JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,7 +3,14 @@ import { stateFormat } from '../errors.ts'
 import type { RegisterName, RegisterValues } from '../registers.ts'
 import { checkValues, findRegister } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
-import { bigintOf, formatFields, isObject, readText, refuseUnknown } from '../state-text.ts'
+import {
+  bigintOf,
+  formatFields,
+  isObject,
+  readText,
+  refuseUnknown,
+  withToJson,
+} from '../state-text.ts'
 import type { JsonObject, TextFormat } from '../state-text.ts'
 
 /** Characters of a snapshot: 1 Mi. One of all registers of a POWER10 vCPU takes 11,000. */
@@ -57,7 +64,7 @@ export function snapshotToJson(values: RegisterValues): JsonObject {
 export function parseRegisters(text: string): RegisterValues {
   const json = readText(text, FORMAT)
   refuseUnknown(json, ['format', 'version', 'registers'], '')
-  return registersFromJson(json['registers'], 'registers')
+  return withToJson(registersFromJson(json['registers'], 'registers'), snapshotToJson)
 }
 
 /** Registers by name, with values that JSON has. */

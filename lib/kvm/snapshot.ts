@@ -13,6 +13,7 @@ import { registerNames } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
+import { withToJson } from '../state-text.ts'
 
 /**
  * The options of {@link Vcpu.restore}.
@@ -107,11 +108,7 @@ export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
     throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
   }
   for (const name of absent) vcpu.absent.add(name)
-  // Without toJSON, JSON.stringify would throw because of the bigints.
-  Object.defineProperty(snapshot, 'toJSON', {
-    value: () => snapshotToJson(snapshot as RegisterValues),
-  })
-  return snapshot as RegisterValues
+  return withToJson(snapshot as RegisterValues, snapshotToJson)
 }
 
 /** {@link Vcpu.restore}. */

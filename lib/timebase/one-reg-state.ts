@@ -1,26 +1,10 @@
-import {
-  checkArray,
-  checkInteger,
-  checkObject,
-  checkOptionNames,
-  outOfRange,
-  wrongType,
-} from '../checks.ts'
-import { OneRegNotLoadedError, stateFormat, TimebaseNotAppliedError } from '../errors.ts'
-import type { NotWritten } from '../errors.ts'
+import { checkArray, checkInteger, checkObject, outOfRange, wrongType } from '../checks.ts'
+import { stateFormat } from '../errors.ts'
 import { registersFromJson, registersToJson } from '../kvm/register-text.ts'
-import type { ChangedRegister } from '../kvm/snapshot.ts'
-import type { Vcpu } from '../kvm/vcpu.ts'
 import { checkValues } from '../register-values.ts'
 import type { RegisterValues } from '../registers.ts'
-import { formatFields, isObject, readText, refuseUnknown } from '../state-text.ts'
+import { formatFields, isObject, readText, refuseUnknown, withToJson } from '../state-text.ts'
 import type { JsonObject, TextFormat } from '../state-text.ts'
-import { guestOf } from './guest.ts'
-import { checkLoadable, loadTimebase } from './load.ts'
-import { saveTimebase } from './save.ts'
-import type { LoadOutcome } from './outcomes.ts'
-import { planOptionNames } from './plan.ts'
-import type { PlanOptions } from './plan.ts'
 import { checkTimebaseState, STATE_VCPU_LIMIT, timebaseFromJson, timebaseToJson } from './state.ts'
 import type { TimebaseState } from './state.ts'
 import { timeRegisters } from './timers.ts'
@@ -49,31 +33,6 @@ export interface OneRegState {
   readonly vcpus: readonly VcpuRegisters[]
 }
 
-/**
- * The options of {@link loadOneRegState}.
- *
- * @group Moving the timebase
- */
-export interface LoadOneRegOptions extends PlanOptions {
-  /** Whether to read all registers back and list those that hold another value: see {@link RestoreOptions}. */
-  readonly verify?: boolean
-}
-
-/**
- * The result of {@link loadOneRegState}.
- *
- * @group Moving the timebase
- */
-export interface OneRegOutcome {
-  readonly timebase: LoadOutcome
-  /** The registers that the kernel refused to set, and with `verify` those that hold another value. */
-  readonly vcpus: readonly {
-    readonly id: number
-    readonly refused: readonly NotWritten[]
-    readonly changed?: readonly ChangedRegister[]
-  }[]
-}
-
 /** Characters of a saved ONE_REG state: 64 Mi. A vCPU takes 11,000, and a guest has at most 2,048. */
 export const ONE_REG_TEXT_LIMIT = 64 * 1024 * 1024
 
@@ -85,88 +44,9 @@ const FORMAT: TextFormat = {
 }
 
 /**
- * Reads all registers of a guest that KVM_GET_ONE_REG reads, and its timebase. The vCPUs must be stopped. The
- * registers are read first and the clocks last, so that no time is lost.
- *
- * The caller has to save the rest of the guest: pc, msr and the general registers (KVM_GET_REGS), the segments
- * (KVM_GET_SREGS), memory and devices.
- *
- *     const text = serializeOneRegState(saveOneRegState(vcpus))
- *
- * @param vcpus all vCPUs of the guest
- * @throws as {@link saveTimebase} and {@link Vcpu.snapshot}
- * @example
- * ```ts
- * const text = serializeOneRegState(saveOneRegState(vcpus)) // with the vCPUs stopped
- * ```
- * @group Moving the timebase
- */
-export function saveOneRegState(vcpus: readonly Vcpu[]): OneRegState {
-  const registers = guestOf(vcpus).vcpus.map((vcpu) => ({
-    id: vcpu.id,
-    registers: withoutTimeRegisters(vcpu.snapshot()),
-  }))
-  const state = { timebase: saveTimebase(vcpus), vcpus: registers }
-  return Object.defineProperty(state, 'toJSON', { value: () => oneRegStateToJson(state) })
-}
-
-function withoutTimeRegisters(snapshot: RegisterValues): RegisterValues {
-  const values = new Map<string, unknown>(Object.entries(snapshot))
-  for (const { name } of timeRegisters) values.delete(name)
-  return Object.fromEntries(values)
-}
-
-/**
- * Writes the registers of a saved guest on this host, and continues its timebase: the registers of every vCPU
- * first and the timebase last. The vCPUs must not run yet.
- *
- * Before the first register is written, it is checked that the timebase can be loaded; an error of that check
- * leaves the vCPUs as they are. A later error says in `unfit` which vCPUs must not run.
- *
- *     loadOneRegState(vcpus, parseOneRegState(text), { maxDowntimeNs: 10_000_000_000n })
- *
- * @param vcpus all vCPUs of the guest, with the ids that they had when it was saved
- * @param state the saved state, from {@link saveOneRegState} or {@link parseOneRegState}
- * @param options those of {@link loadTimebase} except `align`, and whether to read registers back
- * @throws TypeError, RangeError for a state or an option of the wrong type or range
- * @throws as {@link loadTimebase}, before the first register is written
- * @throws OneRegNotLoadedError if a register or the timebase could not be written after that
- * @example
- * ```ts
- * const { vcpus } = loadOneRegState(moved, parseOneRegState(text), { verify: true })
- * ```
- * @group Moving the timebase
- */
-export function loadOneRegState(
-  vcpus: readonly Vcpu[],
-  state: OneRegState,
-  options: LoadOneRegOptions = {},
-): OneRegOutcome {
-  checkOptionNames('options', checkObject('options', options), [...planOptionNames, 'verify'])
-  const { verify = false, ...planOptions } = options
-  const checked = checkOneRegState(state)
-  const guest = checkLoadable(vcpus, checked.timebase, planOptions)
-  const registersOf = new Map(checked.vcpus.map(({ id, registers }) => [id, registers]))
-  const unfit: number[] = []
-  try {
-    const outcomes = guest.vcpus.flatMap((vcpu) => {
-      const registers = registersOf.get(vcpu.id)
-      if (registers === undefined) return []
-      unfit.push(vcpu.id)
-      return [{ id: vcpu.id, ...vcpu.restore(registers, { verify }) }]
-    })
-    return { timebase: loadTimebase(guest.vcpus, checked.timebase, planOptions), vcpus: outcomes }
-  } catch (error) {
-    if (!(error instanceof Error)) throw error
-    const more = error instanceof TimebaseNotAppliedError ? error.unfit : []
-    throw new OneRegNotLoadedError([...new Set([...unfit, ...more])], error)
-  }
-}
-
-/**
  * A {@link OneRegState} as JSON text: `format`, `version`, `timebase` as {@link serializeTimebase} has it,
  * and the registers of each vCPU as {@link serializeRegisters} has them. `JSON.stringify` of a state from
- * {@link saveOneRegState} gives the same text.
+ * {@link saveOneRegState} or {@link parseOneRegState} gives the same text.
  *
  * @param state the result of {@link saveOneRegState}
  * @throws TypeError, RangeError for a state with a wrong field
@@ -180,7 +60,8 @@ export function serializeOneRegState(state: OneRegState): string {
   return JSON.stringify(oneRegStateToJson(state))
 }
 
-function oneRegStateToJson(state: OneRegState): JsonObject {
+/** The object whose JSON {@link serializeOneRegState} gives. */
+export function oneRegStateToJson(state: OneRegState): JsonObject {
   const { timebase, vcpus } = checkOneRegState(state)
   return {
     ...formatFields(FORMAT),
@@ -216,7 +97,7 @@ export function parseOneRegState(text: string): OneRegState {
   } catch (error) {
     throw stateFormat(`In this ${FORMAT.what}, ${(error as Error).message}`, error)
   }
-  return state
+  return withToJson(state, oneRegStateToJson)
 }
 
 function vcpuFromJson(value: unknown, path: string): VcpuRegisters {
@@ -233,7 +114,7 @@ function vcpuFromJson(value: unknown, path: string): VcpuRegisters {
  *
  * @throws TypeError, RangeError
  */
-function checkOneRegState(value: unknown): OneRegState {
+export function checkOneRegState(value: unknown): OneRegState {
   const { timebase, vcpus: list } = checkObject('state', value) as OneRegState
   if (isObject(timebase) && typeof (timebase as JsonObject)['guestTimebase'] === 'string') {
     throw wrongType('state', 'as parseOneRegState makes it of text, and JSON.parse does not', value)

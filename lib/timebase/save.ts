@@ -4,6 +4,7 @@ import type { Guest } from './guest.ts'
 import { lastLoadOf } from './last-load.ts'
 import type { LastLoad } from './last-load.ts'
 import type { Writable } from './plan.ts'
+import { timebaseToJson } from './state.ts'
 import type { TimebaseState } from './state.ts'
 import {
   commonOffset,
@@ -18,6 +19,7 @@ import { checkAsyncOptions } from '../kvm/async-options.ts'
 import type { AsyncOptions } from '../kvm/async-options.ts'
 import { heldAmong } from '../kvm/held.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
+import { withToJson } from '../state-text.ts'
 
 /**
  * Takes a guest's timebase from its host. The guest's vCPUs must be stopped: a call waits for one that
@@ -111,7 +113,7 @@ function stateOf(guest: Guest, timers: TimeRegisters): TimebaseState {
   const roundingTicks = last?.roundingTicks ?? 0n
   if (roundingTicks !== 0n) state.roundingTicks = roundingTicks
   if (clock !== undefined) state.clock = clock
-  return state
+  return withToJson(state, timebaseToJson)
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   isObject,
   readText,
   refuseUnknown,
+  withToJson,
 } from '../state-text.ts'
 import type { JsonObject, TextFormat } from '../state-text.ts'
 import { checkTimebasePoint } from './plan.ts'
@@ -112,7 +113,9 @@ function checkTimers(name: string, vcpu: unknown): CheckedTimers {
 
 /**
  * The state as JSON text: `format`, `version`, and the state's fields by name; 64-bit values are
- * decimal strings, since JSON's numbers lose their low bits.
+ * decimal strings, since JSON's numbers lose their low bits. `JSON.stringify` of a state from
+ * {@link saveTimebase} or {@link parseTimebase} gives the same text, also where the state is part of another
+ * object; a copy of the state made by spreading has bigints, and makes it throw.
  *
  * @param state the result of {@link saveTimebase}
  * @throws TypeError, RangeError for a state with a wrong field
@@ -187,7 +190,7 @@ function timebaseFields(json: JsonObject): TimebaseState {
   } catch (error) {
     throw stateFormat(`In this saved timebase, ${(error as Error).message}`, error)
   }
-  return state as unknown as TimebaseState
+  return withToJson(state as unknown as TimebaseState, timebaseToJson)
 }
 
 function parseClock(value: unknown): JsonObject {

@@ -15,10 +15,10 @@ import { assertGuestGoesOn, FailingKernel, hostPair } from '../../lib/testing/in
 import type { HostPairOptions } from '../../lib/testing/index.ts'
 import {
   loadOneRegState,
-  parseOneRegState,
   saveOneRegState,
-  serializeOneRegState,
-} from '../../lib/timebase/one-reg-state.ts'
+  saveOneRegStateAsync,
+} from '../../lib/timebase/move-one-reg.ts'
+import { parseOneRegState, serializeOneRegState } from '../../lib/timebase/one-reg-state.ts'
 import type { OneRegState } from '../../lib/timebase/one-reg-state.ts'
 import { serializeTimebase } from '../../lib/timebase/state.ts'
 import { timeRegisters } from '../../lib/timebase/timers.ts'
@@ -100,7 +100,52 @@ describe('all that ONE_REG holds, and the timebase,', () => {
     const { from } = movable()
     const state = saveOneRegState(from)
     expect(JSON.stringify(state)).toBe(serializeOneRegState(state))
-    expect(parseOneRegState(serializeOneRegState(state))).toEqual(state)
+    const parsed = parseOneRegState(serializeOneRegState(state))
+    expect(parsed).toEqual(state)
+    expect(JSON.stringify(parsed)).toBe(serializeOneRegState(state))
+  })
+
+  it('is saved once a vCPU that runs has stopped', async () => {
+    const { from, source } = movable()
+    const [, second] = from
+    if (second === undefined) throw new Error('A guest of two vCPUs was made')
+    const running = source.run(second)
+    expect(() => saveOneRegState(from)).toThrow(/while it runs/)
+    const waiting = saveOneRegStateAsync(from)
+    const ended = new AbortController()
+    const aborted = saveOneRegStateAsync(from, { signal: ended.signal })
+    ended.abort()
+    await expect(aborted).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }) as Error)
+    running.stop()
+    expect(await waiting).toEqual(saveOneRegState(from))
+    await expect(saveOneRegStateAsync(from, { signal: 5 } as never)).rejects.toThrow(TypeError)
+  })
+
+  it('goes on at the very tick with align', async () => {
+    const { from, to, time } = movable()
+    const { timebase, vcpus } = saveOneRegState(from)
+    const options = { downtime: 'freeze', align: true, verify: true } as const
+    const loading = loadOneRegState(to, { timebase, vcpus }, options)
+    expect(to[0]?.get('DAR')).toBe(0x1000n)
+    time.pass(SECOND)
+    const outcome = await loading
+    expect(outcome.timebase).toMatchObject({ advancedTicks: 0n, roundingTicks: 0n })
+    expect(outcome.vcpus).toEqual([0, 1].map((id) => ({ id, refused: [], changed: [] })))
+  })
+
+  it('with align says which vCPUs are unfit if it fails after the first write', async () => {
+    const { from, to, destination } = movable()
+    const state = saveOneRegState(from)
+    const options = { downtime: 'freeze', align: true } as const
+    destination.kernel.fail({
+      errno: 'EIO',
+      operation: 'KVM_SET_ONE_REG',
+      register: 'TB_OFFSET',
+    })
+    await expect(loadOneRegState(to, state, options)).rejects.toMatchObject({
+      code: 'ERR_ONE_REG_NOT_LOADED',
+      unfit: [0, 1],
+    })
   })
 
   it('says which registers a vCPU holds another value of, and which it lacks', () => {
@@ -195,12 +240,32 @@ describe('before the first write', () => {
     expect(to[0]?.get('DAR')).toBe(0n)
   })
 
-  it('an unknown option is refused, and align, which is loadTimebase’s', () => {
+  it('an option that is unknown or wrong is refused', () => {
     const { from, to } = movable()
     const state = saveOneRegState(from)
-    for (const options of [{ align: true }, { timebase: true }]) {
-      expect(() => loadOneRegState(to, state, options as never)).toThrow(/options may have only/)
+    for (const [options, message] of [
+      [{ timebase: true }, /options may have only/],
+      [{ verify: 1 }, /options\.verify must be a boolean/],
+      [{ align: 1 }, /options\.align must be a boolean/],
+      [{ downtime: 'stop' }, /options\.downtime must be/],
+    ] as const) {
+      expect(() => loadOneRegState(to, state, options as never)).toThrow(message)
     }
+    expect(to[0]?.get('DAR')).toBe(0n)
+  })
+
+  it('align without freeze is refused, and another frequency', async () => {
+    const { from, to } = movable()
+    const state = saveOneRegState(from)
+    await expect(loadOneRegState(to, state, { align: true } as never)).rejects.toThrow(
+      /'freeze' with align/,
+    )
+    const timebase = { ...state.timebase, timebaseFrequency: 1n }
+    const options = { downtime: 'freeze', align: true } as const
+    await expect(loadOneRegState(to, { ...state, timebase }, options)).rejects.toThrow(
+      TimebaseFrequencyError,
+    )
+    expect(to[0]?.get('DAR')).toBe(0n)
   })
 })
 

@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OneRegError } from '../../lib/errors.ts'
+import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
+import { Host } from '../../lib/kvm/host.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import {
   parseTimebase,
   serializeTimebase,
@@ -98,6 +101,17 @@ describe('a saved timebase as text', () => {
 
   it('is read as it was written', () => {
     expect(parseTimebase(text)).toStrictEqual(state)
+  })
+
+  it('is what JSON.stringify gives, also where it is part of an object', () => {
+    using host = new Host(new SoftwareKernel())
+    const saved = saveTimebase([host.createVm().createVcpu(0)])
+    const text = serializeTimebase(saved)
+    for (const each of [saved, parseTimebase(text)]) {
+      expect(JSON.stringify(each)).toBe(text)
+      expect(JSON.stringify({ guest: each })).toBe(`{"guest":${text}}`)
+      expect(Object.keys(each)).not.toContain('toJSON')
+    }
   })
 
   it('has the rounding error of earlier moves where there is one', () => {
