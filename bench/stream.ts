@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { table } from '../lib/cli/print.ts'
 import { makeStream } from './make-stream.ts'
@@ -12,17 +13,24 @@ import { makeStream } from './make-stream.ts'
  * Measures how fast a large stream is read, compared with reading the same file and dropping the bytes, and how
  * much memory that takes:
  *
- *     npx tsx bench/stream.ts [MiB [path of QEMU's scripts/analyze-migration.py]]
+ *     npx tsx bench/stream.ts [MiB] [--against FOLDER] [--analyser FILE]
  *
- * The default is 1024 MiB. Each run is a process of its own; the file is in the page cache.
+ * The default is 1024 MiB. FOLDER is another checkout of this project, after `npm run build:lib`; FILE is
+ * QEMU's scripts/analyze-migration.py. Each run is a process of its own; the file is in the page cache.
  */
 
 const ROUNDS = 5
 const PAGE_RECORD_BYTES = 4104
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const library = new URL('../dist/vmstate/index.js', import.meta.url).href
-const [mib = '1024', analyser] = process.argv.slice(2)
+const library = libraryOf(root)
+const {
+  positionals: [mib = '1024'],
+  values: { against, analyser },
+} = parseArgs({
+  options: { against: { type: 'string' }, analyser: { type: 'string' } },
+  allowPositionals: true,
+})
 const folder = await mkdtemp(join(tmpdir(), 'bench-stream-'))
 const path = join(folder, 'stream')
 
@@ -43,11 +51,10 @@ const programs: Record<string, readonly string[]> = {
     while ((await file.read(memory, 0, memory.length, null)).bytesRead > 0);
     await file.close()
     ${report}`),
-  'readQemuTimebase(path)': nodeProgram(`
-    import { readQemuTimebase } from '${library}'
-    const started = performance.now()
-    await readQemuTimebase(process.argv[1])
-    ${report}`),
+  'readQemuTimebase(path)': timebaseProgram(library),
+  ...(against === undefined
+    ? {}
+    : { [`the same in ${against}`]: timebaseProgram(libraryOf(against)) }),
   'readQemuTimebase(createReadStream(path))': nodeProgram(`
     import { createReadStream } from 'node:fs'
     import { readQemuTimebase } from '${library}'
@@ -55,6 +62,18 @@ const programs: Record<string, readonly string[]> = {
     await readQemuTimebase(createReadStream(process.argv[1], { highWaterMark: 1 << 20 }))
     ${report}`),
   ...(analyser === undefined ? {} : { 'analyze-migration.py': pythonProgram(analyser) }),
+}
+
+function libraryOf(checkout: string): string {
+  return pathToFileURL(join(checkout, 'dist/vmstate/index.js')).href
+}
+
+function timebaseProgram(library: string): string[] {
+  return nodeProgram(`
+    import { readQemuTimebase } from '${library}'
+    const started = performance.now()
+    await readQemuTimebase(process.argv[1])
+    ${report}`)
 }
 
 function nodeProgram(code: string): string[] {

@@ -2,7 +2,7 @@ import { VmstateError } from '../../errors.ts'
 import { ByteReader, parseWithin } from './bytes.ts'
 import type { Parser } from './bytes.ts'
 import { findDescriptions, findLastDescription, readDescription } from './description.ts'
-import type { DescribedDevice, DescriptionPlace } from './description.ts'
+import type { DescriptionPlace } from './description.ts'
 import type { Elements } from './elements.ts'
 import { malformed, overLimit } from './errors.ts'
 import { DESCRIPTION_CANDIDATE_LIMIT } from './limits.ts'
@@ -20,7 +20,6 @@ export interface HeldBytes {
 export interface Described {
   /** All elements of the stream. */
   readonly elements: Elements
-  readonly devices: readonly DescribedDevice[]
   /** The place of the description in the held bytes. */
   readonly place: DescriptionPlace
 }
@@ -118,5 +117,5 @@ function* readBy(
       reader.offset,
     )
   }
-  return { elements, devices, place }
+  return { elements, place }
 }

@@ -1,7 +1,7 @@
 import type { Json } from '../../json.ts'
 import { malformed, overLimit, truncated } from './errors.ts'
 import { parseJson } from './json.ts'
-import { DESCRIPTION_LIMIT, HELD_LIMIT } from './limits.ts'
+import { DESCRIPTION_LIMIT, HELD_LIMIT, VALUE_LIMIT } from './limits.ts'
 import { PAGE_SIZE } from './ram-pages.ts'
 
 /** A field, as the description at the end of a stream describes it. */
@@ -25,6 +25,10 @@ export interface DescribedStruct {
   readonly subsections: readonly DescribedStruct[]
   /** The size of fields and subsections together, in bytes. */
   readonly size: number
+  /** How many fields and structures it has, with those inside it and in arrays. */
+  readonly values: number
+  /** Whether it or a structure inside it has subsections, whose headers are then among its bytes. */
+  readonly hasSubsections: boolean
 }
 
 export interface DescribedDevice extends DescribedStruct {
@@ -119,12 +123,15 @@ function parseDescription(bytes: Buffer, offset: number): DescribedDevice[] {
   const json = at.object(parseJson(bytes, offset), 'it')
   const pageSize = at.size(json['page_size'], 'page_size')
   if (pageSize !== PAGE_SIZE) throw at.wrong('page_size', `${PAGE_SIZE}`, pageSize)
+  let values = 0
   return at.array(json['devices'], 'devices').map((device, index) => {
     const path = `devices[${index}]`
     const held = at.object(device, path)
     const section = at.name(held['name'], `${path}.name`)
     const instance = at.integer(held['instance_id'], `${path}.instance_id`)
-    return { section, instance, ...parseStruct(held, path, at) }
+    const struct = parseStruct(held, path, at)
+    values = at.values(values + struct.values)
+    return { section, instance, ...struct }
   })
 }
 
@@ -137,14 +144,26 @@ function parseStruct(json: Record<string, Json>, path: string, at: Place): Descr
     .array(subsections, `${path}.subsections`)
     .map((subsection, index) => parseSubsection(subsection, `${path}.subsections[${index}]`, at))
   let size = 0
-  for (const field of fields) size += field.size * (field.arrayLength ?? 1)
-  for (const part of parts) size += subsectionHeader(part.name) + part.size
+  let values = 1 + fields.length
+  let hasSubsections = parts.length > 0
+  for (const { size: one, arrayLength = 1, struct } of fields) {
+    size += one * arrayLength
+    if (struct === undefined) continue
+    values += struct.values * arrayLength
+    if (struct.hasSubsections) hasSubsections = true
+  }
+  for (const part of parts) {
+    size += subsectionHeader(part.name) + part.size
+    values += part.values
+  }
   return {
     name: name === undefined ? undefined : at.name(name, `${path}.vmsd_name`),
     version: version === undefined ? undefined : at.integer(version, `${path}.version`),
     fields,
     subsections: parts,
     size: at.sum(size, path),
+    values: at.values(values),
+    hasSubsections,
   }
 }
 
@@ -245,5 +264,12 @@ class Place {
       )
     }
     return size
+  }
+
+  values(count: number): number {
+    if (count > VALUE_LIMIT) {
+      throw overLimit(`More than ${VALUE_LIMIT} fields in the devices`, this.#offset)
+    }
+    return count
   }
 }

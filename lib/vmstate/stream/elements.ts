@@ -5,11 +5,12 @@ import type { Package, QemuCommand } from './commands.ts'
 import type { DescribedDevice } from './description.ts'
 import { readDirtyBitmaps } from './dirty-bitmaps.ts'
 import { hex, malformed, overLimit, unknownVersion, unsupported } from './errors.ts'
-import { DeviceDecoder } from './fields.ts'
+import { checkSubsections } from './fields.ts'
+import type { PlacedDevice } from './fields.ts'
 import { HtabReader } from './htab.ts'
 import { HELD_LIMIT, LISTED_LIMIT, PACKAGE_LIMIT } from './limits.ts'
 import type { RamReader } from './ram.ts'
-import type { QemuDevice, QemuSection } from './types.ts'
+import type { QemuSection } from './types.ts'
 
 /** The first bytes of the elements of a stream (QEMU, migration/savevm.h: QEMU_VM_). */
 export const Mark = {
@@ -84,7 +85,7 @@ export type StoppedAt = 'end' | 'device'
 export class Elements {
   sections: QemuSection[] = []
   commands: QemuCommand[] = []
-  devices: QemuDevice[] = []
+  devices: PlacedDevice[] = []
   /** The bytes of packages from their first device on, whose lengths are not known. */
   packages: Package[] = []
   /** How many bytes of memory the packages take, including those before their first device. */
@@ -100,7 +101,6 @@ export class Elements {
   #started = new Map<number, Started>()
   #deviceIds = new Set<number>()
   #isInPackage = false
-  readonly #decoder = new DeviceDecoder()
 
   constructor(ram: RamReader) {
     this.ram = ram
@@ -233,10 +233,11 @@ export class Elements {
         offset,
       )
     }
-    const start = reader.offset
+    const at = reader.offset
     yield* reader.need(described.size, `the device ${name}`)
     const bytes = reader.bytes(described.size)
-    this.devices.push(this.#decoder.decode(described, version, bytes, start))
+    checkSubsections(described, bytes, at)
+    this.devices.push({ described, version, bytes, offset: at })
     yield* this.#footer(reader, id, `${name} (${described.size} bytes by the description)`)
     const length = reader.offset - offset
     this.sections.push({ type: 'full', id, name, instance, version, offset, length })

@@ -1,8 +1,8 @@
+import type { Parser } from './bytes.ts'
 import { subsectionHeader } from './description.ts'
 import type { DescribedDevice, DescribedField, DescribedStruct } from './description.ts'
-import { malformed, overLimit } from './errors.ts'
+import { malformed } from './errors.ts'
 import { decodeArray, decodeValue } from './integers.ts'
-import { VALUE_LIMIT } from './limits.ts'
 import type { QemuDevice, QemuStruct, QemuValue } from './types.ts'
 
 const SUBSECTION = 0x05
@@ -13,92 +13,133 @@ const SUBSECTION = 0x05
  */
 const NOTHING = Object.freeze(Object.create(null) as object)
 
-/** Decodes devices by their descriptions. Parsing the description has checked the lengths. */
-export class DeviceDecoder {
-  #values = 0
+/** The bytes of a device, whose length and subsections were found to be as the description says. */
+export interface PlacedDevice {
+  readonly described: DescribedDevice
+  /** Of the section in the stream. */
+  readonly version: number
+  readonly bytes: Buffer
+  /** The offset of the bytes in the stream. */
+  readonly offset: number
+}
 
-  /**
-   * @param bytes the bytes of the device, as many as the description says
-   * @param offset the offset of these bytes in the stream
-   */
-  decode(described: DescribedDevice, version: number, bytes: Buffer, offset: number): QemuDevice {
-    const { section: name, instance, name: vmsdName } = described
-    const { fields, subsections } = this.#struct(described, { bytes, base: offset, position: 0 })
-    return {
-      name,
-      instance,
-      ...(vmsdName === undefined ? {} : { vmsdName }),
-      version,
-      offset,
-      length: bytes.length,
-      fields,
-      subsections,
-    }
+/** Decodes devices. Parsing the description has checked how many fields they have. */
+export function* decodeDevices(devices: readonly PlacedDevice[]): Parser<QemuDevice[]> {
+  const decoded: QemuDevice[] = []
+  for (const device of devices) {
+    decoded.push(decodeDevice(device))
+    yield 'pause'
   }
+  return decoded
+}
 
-  #struct(described: DescribedStruct, cursor: Cursor): QemuStruct {
-    this.#values += 1 + described.fields.length
-    if (this.#values > VALUE_LIMIT) {
-      throw overLimit(
-        `More than ${VALUE_LIMIT} fields in the devices`,
-        cursor.base + cursor.position,
-      )
-    }
-    const fields = this.#fields(described.fields, cursor)
-    const subsections = described.subsections.map((each) => {
-      passSubsectionHeader(each, cursor)
-      return this.#struct(each, cursor)
-    })
-    return { name: described.name ?? '', version: described.version ?? 0, fields, subsections }
+function decodeDevice({ described, version, bytes, offset }: PlacedDevice): QemuDevice {
+  const { section: name, instance, name: vmsdName } = described
+  const { fields, subsections } = decodeStruct(described, { bytes, position: 0 })
+  return {
+    name,
+    instance,
+    ...(vmsdName === undefined ? {} : { vmsdName }),
+    version,
+    offset,
+    length: bytes.length,
+    fields,
+    subsections,
   }
+}
 
-  /** Decodes fields. Fields with the same name are the elements of an array, described one by one. */
-  #fields(described: readonly DescribedField[], cursor: Cursor): Record<string, QemuValue> {
-    const fields = Object.create(NOTHING) as Record<string, QemuValue>
-    let lists: Map<string, QemuValue[]> | undefined
-    for (const field of described) {
-      const { name, index } = field
-      const before = fields[name]
-      const value = this.#value(field, cursor)
-      if (index === undefined && before === undefined) {
-        fields[name] = value
-        continue
-      }
-      lists ??= new Map()
-      const list = lists.get(name) ?? (before === undefined ? [] : [before])
-      list.push(value)
-      lists.set(name, list)
-      fields[name] = list
-    }
-    return fields
-  }
+function decodeStruct(described: DescribedStruct, cursor: Cursor): QemuStruct {
+  const { name = '', version = 0 } = described
+  const fields = decodeFields(described.fields, cursor)
+  const subsections = described.subsections.map((each) => {
+    cursor.position += subsectionHeader(each.name)
+    return decodeStruct(each, cursor)
+  })
+  return { name, version, fields, subsections }
+}
 
-  #value({ type, size, arrayLength, struct }: DescribedField, cursor: Cursor): QemuValue {
-    if (struct !== undefined) {
-      if (arrayLength === undefined) return this.#struct(struct, cursor)
-      const elements: QemuStruct[] = []
-      while (elements.length < arrayLength) elements.push(this.#struct(struct, cursor))
-      return elements
+/** Decodes fields. Fields with the same name are the elements of an array, described one by one. */
+function decodeFields(
+  described: readonly DescribedField[],
+  cursor: Cursor,
+): Record<string, QemuValue> {
+  const fields = Object.create(NOTHING) as Record<string, QemuValue>
+  let lists: Map<string, QemuValue[]> | undefined
+  for (const field of described) {
+    const { name, index } = field
+    const before = fields[name]
+    const value = decodeField(field, cursor)
+    if (index === undefined && before === undefined) {
+      fields[name] = value
+      continue
     }
-    const at = cursor.position
-    cursor.position += size * (arrayLength ?? 1)
-    return arrayLength === undefined
-      ? decodeValue(type, size, cursor.bytes, at)
-      : decodeArray(type, size, arrayLength, cursor.bytes, at)
+    lists ??= new Map()
+    const list = lists.get(name) ?? (before === undefined ? [] : [before])
+    list.push(value)
+    lists.set(name, list)
+    fields[name] = list
   }
+  return fields
+}
+
+function decodeField(
+  { type, size, arrayLength, struct }: DescribedField,
+  cursor: Cursor,
+): QemuValue {
+  if (struct !== undefined) {
+    if (arrayLength === undefined) return decodeStruct(struct, cursor)
+    const elements: QemuStruct[] = []
+    while (elements.length < arrayLength) elements.push(decodeStruct(struct, cursor))
+    return elements
+  }
+  const at = cursor.position
+  cursor.position += size * (arrayLength ?? 1)
+  return arrayLength === undefined
+    ? decodeValue(type, size, cursor.bytes, at)
+    : decodeArray(type, size, arrayLength, cursor.bytes, at)
 }
 
 /** A position in the bytes of a device. */
 interface Cursor {
   readonly bytes: Buffer
-  /** The offset of the bytes in the stream. */
-  readonly base: number
-  /** How many of the bytes are decoded. */
+  /** How many of the bytes are decoded or checked. */
   position: number
 }
 
-function passSubsectionHeader({ name = '', version = 0 }: DescribedStruct, cursor: Cursor): void {
-  const { bytes, base, position } = cursor
+/**
+ * Checks that the headers of subsections are where the description has them. Everything else in a device has
+ * the length that the description says, whatever its bytes are.
+ *
+ * @param offset the offset of the device's bytes in the stream
+ */
+export function checkSubsections(struct: DescribedStruct, bytes: Buffer, offset: number): void {
+  checkStruct(struct, { bytes, position: 0 }, offset)
+}
+
+function checkStruct(described: DescribedStruct, cursor: Cursor, offset: number): void {
+  if (!described.hasSubsections) {
+    cursor.position += described.size
+    return
+  }
+  for (const { struct, size, arrayLength = 1 } of described.fields) {
+    if (struct?.hasSubsections !== true) {
+      cursor.position += size * arrayLength
+      continue
+    }
+    for (let index = 0; index < arrayLength; index++) checkStruct(struct, cursor, offset)
+  }
+  for (const subsection of described.subsections) {
+    checkHeader(subsection, cursor, offset)
+    checkStruct(subsection, cursor, offset)
+  }
+}
+
+function checkHeader(
+  { name = '', version = 0 }: DescribedStruct,
+  cursor: Cursor,
+  offset: number,
+): void {
+  const { bytes, position } = cursor
   cursor.position += subsectionHeader(name)
   const isOne =
     bytes[position] === SUBSECTION &&
@@ -108,7 +149,7 @@ function passSubsectionHeader({ name = '', version = 0 }: DescribedStruct, curso
   if (!isOne) {
     throw malformed(
       `By the description the subsection ${name}, version ${version}, must be here`,
-      base + position,
+      offset + position,
     )
   }
 }

@@ -5,6 +5,8 @@ import type { Configuration } from './configuration.ts'
 import { readDescribed } from './described.ts'
 import { Elements, Mark } from './elements.ts'
 import { malformed, missing, overLimit, truncated, unknownVersion } from './errors.ts'
+import { decodeDevices } from './fields.ts'
+import type { PlacedDevice } from './fields.ts'
 import { LIBVIRT_MAGIC, readLibvirtImage } from './libvirt.ts'
 import type { QemuLibvirtImage } from './libvirt.ts'
 import { HELD_LIMIT } from './limits.ts'
@@ -23,22 +25,34 @@ export interface ParseOptions {
   readonly file?: string | undefined
 }
 
+/** A stream whose devices are not decoded yet. */
+interface ParsedStream extends Omit<QemuStream, 'devices'> {
+  readonly devices: readonly PlacedDevice[]
+}
+
+/** Parses a whole migration stream, from its first byte to its last. */
+export function* parseStream(reader: ByteReader, options: ParseOptions): Parser<QemuStream> {
+  const parsed = yield* parse(reader, options)
+  return { ...parsed, devices: yield* decodeDevices(parsed.devices) }
+}
+
+/** Like {@link parseStream}, but the values in the devices are not decoded: only the timebase is wanted. */
+export function* parseTimebase(reader: ByteReader, options: ParseOptions): Parser<QemuTimebase> {
+  return (yield* parse(reader, options)).timebase
+}
+
 /**
- * Parses a whole migration stream, from its first byte to its last.
  *
  * Only the description at the end says how long the devices are, so everything from the first device on is
  * kept in memory until then. RAM, which comes before, is skipped.
  */
-export function* parseStream(
-  reader: ByteReader,
-  { search, file }: ParseOptions,
-): Parser<QemuStream> {
+function* parse(reader: ByteReader, { search, file }: ParseOptions): Parser<ParsedStream> {
   const libvirt = yield* readHeader(reader, file)
   const stream = yield* parseElements(reader, search)
   return libvirt === undefined ? stream : { ...stream, libvirt }
 }
 
-function* parseElements(reader: ByteReader, search: boolean): Parser<QemuStream> {
+function* parseElements(reader: ByteReader, search: boolean): Parser<ParsedStream> {
   const configuration = yield* readConfigurationIfAny(reader)
   const elements = new Elements(new RamReader(configuration?.capabilities ?? []))
   const stoppedAt = yield* elements.read(reader)
@@ -56,15 +70,10 @@ function* parseElements(reader: ByteReader, search: boolean): Parser<QemuStream>
   const isWhole = yield* reader.isAtEnd()
   const described = yield* readDescribed(elements, { bytes, offset, isWhole })
   if ('place' in described) {
-    const { devices, place } = described
+    const { devices } = described.elements
+    const { place } = described
     const trailing = bytes.length - place.end + (yield* reader.countRest(HELD_LIMIT))
-    const timebase = describedTimebase({
-      machine: configuration?.machine,
-      devices: described.elements.devices,
-      described: devices,
-      bytes: bytes.subarray(0, place.start),
-      base: offset,
-    })
+    const timebase = describedTimebase(devices, configuration?.machine, offset + place.start)
     return toStream(configuration, described.elements, timebase, trailing)
   }
   if (!isWhole) throw overLimit(`More than ${HELD_LIMIT} bytes of devices and description`, offset)
@@ -156,7 +165,7 @@ function toStream(
   elements: Elements,
   timebase: QemuTimebase,
   trailing: number,
-): QemuStream {
+): ParsedStream {
   const { ram, htab, sections, partSections, commands, devices, footers } = elements
   return {
     capabilities: [],

@@ -1,6 +1,6 @@
 import { checkObject, checkOptionNames, wrongType } from '../../checks.ts'
 import { ByteReader } from './bytes.ts'
-import { parseStream } from './parse.ts'
+import { parseStream, parseTimebase } from './parse.ts'
 import { openSource, parseSource } from './source.ts'
 import type { QemuStream, QemuStreamOptions, QemuStreamSource, QemuTimebase } from './types.ts'
 
@@ -36,6 +36,11 @@ export async function readQemuStream(
   source: QemuStreamSource,
   options: QemuStreamOptions = {},
 ): Promise<QemuStream> {
+  checkOptions(options)
+  return readStream(source, options, fileOf(source))
+}
+
+function checkOptions(options: QemuStreamOptions): void {
   checkObject('options', options)
   checkOptionNames('options', options, ['search', 'snapshot'])
   const { search = false, snapshot } = options
@@ -43,7 +48,10 @@ export async function readQemuStream(
   if (snapshot !== undefined && typeof snapshot !== 'string') {
     throw wrongType('options.snapshot', 'a string', snapshot)
   }
-  return readStream(source, options, typeof source === 'string' ? source : undefined)
+}
+
+function fileOf(source: QemuStreamSource): string | undefined {
+  return typeof source === 'string' ? source : undefined
 }
 
 /** {@link readQemuStream} without the checks; `file` is the path of the stream, for the commands in errors. */
@@ -74,6 +82,8 @@ export async function readQemuTimebase(
   source: QemuStreamSource,
   options: QemuStreamOptions = {},
 ): Promise<QemuTimebase> {
-  const { timebase } = await readQemuStream(source, options)
-  return timebase
+  checkOptions(options)
+  const { bytes } = await openSource(source, options.snapshot)
+  const { search = false } = options
+  return parseSource(parseTimebase(new ByteReader(), { search, file: fileOf(source) }), bytes)
 }

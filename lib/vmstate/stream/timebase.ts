@@ -1,6 +1,7 @@
-import type { DescribedDevice, DescribedField, DescribedStruct } from './description.ts'
+import type { DescribedField, DescribedStruct } from './description.ts'
 import { malformed, missing, unknownVersion } from './errors.ts'
-import type { QemuDevice, QemuTimebase } from './types.ts'
+import type { PlacedDevice } from './fields.ts'
+import type { QemuTimebase } from './types.ts'
 
 /** The section that holds a pseries guest's timebase (QEMU, hw/ppc/spapr.c: vmstate_spapr). */
 export const SPAPR = 'spapr'
@@ -20,41 +21,33 @@ const TIMER_VERSION = 2
 const TICKS = 512n
 const TICKS_NS = 1000n
 
-/** The devices of a stream, their descriptions and their bytes. */
-export interface DecodedDevices {
-  readonly machine: string | undefined
-  readonly devices: readonly QemuDevice[]
-  /** The descriptions of the devices, in the same order. */
-  readonly described: readonly DescribedDevice[]
-  /** The bytes that the devices were decoded from. */
-  readonly bytes: Buffer
-  /** The offset of the bytes in the stream. */
-  readonly base: number
-}
-
-/** The timebase of the guest whose devices these are. */
-export function describedTimebase(decoded: DecodedDevices): QemuTimebase {
-  const { machine, devices, described, bytes, base } = decoded
-  const found = devices.flatMap((device, index) => (device.name === SPAPR ? [index] : []))
-  const [index = -1] = found
-  const device = devices[index]
-  const description = described[index]
-  if (device === undefined || description === undefined) {
+/**
+ * The timebase of the guest whose devices these are.
+ *
+ * @param end the offset in the stream at which the devices end
+ */
+export function describedTimebase(
+  devices: readonly PlacedDevice[],
+  machine: string | undefined,
+  end: number,
+): QemuTimebase {
+  const [device, another] = devices.filter(({ described }) => described.section === SPAPR)
+  if (device === undefined) {
     const of = machine === undefined ? '' : ` of a ${machine} guest`
     throw missing(
       `This stream${of} has no section ${SPAPR}, where the timebase of a pseries guest is`,
-      base + bytes.length,
+      end,
     )
   }
-  if (found.length > 1 || device.instance !== 0) {
+  if (another !== undefined || device.described.instance !== 0) {
     throw malformed(`The section ${SPAPR} must be there once, as instance 0`, device.offset)
   }
-  const offset = timebaseOffset(device, description)
-  const virtualClockTimebase = virtualClock(decoded)
+  const at = timebaseOffset(device)
+  const virtualClockTimebase = virtualClock(devices)
   return {
-    ...readTimebase(bytes, offset - base),
+    ...readTimebase(device.bytes, at),
     ...(virtualClockTimebase === undefined ? {} : { virtualClockTimebase }),
-    offset,
+    offset: device.offset + at,
     searched: false,
   }
 }
@@ -70,8 +63,8 @@ export function readTimebase(
   }
 }
 
-/** The offset of the timebase in the stream, after checking that the description has it at its place. */
-function timebaseOffset({ version, offset }: QemuDevice, description: DescribedDevice): number {
+/** The offset of the timebase in the device, after checking that the description has it at its place. */
+function timebaseOffset({ version, offset, described }: PlacedDevice): number {
   if (version === 1) {
     throw missing(`The section ${SPAPR} has version 1, in which there is no timebase`, offset)
   }
@@ -82,7 +75,7 @@ function timebaseOffset({ version, offset }: QemuDevice, description: DescribedD
       offset,
     )
   }
-  const tb = place(description, 'tb')
+  const tb = place(described, 'tb')
   const tbVersion = tb?.field.struct?.version ?? TIMEBASE_VERSION
   if (tbVersion !== TIMEBASE_VERSION) {
     throw unknownVersion(
@@ -102,12 +95,13 @@ function timebaseOffset({ version, offset }: QemuDevice, description: DescribedD
       offset,
     )
   }
-  return offset + expected
+  return expected
 }
 
-function virtualClock({ devices, described, bytes, base }: DecodedDevices): bigint | undefined {
-  const index = devices.findIndex(({ name, instance }) => name === 'timer' && instance === 0)
-  const device = devices[index]
+function virtualClock(devices: readonly PlacedDevice[]): bigint | undefined {
+  const device = devices.find(
+    ({ described }) => described.section === 'timer' && described.instance === 0,
+  )
   if (device === undefined) return undefined
   if (device.version !== TIMER_VERSION) {
     throw unknownVersion(
@@ -115,13 +109,13 @@ function virtualClock({ devices, described, bytes, base }: DecodedDevices): bigi
       device.offset,
     )
   }
-  if (!isInteger(described[index], 'cpu_clock_offset', 'int64', CLOCK_OFFSET)) {
+  if (!isInteger(device.described, 'cpu_clock_offset', 'int64', CLOCK_OFFSET)) {
     throw malformed(
       `In the description, the section timer must have at byte ${CLOCK_OFFSET} the field cpu_clock_offset (int64)`,
       device.offset,
     )
   }
-  const ns = bytes.readBigInt64BE(device.offset - base + CLOCK_OFFSET)
+  const ns = device.bytes.readBigInt64BE(CLOCK_OFFSET)
   return BigInt.asUintN(64, floorDivide(ns * TICKS, TICKS_NS))
 }
 
