@@ -35,7 +35,7 @@ export async function commandArchive(
     ...env,
   })
   await writeFile(path.join(staged, 'power/command'), script)
-  const archive = path.join(directory, 'command.cpio')
+  const archive = path.join(directory, 'command.cpio.lz4')
   await pack(staged, archive)
   return archive
 }

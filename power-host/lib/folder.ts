@@ -32,7 +32,7 @@ export async function folderArchives(
     }
     await copy(path.join(folder, relative), path.join(place, relative))
   }
-  const archive = path.join(into, 'folder.cpio')
+  const archive = path.join(into, 'folder.cpio.lz4')
   await pack(path.join(into, 'folder'), archive)
   if (!files.includes('package.json')) return [archive]
   return [await npmArchive(), ...(await packageArchives(folder, files, FOLDER_ON_HOST)), archive]

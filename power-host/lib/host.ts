@@ -20,8 +20,8 @@ export interface Job {
   machine: Machine
   kernel: KernelName
   /**
-   * Makes the cpio archives with the files that the command needs, in a folder that is removed after the run;
-   * see {@link pack}. The host's kernel unpacks them in order, so that later files replace earlier ones.
+   * Makes archives with the files that the command needs, by {@link pack}, in a folder that is removed after the
+   * run. The host's kernel unpacks them in order, so that later files replace earlier ones.
    */
   archives: (folder: string) => Promise<readonly string[]>
   /** The absolute path on the host in which the command is run. */

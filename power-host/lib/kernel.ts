@@ -65,7 +65,7 @@ export async function kernel(name: KernelName, origin: Origin = chosenOrigin()):
     {
       ...{ name: `kernel-${name}`, what: `Linux ${name}`, architecture: 'ppc64el' },
       ...{ package: metaPackage, version, suites, complete: false },
-      recipe: { version: 1, modules, diskModules },
+      recipe: { version: 2, modules, diskModules },
     },
     suite !== undefined && suites.includes(suite) ? origin : place,
     (archive, directory) =>
@@ -79,7 +79,7 @@ export async function kernel(name: KernelName, origin: Origin = chosenOrigin()):
   const [release] = await readdir(releases)
   if (release === undefined) throw new Failure(`no kernel in ${releases}`)
   const file = (name: string): string => path.join(releases, release, name)
-  return { release, image: file('vmlinux'), modules: file('modules.cpio') }
+  return { release, image: file('vmlinux'), modules: file('modules.cpio.lz4') }
 }
 
 async function takeOut(unpacked: string, entry: string): Promise<void> {
@@ -101,7 +101,7 @@ async function takeOut(unpacked: string, entry: string): Promise<void> {
     for (const plain of [...modules.map(file), ...forDisk]) {
       await rename(await unpackedModule(plain), path.join(target, path.basename(plain)))
     }
-    await pack(root, path.join(directory, 'modules.cpio'))
+    await pack(root, path.join(directory, 'modules.cpio.lz4'))
   })
 }
 

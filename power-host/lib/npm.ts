@@ -51,7 +51,7 @@ export async function packageArchives(
           recursive: true,
           verbatimSymlinks: true,
         })
-        await pack(root, path.join(directory, 'archive.cpio'))
+        await pack(root, path.join(directory, 'archive.cpio.lz4'))
       }),
     )
   })
@@ -59,7 +59,7 @@ export async function packageArchives(
   if (names.length > 0) {
     note(`has no binary for ppc64, and is not built here: ${names.join(', ')} (see the README)`)
   }
-  return [path.join(entry, 'archive.cpio')]
+  return [path.join(entry, 'archive.cpio.lz4')]
 }
 
 async function unbuiltIn(place: string): Promise<string[]> {
@@ -105,10 +105,10 @@ export async function npmArchive(): Promise<string> {
         await writeFile(path.join(bin, program), launcher(program))
         await chmod(path.join(bin, program), 0o755)
       }
-      await pack(root, path.join(directory, 'archive.cpio'))
+      await pack(root, path.join(directory, 'archive.cpio.lz4'))
     }),
   )
-  return path.join(entry, 'archive.cpio')
+  return path.join(entry, 'archive.cpio.lz4')
 }
 
 /** npm and npx tell the programs that they start where they are. */

@@ -28,7 +28,7 @@ export async function userlandArchive(origin: Origin = chosenOrigin()): Promise<
     {
       ...{ name: 'userland', what: 'the userland', architecture: 'ppc64el' },
       ...{ package: 'nodejs', version: { least: '20.19' }, suites, complete: true },
-      recipe: { version: 1, packages, unused },
+      recipe: { version: 2, packages, unused },
     },
     origin,
     (archive, directory) =>
@@ -36,11 +36,11 @@ export async function userlandArchive(origin: Origin = chosenOrigin()): Promise<
         await archive.unpackWithDependencies(packages, root)
         await stage('packing the userland', async () => {
           await finish(root)
-          await pack(root, path.join(directory, 'archive.cpio'))
+          await pack(root, path.join(directory, 'archive.cpio.lz4'))
         })
       }),
   )
-  return path.join(entry.directory, 'archive.cpio')
+  return path.join(entry.directory, 'archive.cpio.lz4')
 }
 
 /** Makes the links and files that installing the packages would make on a Debian system. */

@@ -56,9 +56,9 @@ export async function dependenciesArchive(
           // By npm, since it also removes what only these needed.
           await run('npm', ['uninstall', '--no-save', ...target, ...tools], { cwd: project })
         }
-        await pack(staged, path.join(directory, 'archive.cpio'))
+        await pack(staged, path.join(directory, 'archive.cpio.lz4'))
       }),
     )
   })
-  return path.join(entry, 'archive.cpio')
+  return path.join(entry, 'archive.cpio.lz4')
 }

@@ -32,7 +32,7 @@ export async function packageArchive(directory: string): Promise<PackageOnHost> 
     await cp(path.join(root, name), path.join(place, name))
   }
   await compilePrograms('test/power/package', place)
-  const archive = path.join(directory, 'package.cpio')
+  const archive = path.join(directory, 'package.cpio.lz4')
   await pack(staged, archive)
   const given = [path.basename(tarball), 'README.md', 'npm/bin/npm-cli.js', 'cache']
   const onHost = given.map((name) => `/${placeOnHost}/${name}`)

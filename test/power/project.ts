@@ -78,7 +78,7 @@ async function projectArchives(extent: Extent, directory: string): Promise<strin
   const bin = path.join(staged, 'usr/local/bin')
   await mkdir(bin, { recursive: true })
   await writeFile(path.join(bin, 'kvm-ppc-onereg'), launcher, { mode: 0o755 })
-  const archive = path.join(directory, 'project.cpio')
+  const archive = path.join(directory, 'project.cpio.lz4')
   await pack(staged, archive)
   return [...(extent === 'qemu' ? [await qemuArchive()] : []), dependencies, archive]
 }

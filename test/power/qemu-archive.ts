@@ -40,9 +40,9 @@ export async function qemuArchive(origin: Origin = chosenOrigin()): Promise<stri
         await mkdir(path.dirname(script), { recursive: true })
         await writeFile(script, `#!/bin/sh\nexec ${line} "$@"\n`)
         await chmod(script, 0o755)
-        await pack(root, path.join(archive, 'archive.cpio'))
+        await pack(root, path.join(archive, 'archive.cpio.lz4'))
       })
     })
   })
-  return path.join(entry, 'archive.cpio')
+  return path.join(entry, 'archive.cpio.lz4')
 }
