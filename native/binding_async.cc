@@ -52,7 +52,7 @@ struct Job {
   napi_deferred deferred = nullptr;
   Napi::ObjectReference memory;
   Batch target;
-  // Null if there is no memory for it: a batch may have 32 MiB.
+  // A batch may have 32 MiB: the pointer is null if that memory could not be allocated.
   std::unique_ptr<uint8_t[]> copy;
 };
 

@@ -33,7 +33,7 @@ describe('errnoName', () => {
     expect(errnoName(-36)).toBe(process.platform === 'linux' ? 'ENAMETOOLONG' : errnoName(-36))
   })
 
-  it('gives a number that nobody has named in words', () => {
+  it('describes an errno without a name by its number', () => {
     // 524 is ENOTSUPP, which only the kernel itself knows.
     expect(errnoName(-524)).toMatch(/524/)
   })

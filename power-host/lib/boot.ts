@@ -20,7 +20,7 @@ export interface Boot {
   onBegin: () => void
   /** Ends the host early. */
   giveUp?: AbortSignal | undefined
-  /** The input of the host's console. The default is no input. */
+  /** Connected to the input of the host's console, which is empty otherwise. */
   keyboard?: Keyboard | undefined
 }
 

@@ -15,7 +15,7 @@ export function watchForInterrupts(): void {
     })
   }
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    const why = error.code === 'EPIPE' ? 'nobody reads the output any more' : error.message
+    const why = error.code === 'EPIPE' ? 'the reader of the output is gone' : error.message
     controller.abort(new Failure(why, 128 + constants.signals.SIGPIPE))
   })
 }

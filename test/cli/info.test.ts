@@ -90,7 +90,7 @@ describe('the wall clock', () => {
     expect(clock(5, 16_000_000)).toMatchObject({ status: 'warning', remedy: /freeze/ })
   })
 
-  it('is not judged where nobody tells', () => {
+  it('is not judged where the kernel does not tell', () => {
     expect(clock(-1)).toMatchObject({ status: 'note', found: /EPERM/ })
     const check = checkWallClock(() => {
       throw unavailable('no-addon', 'no addon')

@@ -20,7 +20,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** What it printed, having succeeded without a word of complaint. */
+/** Returns what a program printed, which must have succeeded and written nothing to standard error. */
 function printed({ status, stdout, stderr }: Ended): string {
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   return stdout
@@ -32,7 +32,7 @@ function numberIn(text: string, pattern: RegExp): number {
   return Number(digits)
 }
 
-/** A live-move that waits for a guest. */
+/** Starts a live-move that waits for a guest. */
 async function receiver() {
   const { child, ended } = startExample('live-move.mjs', 'receive', '0')
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
@@ -113,10 +113,10 @@ describe('the examples', () => {
   })
 })
 
-// These go wrong in the same way on any processor, and to start Node takes ten seconds on an emulated one.
+// Not on the emulated host: these fail in the same way on any processor, and Node takes ten seconds to start there.
 if (!emulated) {
   describe('a live-move that goes wrong', () => {
-    /** How a sender ends that is answered like this. */
+    /** Returns how a sender ends that gets this answer. */
     async function sentTo(answer: string): Promise<Ended> {
       const server = createServer({ allowHalfOpen: true }, (socket) => {
         socket.resume().on('end', () => socket.end(answer))
@@ -138,7 +138,7 @@ if (!emulated) {
       })
     })
 
-    it('lets the guest run nowhere as long as nobody knows where it runs', async () => {
+    it('keeps the guest stopped while it is not known where it runs', async () => {
       expect(await sentTo('')).toMatchObject({
         status: 1,
         stderr: expect.stringContaining('stays stopped') as unknown,

@@ -300,7 +300,7 @@ describeUnless(addonLacks, 'the addon', () => {
       }
     }
 
-    it('keeps its memory when nobody else does', async () => {
+    it('keeps its memory when nothing else refers to it', async () => {
       const { words, getOneRegs } = bound()
       const bind = (): { handle: { index: number }; gone: WeakRef<OneRegBatch> } => {
         const batch = entry()

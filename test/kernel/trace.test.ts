@@ -129,7 +129,7 @@ describe('KVM_PPC_TRACE', () => {
     expect(lines).toHaveLength(before)
   })
 
-  it('does not end a program whose trace nobody reads any more', { timeout }, async () => {
+  it('does not end a program when the reader of its trace is gone', { timeout }, async () => {
     const program = path.join(import.meta.dirname, '../support/child-watched.ts')
     const env = { ...process.env, KVM_PPC_TRACE: '1' }
     const child = spawn(process.execPath, ['--import', 'tsx', program], { env })

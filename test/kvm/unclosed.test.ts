@@ -45,7 +45,7 @@ const kernels: [string, () => Kernel, string | undefined][] = [
 ]
 
 for (const [name, makeKernel, lacking] of kernels) {
-  describeUnless(lacking, `what nobody closed, on ${name}`, () => {
+  describeUnless(lacking, `objects that were not closed, on ${name}`, () => {
     let kernel: Kernel
 
     beforeEach(() => {
@@ -245,7 +245,7 @@ describe('a vCPU that is garbage while a call is in flight', () => {
     await collectGarbage()
     expect(kernel.describe(fd)).toBe('anon_inode:kvm-vcpu:0')
     expect(warnings).toEqual([])
-    // From here on nobody waits for the call, but the kernel has begun it.
+    // The call is not awaited from here on, but the kernel has begun it.
     controller.abort()
     await expect(call).rejects.toMatchObject({ name: 'AbortError' })
     await collectGarbage()
@@ -257,7 +257,7 @@ describe('a vCPU that is garbage while a call is in flight', () => {
   })
 })
 
-describe('a guest of many vCPUs that nobody closed', () => {
+describe('a guest of many vCPUs that was not closed', () => {
   it('is told of in a line', async () => {
     const host = new Host(new SoftwareKernel())
     ;(() => {

@@ -55,7 +55,7 @@ function problemOf(command: string): string | undefined {
   if (program === 'npm' && ['ci', 'cit', 'test'].includes(first)) return undefined
   if (program === 'npm' && first === 'run') return problemOfScript(second, rest)
   if (Object.keys(elsewhere).some((beginning) => command.startsWith(beginning))) return undefined
-  return `nobody runs: ${command}`
+  return `is not run by a test or CI: ${command}`
 }
 
 export function hasScript(name: string): boolean {

@@ -96,7 +96,7 @@ describe('a move', () => {
     },
   )
 
-  it('advances and takes the nearest offset unless told', () => {
+  it('advances and takes the nearest offset by default', () => {
     // The offset that is wanted lies a fifth of a step above a multiple.
     const timebase = 7_000_000_000_123n - STEP / 5n
     const { time, source, destination } = movablePair({ destination: { timebase } })

@@ -400,7 +400,7 @@ describe('planTimebase by hand', () => {
     expect(plan).toMatchObject({ advancedTicks, roundingTicks })
   })
 
-  it('advances and takes the nearest unless told', () => {
+  it('advances and takes the nearest offset by default', () => {
     const move = {
       guestTimebase: 10_000_000_000n,
       hostTimebase: 2_000_000_000n,

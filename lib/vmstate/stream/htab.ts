@@ -10,7 +10,7 @@ const SHIFT_MAX = 46
 
 /** Reads the section `spapr/htab`, version 1: the guest's hash page table (QEMU, hw/ppc/spapr.c: htab_save_). */
 export class HtabReader {
-  /** The table has 2^shift bytes; undefined if there is no table, as in a radix guest. */
+  /** The table has 2^shift bytes. Undefined for a radix guest, which has none. */
   #shift: number | undefined
 
   get shift(): number | undefined {

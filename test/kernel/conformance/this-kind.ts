@@ -17,7 +17,7 @@ export function thisKind(): Kind {
   const linux = linuxVersions.findLast((version) => number(version) <= number(release()))
   if (machine === undefined || linux === undefined) {
     throw new Error(
-      `Nobody has measured KVM of Linux ${release()} on ${platform} ${processor}: add it to test/kernel/conformance/measured.ts and lib/kernel/software/machine.ts`,
+      `There are no measurements of KVM of Linux ${release()} on ${platform} ${processor}: add it to test/kernel/conformance/measured.ts and lib/kernel/software/machine.ts`,
     )
   }
   return { linux, machine }

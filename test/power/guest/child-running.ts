@@ -50,7 +50,7 @@ async function main(mode: string): Promise<void> {
       await worker.terminate()
       console.log('terminated')
       guest.stop()
-      // The worker's call ends now, and it has nobody to tell.
+      // The worker's call ends now, after the worker itself.
       await wait(200)
       console.log(String(vcpu?.get('TB_OFFSET')))
       guest.close()

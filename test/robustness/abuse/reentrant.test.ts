@@ -139,7 +139,7 @@ async function outcome(call: Call, guests: Guests, trap: Trap): Promise<unknown>
 describe.each(Object.entries(calls))('%s: code that runs when it is read', (_, call) => {
   let pair: HostPair
   let guests: Guests
-  /** What the call gives if nobody interferes. */
+  /** The result of the call without interference. */
   let undisturbed: unknown
 
   beforeEach(async () => {

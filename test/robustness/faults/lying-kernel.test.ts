@@ -203,7 +203,7 @@ describe('a register that vanishes', () => {
     },
   )
 
-  it('after it was written is told, since nobody can say what it holds', () => {
+  it('after it was written is reported, since its value is unknown', () => {
     let isGone = false
     const guest = guestOn({
       get: (name) => (isGone && name === 'VTB' ? absent : undefined),

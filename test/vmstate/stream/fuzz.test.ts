@@ -88,7 +88,7 @@ describe('one wrong byte', () => {
   const { timebase } = read(ordinary)
   const original = [timebase.guestTimebase, timebase.timeOfDayNs, timebase.virtualClockTimebase]
   const clock = ordinary.indexOf(timer) + 19 + 16
-  /** Where each of the three numbers is: there another byte is another number, which nobody can tell. */
+  /** The places of the three numbers. Another byte there makes another number, which cannot be detected. */
   const places = [timebase.offset, timebase.offset + 8, clock]
   const spots = ordinary.length - 4096 + 20
 
