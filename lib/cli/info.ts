@@ -5,6 +5,8 @@ import { checkLines } from './check.ts'
 import type { Check } from './check.ts'
 import { checkHost, checkRefusal } from './kvm-checks.ts'
 import { checkModule, checkProcessor, checkWallClock, machineName } from './machine-checks.ts'
+import { kvmKind } from './kvm-kind.ts'
+import type { KvmKind } from './kvm-kind.ts'
 import { json } from './print.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import { heading, styled } from './terminal.ts'
@@ -24,7 +26,8 @@ export function info(options: InfoOptions, version: string): number {
   const ok = failed.length === 0
   const machine = machineName()
   if (options.json) {
-    console.log(json({ release: version, machine, backend, ok, sample: kvm.sample, checks }))
+    const { kind, sample } = kvm
+    console.log(json({ release: version, machine, backend, kind, ok, sample, checks }))
   } else {
     console.log(heading(`kvm-ppc-onereg ${version} on ${machine}\n`))
     console.log(checkLines(checks))
@@ -47,17 +50,25 @@ function machineChecks(backend: Host['backend'], required?: 'kvm'): Check[] {
   return [{ name: 'backend', status: 'failed', found, remedy }]
 }
 
-function checkKvm(backend: Host['backend']): { sample: TimebaseSample | null; checks: Check[] } {
+interface Checked {
+  readonly kind: KvmKind | null
+  readonly sample: TimebaseSample | null
+  readonly checks: Check[]
+}
+
+function checkKvm(backend: Host['backend']): Checked {
   let host: Host
   try {
     // The backend is passed so that the model does not emit a warning: the report says it already.
     host = openHost({ backend })
   } catch (error) {
-    return { sample: null, checks: [checkRefusal(error)] }
+    return { kind: null, sample: null, checks: [checkRefusal(error)] }
   }
   try {
     const sample = sampleOf(host)
-    return { sample: sample instanceof Error ? null : sample, checks: checkHost(host, sample) }
+    const kind = kvmKind(host)
+    const checks = checkHost(host, sample, kind)
+    return { kind, sample: sample instanceof Error ? null : sample, checks }
   } finally {
     host.close()
   }

@@ -5,6 +5,8 @@ import { TIMEBASE_OFFSET_STEP } from '../timebase/plan.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 import type { Check } from './check.ts'
+import { checkKind } from './kvm-kind.ts'
+import type { KvmKind } from './kvm-kind.ts'
 import { grouped, seconds, timeOfDay } from './print.ts'
 
 /** The checks of KVM, or of its model, which use a new vCPU that is never run. */
@@ -23,13 +25,21 @@ export function checkRefusal(error: unknown): Check {
   return { name, status: 'failed', found: message }
 }
 
-/** @param sample a sample of the host's clocks, or the error of taking it */
-export function checkHost(host: Host, sample: TimebaseSample | Error): Check[] {
+/**
+ * @param sample a sample of the host's clocks, or the error of taking it
+ * @param kind the kind of KVM, or null if it is not known
+ */
+export function checkHost(
+  host: Host,
+  sample: TimebaseSample | Error,
+  kind: KvmKind | null = null,
+): Check[] {
   const opened = host.backend === 'kvm' ? 'opened for reading and writing' : "the model's own"
   return [
     { name: '/dev/kvm', status: 'ok', found: opened },
     // Without ONE_REG the host could not have been opened.
     { name: 'KVM_CAP_ONE_REG', status: 'ok', found: 'yes' },
+    ...checkKind(host, kind),
     ...checkClocks(sample),
     ...checkRegisters(host),
   ]

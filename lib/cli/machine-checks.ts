@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { release, type } from 'node:os'
 import path from 'node:path'
 import { errnoName } from '../errno.ts'
 import { NativeKernel } from '../kernel/native.ts'
 import { wallClockOf } from '../kernel/wall-clock.ts'
 import type { Check } from './check.ts'
+import { isPartition, readText } from './kvm-kind.ts'
 
 /** The checks of this machine that do not need KVM. */
 
@@ -29,8 +30,8 @@ export function checkProcessor(root = '/', arch: string = process.arch): Check {
         'use a POWER host; without one, npm run power emulates one in a clone of the project, and KVM_PPC_BACKEND=software uses the model',
     }
   }
-  const cpu = /^cpu\s*:\s*(.+)$/m.exec(readText(root, 'proc/cpuinfo'))?.[1]
-  const generation = /^POWER(\d+)/.exec(cpu ?? '')?.[1]
+  const cpu = /^cpu\s*:\s*(.+)$/m.exec(readText(path.join(root, 'proc/cpuinfo')))?.[1]
+  const generation = /^POWER(\d+)/i.exec(cpu ?? '')?.[1]
   if (cpu === undefined || generation === undefined) {
     return {
       name,
@@ -50,7 +51,7 @@ export function checkProcessor(root = '/', arch: string = process.arch): Check {
 export function checkModule(root = '/'): Check {
   const name = 'kernel module'
   const loaded = (module: string) => existsSync(path.join(root, 'sys/module', module))
-  const inPartition = /^platform\s*:\s*pSeries$/m.test(readText(root, 'proc/cpuinfo'))
+  const inPartition = isPartition(root)
   if (loaded('kvm_hv')) {
     const where = inPartition
       ? 'in a logical partition: guests are nested ones'
@@ -94,12 +95,4 @@ export function checkWallClock(
   }
   const found = `synchronised, wrong by ${(Number(clock.maxErrorNs) / 1e6).toFixed(1)} ms at most (adjtimex)`
   return { name, status: 'ok', found }
-}
-
-function readText(root: string, file: string): string {
-  try {
-    return readFileSync(path.join(root, file), 'utf8')
-  } catch {
-    return ''
-  }
 }

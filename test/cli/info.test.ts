@@ -39,6 +39,7 @@ describe('the processor', () => {
     ['POWER7 (raw), altivec supported', 'ok'],
     ['POWER9 (architected), altivec supported', 'ok'],
     ['POWER10 (architected), altivec supported', 'ok'],
+    ['Power11 (architected), altivec supported', 'ok'],
     ['POWER6 (raw), altivec supported', 'failed'],
     ['PPC970MP, altivec supported', 'warning'],
   ])('%s is %s', (cpu, status) => {
