@@ -4,6 +4,7 @@ import { errnos } from '../errno.ts'
 import { Faults } from './faults.ts'
 import type { Fault, Operation } from './faults.ts'
 import type { Kernel, OneRegOperation } from '../kernel/kernel.ts'
+import { SoftwareKernel } from '../kernel/software/kernel.ts'
 import { registerSize } from '../registers.ts'
 
 const MAX_REGISTER_SIZE = 16
@@ -64,7 +65,8 @@ export class FailingKernel implements Kernel {
 
   /**
    * Lets a vCPU run, as far as the calls of this kernel are concerned: a call for its registers on the
-   * JavaScript thread throws, since it would wait and hold up the event loop, and one off the thread waits.
+   * JavaScript thread throws, since it would wait and hold up the event loop, and one off the thread waits. If
+   * the wrapped kernel is a model, the vCPU enters its guest there: see {@link SoftwareKernel.run}.
    *
    * @param fd the vCPU's file descriptor
    * @returns stops the vCPU; calling it again does nothing
@@ -75,6 +77,7 @@ export class FailingKernel implements Kernel {
       stop = resolve
     })
     this.#running.set(fd, stopped)
+    if (this.kernel instanceof SoftwareKernel) this.kernel.run(fd)
     return () => {
       if (this.#running.get(fd) === stopped) this.#running.delete(fd)
       stop()

@@ -1,5 +1,6 @@
 import { type KernelName, type Machine, runOnHost } from 'power-host'
 import { project } from './project.ts'
+import { faultsOfQemu } from './qemu-faults.ts'
 import { instructionClockVariable } from '../support/emulated.ts'
 import type { Result } from './host/reporter.ts'
 
@@ -24,7 +25,11 @@ export async function runSuite(suite: SuiteRun): Promise<SuiteEnded> {
   const { env, ...files } = project('suite')
   const job = {
     ...{ machine, kernel, ...files, command, timeoutSeconds },
-    env: { ...env, ...(machine.counts === true ? { [instructionClockVariable]: '1' } : {}) },
+    env: {
+      ...env,
+      ...(machine.counts === true ? { [instructionClockVariable]: '1' } : {}),
+      ...(await faultsOfQemu(machine)),
+    },
   }
   const { status, result } = await runOnHost(job)
   return { status, result: result === undefined ? undefined : (JSON.parse(result) as Result) }

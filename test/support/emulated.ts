@@ -4,6 +4,9 @@ export const emulated = process.arch === 'ppc64'
 /** The variable that is 1 on an emulated host whose clock counts instructions (`--icount`). */
 export const instructionClockVariable = 'KVM_PPC_COUNTS_INSTRUCTIONS'
 
+/** The variable that is 1 where QEMU ends for a vCPU whose id is not the next one: see ids-in-a-row.ts. */
+export const idsInARowVariable = 'KVM_PPC_IDS_IN_A_ROW'
+
 /** The factor by which time limits are longer on the emulated host. */
 export const slowdown = emulated ? 30 : 1
 

@@ -55,6 +55,14 @@ const onPseriesPower9: ReadonlyMap<number, number> = new Map([
 const onMachine: Readonly<Record<ModelledMachine, readonly (readonly [number, number])[]>> = {
   'pseries POWER9': [],
   'pseries POWER10': [],
+  'papr POWER10': [
+    [160, 0], // KVM_CAP_PPC_NESTED_HV
+    [194, 1], // KVM_CAP_PPC_DAWR1
+  ],
+  'papr POWER11': [
+    [160, 0], // KVM_CAP_PPC_NESTED_HV
+    [194, 1], // KVM_CAP_PPC_DAWR1
+  ],
   'powernv POWER8': [
     [82, 1], // KVM_CAP_IRQFD_RESAMPLE
     [134, 0], // KVM_CAP_PPC_MMU_RADIX

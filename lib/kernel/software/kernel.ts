@@ -173,7 +173,12 @@ export class SoftwareKernel implements Kernel {
     if (file.kind === 'vcpu' || type > 1) return -errnos.EINVAL
     return this.#newFile({
       kind: 'vm',
-      vm: { vcpuIds: new Set(), values: new Map(), cores: new Map() },
+      vm: {
+        vcpuIds: new Set(),
+        values: new Map(),
+        cores: new Map(),
+        below: { timebaseOffset: 0n },
+      },
     })
   }
 
@@ -220,6 +225,34 @@ export class SoftwareKernel implements Kernel {
   async setOneRegsAsync(batch: OneRegBatch): Promise<number> {
     await offThread(batch, (copy) => this.setOneRegs(copy))
     return 0
+  }
+
+  /**
+   * Models KVM_RUN: the vCPU enters its guest and leaves it. No instruction of a guest is carried out; only
+   * the registers change that are sent to a hypervisor below and read back from it, on `papr`.
+   *
+   * @param fd the file descriptor of the vCPU
+   * @returns 0 or `-errno`
+   */
+  run(fd: number): number {
+    checkInteger('fd', fd)
+    const vcpu = this.#vcpu(fd)
+    if (typeof vcpu === 'number') return vcpu
+    vcpu.run()
+    return 0
+  }
+
+  /**
+   * The offset with which a guest reads its timebase once this vCPU runs. It is TB_OFFSET, but on `papr` that
+   * of the vCPU that was last set and then run, whatever {@link getOneReg} says of the others.
+   *
+   * @param fd the file descriptor of the vCPU
+   * @returns ticks, u64, or `-errno`
+   */
+  guestOffset(fd: number): bigint {
+    checkInteger('fd', fd)
+    const vcpu = this.#vcpu(fd)
+    return typeof vcpu === 'number' ? BigInt(vcpu) : vcpu.offsetOnRun
   }
 
   timebase(): bigint {

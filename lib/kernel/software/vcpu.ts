@@ -2,6 +2,8 @@ import { errnos } from '../../errno.ts'
 import { registers } from '../../registers.ts'
 import type { Register, RegisterName } from '../../registers.ts'
 import type { MachineRules } from './machine.ts'
+import { VcpuBelow } from './nested-v2.ts'
+import type { GuestBelow } from './nested-v2.ts'
 
 /**
  * A model of how KVM-HV keeps the registers of a vCPU: which registers exist, their initial values, and
@@ -32,6 +34,8 @@ export interface SoftwareVm {
   readonly vcpuIds: Set<number>
   readonly values: Map<RegisterName, bigint>
   readonly cores: Map<number, Map<RegisterName, bigint>>
+  /** The state that a hypervisor below holds for the guest: nested v2. */
+  readonly below: GuestBelow
 }
 
 /** The registers that the VM holds (kvm->arch in the kernel). */
@@ -47,6 +51,13 @@ export class SoftwareVcpu {
   readonly #timebase: () => bigint
   readonly #rules: MachineRules
   readonly #values = new Map<RegisterName, bigint>()
+  readonly #below: VcpuBelow | undefined
+  readonly #copies = {
+    read: (name: RegisterName): bigint => this.#held(name),
+    keep: (name: RegisterName, value: bigint): void => {
+      this.#home(name).set(name, value)
+    },
+  }
 
   constructor(
     id: number,
@@ -61,6 +72,18 @@ export class SoftwareVcpu {
     vm.cores.set(core, this.#core)
     this.#timebase = timebase
     this.#rules = rules
+    if (rules.run !== undefined) this.#below = new VcpuBelow(vm.below, rules.run)
+  }
+
+  /** Enters the guest and leaves it. Only nested v2 has registers that change by this. */
+  run(): void {
+    this.#below?.run(this.#copies)
+  }
+
+  /** The offset with which the guest reads its timebase once this vCPU runs. */
+  get offsetOnRun(): bigint {
+    const own = this.#held('TB_OFFSET')
+    return this.#below?.offsetOnRun(own) ?? own
   }
 
   /** The register's value, or `-errno`. */
@@ -86,6 +109,11 @@ export class SoftwareVcpu {
     if (name === 'LPCR') return this.#read('LPCR_64') & 0xffff_ffffn
     const fpr = /^FPR(\d+)$/.exec(name)
     if (fpr?.[1] !== undefined) return this.#read(`VSR${fpr[1]}` as RegisterName) >> 64n
+    this.#below?.refresh(name, this.#copies)
+    return this.#held(name)
+  }
+
+  #held(name: RegisterName): bigint {
     return this.#home(name).get(name) ?? this.#rules.initial[name] ?? 0n
   }
 
@@ -117,7 +145,8 @@ export class SoftwareVcpu {
   }
 
   #keep(name: RegisterName, value: bigint): number {
-    this.#home(name).set(name, value)
+    this.#copies.keep(name, value)
+    this.#below?.noteSet(name)
     return 0
   }
 
@@ -140,10 +169,11 @@ export class SoftwareVcpu {
       64,
       (value + TIMEBASE_OFFSET_STEP - 1n) & ~(TIMEBASE_OFFSET_STEP - 1n),
     )
-    if (offset !== 0n && this.#read('DEC_EXPIRY') === 0n) {
+    this.#keep('TB_OFFSET', offset)
+    if (this.#read('DEC_EXPIRY') === 0n && offset !== 0n) {
       this.#keep('DEC_EXPIRY', BigInt.asUintN(64, this.#timebase() + offset))
     }
-    return this.#keep('TB_OFFSET', offset)
+    return 0
   }
 
   #writeLpcr(value: bigint, mask: bigint): number {

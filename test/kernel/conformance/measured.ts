@@ -115,6 +115,14 @@ const onMachine = {
     ...pseries,
     initial: { ...pseries.initial, MMCR0: 0x8000_0200n, MMCRA: 0x20_0000_0000n },
   },
+  'papr POWER10': {
+    ...pseries,
+    initial: { ...pseries.initial, MMCR0: 0x8000_0200n, MMCRA: 0x20_0000_0000n },
+  },
+  'papr POWER11': {
+    ...pseries,
+    initial: { ...pseries.initial, MMCR0: 0x8000_0200n, MMCRA: 0x20_0000_0000n },
+  },
   'powernv POWER8': {
     initial: {
       DEBUG_INST: 0x00dd_dd00n,
@@ -189,6 +197,8 @@ const onMachine = {
 const upTo207 = { 2: 0x0f00_0002n, 3: 0x0f00_0003n, 4: 0x0f00_0004n } as const
 const upTo300 = { ...upTo207, 5: 0x0f00_0005n } as const
 const upTo310 = { ...upTo300, 6: 0x0f00_0006n } as const
+/** The hypervisor below nested v2 offers POWER9 and later. */
+const since300 = { 5: 0x0f00_0005n, 6: 0x0f00_0006n, 7: 0x0f00_0007n } as const
 
 const onLinux = {
   '6.1': {
@@ -219,6 +229,8 @@ export function measured({ linux, machine }: Kind): Measured {
   const there = onMachine[machine]
   const then = onLinux[linux]
   const absent = [...absentEverywhere, ...then.absent]
+  const onPapr =
+    machine === 'papr POWER10' && linux === '7.2' ? { ...since300, 7: 0xffff_ffffn } : since300
   const processor = machine.slice(machine.indexOf(' ') + 1) as keyof typeof then.archCompat
   return {
     ...there,
@@ -228,7 +240,7 @@ export function measured({ linux, machine }: Kind): Measured {
       (name) => !absent.includes(name) && !withoutDevice.includes(name),
     ),
     special: { ...specialEverywhere, ...there.special, ...then.special },
-    archCompat: then.archCompat[processor],
+    archCompat: machine.startsWith('papr') ? onPapr : then.archCompat[processor],
     archCompatLies: then.archCompatLies,
   }
 }

@@ -22,6 +22,7 @@ class Guest : public Napi::ObjectWrap<Guest> {
                            InstanceMethod<&Guest::Start>("start"),
                            InstanceMethod<&Guest::Stop>("stop"),
                            InstanceMethod<&Guest::AddVcpu>("addVcpu"),
+                           InstanceMethod<&Guest::Ask>("ask"),
                            InstanceMethod<&Guest::VcpuFds>("vcpuFds"),
                            InstanceMethod<&Guest::Memory>("memory"),
                            InstanceMethod<&Guest::SetMemory>("setMemory"),
@@ -36,10 +37,7 @@ class Guest : public Napi::ObjectWrap<Guest> {
   explicit Guest(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Guest>(info) {
     const int vcpus = info[0].As<Napi::Number>();
     const std::string program = info[1].As<Napi::String>();
-    Try(info, [&] {
-      guest_ = std::make_unique<test_guest::Guest>(
-          vcpus, program == "decrementer" ? Program::kDecrementer : Program::kWatch);
-    });
+    Try(info, [&] { guest_ = std::make_unique<test_guest::Guest>(vcpus, ProgramOf(program)); });
   }
 
  private:
@@ -49,6 +47,14 @@ class Guest : public Napi::ObjectWrap<Guest> {
     } catch (const std::exception& error) {
       throw Napi::Error::New(info.Env(), error.what());
     }
+  }
+
+  static Program ProgramOf(const std::string& name) {
+    if (name == "watch") return Program::kWatch;
+    if (name == "leaving watch") return Program::kLeavingWatch;
+    if (name == "decrementer") return Program::kDecrementer;
+    if (name == "ask") return Program::kAsk;
+    throw std::runtime_error("there is no program " + name);
   }
 
   test_guest::Guest& guest(const Napi::CallbackInfo& info) {
@@ -66,6 +72,12 @@ class Guest : public Napi::ObjectWrap<Guest> {
 
   void AddVcpu(const Napi::CallbackInfo& info) {
     Try(info, [&] { guest(info).AddVcpu(); });
+  }
+
+  Napi::Value Ask(const Napi::CallbackInfo& info) {
+    uint64_t timebase = 0;
+    Try(info, [&] { timebase = guest(info).Ask(info[0].As<Napi::Number>()); });
+    return Napi::BigInt::New(info.Env(), timebase);
   }
 
   Napi::Value VcpuFds(const Napi::CallbackInfo& info) {

@@ -76,14 +76,39 @@ Guest::~Guest() {
 }
 
 void Guest::Load(Program program) {
-  if (program == Program::kWatch) {
-    memcpy(memory_ + kCodeAddress, guest_watch, guest_watch_end - guest_watch);
-  } else {
-    memcpy(memory_ + kCodeAddress, guest_decrementer,
-           guest_decrementer_handler - guest_decrementer);
-    memcpy(memory_ + kDecrementerVector, guest_decrementer_handler,
-           guest_decrementer_end - guest_decrementer_handler);
+  const auto put = [&](uint64_t address, const char* begin, const char* end) {
+    memcpy(memory_ + address, begin, end - begin);
+  };
+  switch (program) {
+    case Program::kWatch:
+      put(kCodeAddress, guest_watch, guest_watch_end);
+      break;
+    case Program::kLeavingWatch:
+      put(kCodeAddress, guest_leaving_watch, guest_leaving_watch_end);
+      break;
+    case Program::kDecrementer:
+      put(kCodeAddress, guest_decrementer, guest_decrementer_handler);
+      put(kDecrementerVector, guest_decrementer_handler, guest_decrementer_end);
+      break;
+    case Program::kAsk:
+      put(kCodeAddress, guest_ask, guest_ask_end);
+      break;
   }
+}
+
+uint64_t Guest::Ask(int index) {
+  Vcpu& vcpu = *vcpus_.at(index);
+  vcpu.run->immediate_exit = 0;
+  for (;;) {
+    const int result = ioctl(vcpu.fd, KVM_RUN, 0);
+    if (result < 0 && errno == EINTR) continue;
+    Check(result, "KVM_RUN");
+    if (vcpu.run->exit_reason == KVM_EXIT_INTR) continue;
+    if (vcpu.run->exit_reason == KVM_EXIT_PAPR_HCALL) break;
+    throw std::runtime_error("KVM_RUN: exit reason " + std::to_string(vcpu.run->exit_reason));
+  }
+  vcpu.run->papr_hcall.ret = 0;
+  return vcpu.run->papr_hcall.args[0];
 }
 
 void Guest::AddVcpu() {
@@ -140,7 +165,9 @@ void Guest::Run(Vcpu& vcpu) {
       vcpu.failure = std::string("KVM_RUN: ") + strerror(errno);
       return;
     }
-    if (result == 0 && vcpu.run->exit_reason != KVM_EXIT_INTR) {
+    if (result == 0 && vcpu.run->exit_reason == KVM_EXIT_PAPR_HCALL) {
+      vcpu.run->papr_hcall.ret = 0;
+    } else if (result == 0 && vcpu.run->exit_reason != KVM_EXIT_INTR) {
       vcpu.failure = "KVM_RUN: exit reason " + std::to_string(vcpu.run->exit_reason);
       return;
     }

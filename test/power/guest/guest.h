@@ -16,7 +16,7 @@
 
 namespace test_guest {
 
-enum class Program { kWatch, kDecrementer };
+enum class Program { kWatch, kLeavingWatch, kDecrementer, kAsk };
 
 constexpr size_t kMemorySize = 16 << 20;
 constexpr size_t kBlockSize = 0x1000;
@@ -42,6 +42,8 @@ class Guest {
   }
   // Adds a vCPU that starts the program from the beginning. The guest must be stopped.
   void AddVcpu();
+  // Runs one vCPU of a guest that asks, until it leaves: what it has read of the timebase.
+  uint64_t Ask(int index);
   uint8_t* memory() {
     return memory_;
   }

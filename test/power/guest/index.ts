@@ -8,6 +8,7 @@ interface NativeGuest {
   start(): void
   stop(): void
   addVcpu(): void
+  ask(vcpu: number): bigint
   vcpuFds(): number[]
   memory(): Buffer
   setMemory(bytes: Uint8Array): void
@@ -39,7 +40,7 @@ export const timeOfDay = {
 }
 
 /** The programs of programs.h. */
-export type Program = 'watch' | 'decrementer'
+export type Program = 'watch' | 'leaving watch' | 'decrementer' | 'ask'
 
 /** The counts and values that the watching program keeps of its timebase, in ticks. */
 export interface Watched {
@@ -107,6 +108,11 @@ export class TestGuest {
     const vcpu = littleEndian(this.host.vcpu(this.#native.vcpuFds()[id] ?? -1, id))
     this.vcpus.push(vcpu)
     return vcpu
+  }
+
+  /** Lets one vCPU of a guest that asks run for a moment: its timebase, as it read it. */
+  ask(vcpu: number): bigint {
+    return this.#native.ask(vcpu)
   }
 
   watched(vcpu: number): Watched {

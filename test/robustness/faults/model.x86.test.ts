@@ -37,6 +37,10 @@ const places: Record<string, Place> = {
     (options) => new SoftwareKernel({ ...options, machine: 'pseries POWER10', linux: '7.2' }),
     [0, 1],
   ),
+  'a PowerVM partition, whose guests have one offset': place(
+    (options) => new SoftwareKernel({ ...options, machine: 'papr POWER10' }),
+    [0, 1],
+  ),
   'Linux 4.16 to 5.16, where DEC_EXPIRY moves along with the offset': place(
     (options) => new RelativeDecrementerKernel(options),
     [0, 1],
