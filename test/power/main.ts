@@ -7,6 +7,7 @@ import { testAll } from './matrix.ts'
 import { migrate } from './migrate.ts'
 import { packageCommand } from './package.ts'
 import { qemu } from './qemu.ts'
+import { registersTable } from './registers.ts'
 import { recipe } from './walk-through.ts'
 import { shell } from './shell.ts'
 import { testCommand } from './test.ts'
@@ -54,7 +55,7 @@ const program = addHostOptions(new Command('npm run power --'), 300)
 
 const subcommands = [
   ...[exec, shell, testCommand, testAll, coverage],
-  ...[migrate, long, qemu, packageCommand, recipe, header],
+  ...[migrate, long, qemu, registersTable, packageCommand, recipe, header],
 ]
 for (const subcommand of subcommands) program.addCommand(subcommand)
 

@@ -9,9 +9,9 @@ import { qemuArchive } from './qemu-archive.ts'
 
 /**
  * The part of the project that is copied to the emulated host: that for the command line, for the test suite,
- * for the suite with an addon that counts its lines, or for test/power/move, test/power/qemu or bench.
+ * for the suite with an addon that counts its lines, or for test/power/move, qemu or registers, or bench.
  */
-export type Extent = 'command' | 'suite' | 'coverage' | 'move' | 'qemu' | 'bench'
+export type Extent = 'command' | 'suite' | 'coverage' | 'move' | 'qemu' | 'registers' | 'bench'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
@@ -65,7 +65,7 @@ async function projectArchives(extent: Extent, directory: string): Promise<strin
   } else {
     await cp(path.join(root, 'package.json'), path.join(place, 'package.json'))
   }
-  if (extent === 'move' || extent === 'qemu') {
+  if (extent === 'move' || extent === 'qemu' || extent === 'registers') {
     await copyBuilt(await guestAddon(), path.join(place, guest))
     await compilePrograms(`test/power/${extent}`, place)
   }
