@@ -59,7 +59,7 @@ export function checkModule(root = '/'): Check {
     return { name, status: 'ok', found: `kvm_hv, ${where}` }
   }
   const remedy = inPartition
-    ? 'modprobe kvm_hv; in a logical partition the hypervisor below must allow nested guests (KVM: cap-nested-hv=on; PowerVM: Linux 6.11 and firmware with nested KVM)'
+    ? 'modprobe kvm_hv; in a logical partition the hypervisor below must allow nested guests (KVM: cap-nested-hv=on; PowerVM: Linux 6.7 and firmware FW1060.10, see docs/powervm.md)'
     : 'modprobe kvm_hv'
   return loaded('kvm_pr')
     ? { name, status: 'failed', found: 'kvm_pr alone, which has no TB_OFFSET', remedy }

@@ -18,7 +18,8 @@ import type { Vcpu } from '../kvm/vcpu.ts'
 
 /**
  * Gives a vCPU that joins a running guest the timebase of another of its vCPUs: a new one starts with
- * offset 0. Reading the other waits while it runs; the new one must not run yet.
+ * offset 0. Reading the other waits while it runs; the new one must not run yet. In a PowerVM partition
+ * ("nested v2") it would take the whole guest to offset 0, and no register of the others would show it.
  *
  *     inheritTimebase(vcpus[0], vm.createVcpu(4))
  *
