@@ -541,7 +541,8 @@ describe('parseTimebase refuses', () => {
           serializeTimebase(parseTimebase(given))
         } catch (error) {
           expect(error).toBeInstanceOf(OneRegError)
-          expect(error).toMatchObject({ code: 'ERR_STATE_FORMAT' })
+          // A changed digit can make it a text of a newer version.
+          expect((error as OneRegError).code).toMatch(/^ERR_STATE_(FORMAT|VERSION)$/)
         }
       }),
       { numRuns: cases(5_000, 1 / 50) },
