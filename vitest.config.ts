@@ -5,7 +5,7 @@ const isPower = process.arch === 'ppc64'
 export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
-    include: ['test/**/*.test.ts', 'power-host/test/*.test.ts', 'examples/vmm/*.test.ts'],
+    include: ['test/**/*.test.ts', 'power-host/test/*.test.ts', 'examples/*/*.test.ts'],
     // Tests that are tied to one kind of machine say so in their names. Those of the
     // published package are for npm run test:package.
     exclude: [

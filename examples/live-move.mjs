@@ -1,4 +1,4 @@
-// Moves a guest's timebase from one process to another over TCP. In two terminals, or on two hosts
+// Moves a guest's registers and its timebase from one process to another over TCP. In two terminals, or on two hosts
 // with a tunnel between them:
 //
 //     node examples/live-move.mjs receive 7001
@@ -8,14 +8,14 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import {
-  loadTimebase,
+  loadOneRegState,
   openHost,
-  parseTimebase,
-  saveTimebase,
-  serializeTimebase,
+  parseOneRegState,
+  saveOneRegState,
+  serializeOneRegState,
 } from 'kvm-ppc-onereg'
 
-// Only this machine can connect: whoever can write here decides what time the guest has.
+// Only this machine can connect: whoever can write here decides what registers and time the guest has.
 const address = '127.0.0.1'
 
 const usage = 'Usage: node examples/live-move.mjs receive|send PORT'
@@ -40,12 +40,13 @@ async function send() {
   await once(socket, 'connect')
   const vm = host.createVm()
   const vcpus = [0, 1, 2, 3].map((id) => vm.createVcpu(id))
+  for (const vcpu of vcpus) vcpu.set('DAR', 0x1000n + BigInt(vcpu.id))
   console.log('Source: the guest runs, and your monitor sends its memory.')
 
-  // Your monitor stops the vCPUs here, sends the last of the memory and the registers, and with
-  // them this. Saving only reads, so the guest is still whole here.
+  // Your monitor stops the vCPUs here, and sends the last of the memory, pc, msr and the general registers
+  // (KVM_GET_REGS, KVM_GET_SREGS), and with them this. Saving only reads, so the guest is still whole here.
   const stopped = performance.now()
-  socket.end(serializeTimebase(saveTimebase(vcpus)))
+  socket.end(serializeOneRegState(saveOneRegState(vcpus)))
 
   const answer = await text(socket).catch(() => '')
   const ms = (performance.now() - stopped).toFixed(1)
@@ -71,21 +72,30 @@ async function receive() {
   server.close()
   try {
     // Without this option, reading to the end would close the other half of the connection as well.
-    const state = parseTimebase(await text(socket.iterator({ destroyOnReturn: false })))
+    const state = parseOneRegState(await text(socket.iterator({ destroyOnReturn: false })))
     const vm = host.createVm()
     const vcpus = state.vcpus.map(({ id }) => vm.createVcpu(id))
 
     // You know how long a move takes at most. If it seems to have taken longer, the clocks of the two
     // hosts disagree, and it is better to refuse the guest than to set its clock ahead by hours.
-    const outcome = loadTimebase(vcpus, state, { maxDowntimeNs: 10_000_000_000n })
+    const options = { maxDowntimeNs: 10_000_000_000n, verify: true }
+    const { timebase: outcome, vcpus: loaded } = loadOneRegState(vcpus, state, options)
 
     const ms = (ticks) => ((Number(ticks) / Number(host.timebaseFrequency)) * 1000).toFixed(1)
     console.log(`Destination: ${vcpus.length} vCPUs have TB_OFFSET ${outcome.offset}.`)
     console.log(`The guest's timebase goes on ${ms(outcome.advancedTicks)} ms after the stop,`)
     console.log(`of which ${ms(outcome.roundingTicks)} ms are rounding.`)
+
+    // docs/registers.md says with which other values a guest can live.
+    for (const { id, refused, changed } of loaded) {
+      for (const { register } of [...refused, ...changed]) {
+        console.log(`vCPU ${id} does not hold in ${register} what it held at the source.`)
+      }
+    }
+    console.log(`DAR: ${vcpus.map((vcpu) => vcpu.get('DAR').toString(16)).join(', ')}`)
     socket.end('loaded')
   } catch (error) {
-    // A load that fails has restored all registers.
+    // The vCPUs of a load that failed may hold some of the registers, so they are not run, but closed.
     socket.end(error.message)
     throw error
   }
