@@ -234,3 +234,19 @@ describe(NAME, () => {
     expect(new Set(Array.from(onPage, ([, code]) => code))).toEqual(new Set(all))
   })
 })
+
+describe('docs/migration.md', () => {
+  const migration = readFileSync(path.join(root, 'docs/migration.md'), 'utf8')
+  const [, section = ''] = /\n## When a move fails\n([^]*?)\n## /.exec(migration) ?? []
+  const rows = section.split('\n').filter((line) => line.startsWith('| '))
+  const codes = Object.keys(ending).filter((code) => !code.startsWith('ERR_VMSTATE_'))
+
+  it.each([...codes, ...Object.keys(reasons)])('has an action for %s', (name) => {
+    const row = rows.find((line) => line.split('|')[1]?.includes(`\`${name}\``))
+    expect(row?.split('|')[3]?.trim()).toMatch(/\w/)
+  })
+
+  it('says that a guest without an answer stays stopped', () => {
+    expect(section).toMatch(/\| \*\*none\*\*.*\| \*\*it must stay stopped\*\*.*run twice/)
+  })
+})

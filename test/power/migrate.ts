@@ -27,8 +27,9 @@ const more = `
 What is run:
   Two hosts, started ${APART_MS / 1000} s apart, so that their timebases differ. The guest has four vCPUs, each
   of which reads its timebase in a tight loop. It is moved to the second host and back three times:
-  with the second host's wall clock right, 5 s ahead, and 5 s behind. The programs are first.ts and
-  second.ts in test/power/move.
+  with the second host's wall clock right, 5 s ahead, and 30 s behind. Its registers and its timebase
+  go as the text of serializeOneRegState(); pc, msr, the general registers and the memory are moved
+  by the test. The programs are first.ts and second.ts in test/power/move.
 ${machinesHelp}
 ${cacheHelp}
 ${exitStatusHelp('0 if the guest saw nothing that it should not, 1 if it did')}`

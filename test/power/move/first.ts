@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import {
   Host,
-  loadTimebase,
+  loadOneRegState,
   NativeKernel,
-  parseTimebase,
-  saveTimebase,
-  serializeTimebase,
+  parseOneRegState,
+  saveOneRegState,
+  serializeOneRegState,
   TIMEBASE_OFFSET_STEP,
 } from '../../../lib/index.ts'
 import { TestGuest } from '../guest/index.ts'
@@ -15,7 +15,9 @@ import { setClockDifference } from './clocks.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
 import { record } from './record.ts'
+import { differing, mark, marks, notHeld } from './survived.ts'
 import { Wire } from './wire.ts'
+import type { Message } from './wire.ts'
 
 /**
  * The host on which the guest starts and to which it comes back. It leads, says in words what
@@ -29,8 +31,11 @@ const SECOND = 1_000_000_000n
 const settings = [
   { title: 'both clocks are right', skew: 0n },
   { title: "the second host's clock is 5 s ahead", skew: 5n * SECOND },
-  { title: "the second host's clock is 5 s behind", skew: -5n * SECOND },
+  { title: "the second host's clock is 30 s behind", skew: -30n * SECOND },
 ] as const
+
+/** The registers that the guest changes by running, besides the time registers. */
+const runChanges = new Set<string>([])
 
 const host = new Host(new NativeKernel())
 const frequency = host.timebaseFrequency
@@ -62,6 +67,30 @@ async function untilAllRead(guest: TestGuest): Promise<void> {
   while (guest.vcpus.some((_, vcpu) => guest.watched(vcpu).step === undefined)) await wait(5)
 }
 
+/** With a limit the second host must refuse a load if its clock is wrong, and change nothing. */
+async function refuseByLimit(skew: bigint, load: Message): Promise<void> {
+  if (skew === 0n) return
+  const [limit, code] = skew > 0n ? [1n, 'ERR_TIMEBASE_DOWNTIME'] : [5n, 'ERR_TIMEBASE_CLOCK']
+  const refusal = await wire.ask({ ...load, maxDowntimeNs: (limit * SECOND).toString() })
+  say(`   With maxDowntimeNs of ${limit} s the second host says: ${String(refusal['because'])}`)
+  check(refusal['refused'] === code, 'the load was refused')
+  check(refusal['unchanged'] === true, 'and no register was changed')
+}
+
+/** Without a limit the outcome of the load must say how far the clocks are apart. */
+function checkClockDifference(skew: bigint, { ns }: { ns: bigint }, there: Message): void {
+  const difference = BigInt(there['clockDifferenceNs'] as string)
+  const downtime = BigInt(there['downtimeNs'] as string)
+  say(
+    `   By the two wall clocks ${milliseconds(difference)} passed, of which ${milliseconds(downtime)} count`,
+  )
+  if (skew >= 0n) return
+  check(
+    difference > ns && difference < 0n && downtime === 0n,
+    'the outcome says by how much its clock is behind, and that no pause counts',
+  )
+}
+
 async function roundTrip({ title, skew }: (typeof settings)[number]): Promise<void> {
   say(`\n${title[0]?.toUpperCase() ?? ''}${title.slice(1)}`)
   const clocks = await setClockDifference(wire, skew)
@@ -72,24 +101,22 @@ async function roundTrip({ title, skew }: (typeof settings)[number]): Promise<vo
   using guest = new TestGuest(host, 'watch', VCPUS)
   // A guest whose time is another than this host's: it has been up for 90 days.
   for (const vcpu of guest.vcpus) vcpu.set('TB_OFFSET', ticks(90n * 86_400n * SECOND))
+  for (const vcpu of guest.vcpus) mark(vcpu)
+  const marked = marks(guest.vcpus)
   guest.start()
   await untilAllRead(guest)
   await wait(RUN_MS)
   guest.stop()
-  const state = saveTimebase(guest.vcpus)
+  const state = saveOneRegState(guest.vcpus)
+  const { timebase } = state
   const parcel = packGuest(guest)
-  const stayed = BigInt.asUintN(64, state.guestTimebase - state.offset)
+  const stayed = BigInt.asUintN(64, timebase.guestTimebase - timebase.offset)
   say(
-    `1. The guest is stopped on the first host at ${state.guestTimebase}: host ${stayed}, TB_OFFSET ${state.offset}`,
+    `1. The guest is stopped on the first host at ${timebase.guestTimebase}: host ${stayed}, TB_OFFSET ${timebase.offset}`,
   )
 
-  const load = { do: 'load', state: serializeTimebase(state), parcel }
-  if (skew > 0n) {
-    const refusal = await wire.ask({ ...load, maxDowntimeNs: SECOND.toString() })
-    say(`   With maxDowntimeNs of 1 s the second host says: ${String(refusal['because'])}`)
-    check(refusal['refused'] === 'ERR_TIMEBASE_DOWNTIME', 'the load was refused')
-    check(refusal['unchanged'] === true, 'and nothing was changed')
-  }
+  const load = { do: 'load', state: serializeOneRegState(state), parcel }
+  await refuseByLimit(skew, load)
   const there = await wire.ask(load)
   const advanced = BigInt(there['advancedTicks'] as string)
   say(
@@ -98,22 +125,39 @@ async function roundTrip({ title, skew }: (typeof settings)[number]): Promise<vo
   say(
     `   ${ms(advanced)} later than it stopped, of which ${ms(BigInt(there['roundingTicks'] as string))} are rounding`,
   )
+  checkClockDifference(skew, clocks, there)
   await wait(RUN_MS)
 
   const back = await wire.ask({ do: 'give-back' })
   using home = new TestGuest(host, 'watch', VCPUS)
-  const returned = parseTimebase(back['state'] as string)
+  const returned = parseOneRegState(back['state'] as string)
   unpackGuest(home, back['parcel'] as Parcel)
-  home.noteNextStep(returned.guestTimebase)
-  const outcome = loadTimebase(home.vcpus, returned)
+  home.noteNextStep(returned.timebase.guestTimebase)
+  const { timebase: outcome, vcpus } = loadOneRegState(home.vcpus, returned, { verify: true })
+  const survived = marks(home.vcpus)
   home.start()
   const hostNow = BigInt.asUintN(64, outcome.guestTimebase - outcome.offset)
-  const error = BigInt.asIntN(64, outcome.guestTimebase - state.guestTimebase - (hostNow - stayed))
+  const error = BigInt.asIntN(
+    64,
+    outcome.guestTimebase - timebase.guestTimebase - (hostNow - stayed),
+  )
   say(
     `3. It is back on the first host at ${outcome.guestTimebase}: host ${hostNow}, TB_OFFSET ${outcome.offset}`,
   )
   say(
     `   ${ms(outcome.advancedTicks)} later than it stopped there, and ${ms(error)} from where it would be had it stayed`,
+  )
+  const lost = [...(there['notHeld'] as string[]), ...notHeld(vcpus)]
+  const count = Object.keys(state.vcpus[0]?.registers ?? {}).length
+  check(
+    lost.length === 0,
+    `both hosts hold the ${count} registers of each vCPU as they were saved, but PSSCR: ${lost.join() || 'no difference'}`,
+  )
+  check(survived === marked, 'every register that was marked has its value after both moves')
+  const changed = differing(state, returned)
+  check(
+    changed.every((name) => runChanges.has(name)),
+    `its running changed ${changed.join() || 'none'} of them`,
   )
   await untilAllRead(home)
   await wait(RUN_MS)

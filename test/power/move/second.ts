@@ -1,16 +1,18 @@
 import {
-  loadTimebase,
-  NativeKernel,
   Host,
+  loadOneRegState,
+  NativeKernel,
   OneRegError,
-  parseTimebase,
-  saveTimebase,
-  serializeTimebase,
+  parseOneRegState,
+  saveOneRegState,
+  serializeOneRegState,
+  serializeRegisters,
 } from '../../../lib/index.ts'
 import { TestGuest, timeOfDay } from '../guest/index.ts'
 import type { AlgorithmName } from './algorithms.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
+import { notHeld } from './survived.ts'
 import { Visitor } from './stay.ts'
 import type { Departure } from './stay.ts'
 import { Wire } from './wire.ts'
@@ -25,28 +27,32 @@ const wire = new Wire('/dev/hvc1')
 let guest: TestGuest | undefined
 let visitor: Visitor | undefined
 
-/** Makes the vCPUs that are to take the guest, and loads its timebase. */
+/** Makes the vCPUs that are to take the guest, and loads its registers and its timebase. */
 function load({ state, parcel, maxDowntimeNs }: Message): Message {
   const fresh = new TestGuest(host, 'watch', VCPUS)
-  const saved = parseTimebase(state as string)
+  const saved = parseOneRegState(state as string)
   const limit = typeof maxDowntimeNs === 'string' ? { maxDowntimeNs: BigInt(maxDowntimeNs) } : {}
   unpackGuest(fresh, parcel as Parcel)
-  fresh.noteNextStep(saved.guestTimebase)
-  const before = offsets(fresh)
+  fresh.noteNextStep(saved.timebase.guestTimebase)
+  const before = registersOf(fresh)
   try {
-    const outcome = loadTimebase(fresh.vcpus, saved, limit)
+    const loaded = loadOneRegState(fresh.vcpus, saved, { ...limit, verify: true })
     fresh.start()
     guest = fresh
+    const { timebase, vcpus } = loaded
     return {
-      hostTimebase: (outcome.guestTimebase - outcome.offset).toString(),
-      offset: BigInt.asIntN(64, outcome.offset).toString(),
-      guestTimebase: outcome.guestTimebase.toString(),
-      advancedTicks: outcome.advancedTicks.toString(),
-      roundingTicks: outcome.roundingTicks.toString(),
+      hostTimebase: (timebase.guestTimebase - timebase.offset).toString(),
+      offset: BigInt.asIntN(64, timebase.offset).toString(),
+      guestTimebase: timebase.guestTimebase.toString(),
+      advancedTicks: timebase.advancedTicks.toString(),
+      roundingTicks: timebase.roundingTicks.toString(),
+      downtimeNs: timebase.downtimeNs.toString(),
+      clockDifferenceNs: timebase.clockDifferenceNs.toString(),
+      notHeld: notHeld(vcpus),
     }
   } catch (error) {
     if (!(error instanceof OneRegError)) throw error
-    const unchanged = offsets(fresh) === before
+    const unchanged = registersOf(fresh) === before
     fresh.close()
     return { refused: error.code, because: error.message, unchanged }
   }
@@ -55,15 +61,15 @@ function load({ state, parcel, maxDowntimeNs }: Message): Message {
 function giveBack(): Message {
   if (guest === undefined) throw new Error('there is no guest to give back')
   guest.stop()
-  const state = serializeTimebase(saveTimebase(guest.vcpus))
+  const state = serializeOneRegState(saveOneRegState(guest.vcpus))
   const parcel = packGuest(guest)
   guest.close()
   guest = undefined
   return { state, parcel }
 }
 
-function offsets(of: TestGuest): string {
-  return of.vcpus.map((vcpu) => vcpu.get('TB_OFFSET').toString()).join()
+function registersOf(of: TestGuest): string {
+  return of.vcpus.map((vcpu) => serializeRegisters(vcpu.snapshot())).join()
 }
 
 async function arrive(message: Message): Promise<Message> {

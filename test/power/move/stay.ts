@@ -1,3 +1,4 @@
+import { parseRegisters, serializeRegisters } from '../../../lib/index.ts'
 import type { Host } from '../../../lib/index.ts'
 import { TestGuest } from '../guest/index.ts'
 import { sum } from '../guest/report.ts'
@@ -23,6 +24,7 @@ export interface Stay {
 export interface Departure {
   readonly stay: Stay
   readonly saved: string
+  readonly registers: readonly string[]
   readonly parcel: Parcel
 }
 
@@ -39,8 +41,9 @@ export class Visitor {
     this.#algorithm = newAlgorithm(algorithm)
   }
 
-  async arrive({ saved, parcel }: Pick<Departure, 'saved' | 'parcel'>): Promise<void> {
+  async arrive({ saved, registers, parcel }: Omit<Departure, 'stay'>): Promise<void> {
     unpackGuest(this.guest, parcel)
+    registers.forEach((text, vcpu) => this.guest.vcpus[vcpu]?.restore(parseRegisters(text)))
     await this.begin(saved)
   }
 
@@ -62,8 +65,9 @@ export class Visitor {
       reads: sum(seen.map(({ reads }) => reads)).toString(),
       backwardSteps: sum(seen.map(({ backwardSteps }) => backwardSteps)).toString(),
     }
+    const registers = guest.vcpus.map((vcpu) => serializeRegisters(vcpu.snapshot()))
     const parcel = packGuest(guest)
     guest.close()
-    return { stay, saved: words, parcel }
+    return { stay, saved: words, registers, parcel }
   }
 }
