@@ -33,6 +33,32 @@ export function wrongType(name: string, expected: string, value: unknown): TypeE
   )
 }
 
+/**
+ * The error for a value that is not an object of one of this library's classes. An object of another copy
+ * of the package is named as that, because when it is printed it looks like the right one.
+ */
+export function wrongClass(
+  name: string,
+  expected: { readonly name: string; readonly prototype: object },
+  value: unknown,
+): TypeError {
+  const prototype = prototypeOf(value)
+  const isOther = prototype !== expected.prototype && prototype?.constructor?.name === expected.name
+  if (!isOther) return wrongType(name, `a ${expected.name}`, value)
+  return withCode(
+    new TypeError(
+      `${name} must be a ${expected.name} of this copy of kvm-ppc-onereg, but another copy of the package, ` +
+        'which this process has loaded too, made it. `npm ls kvm-ppc-onereg` shows the copies',
+    ),
+    'ERR_INVALID_ARG_TYPE',
+  )
+}
+
+function prototypeOf(value: unknown): { constructor?: { name?: unknown } } | null {
+  if (typeof value !== 'object' || value === null || types.isProxy(value)) return null
+  return Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null
+}
+
 export function wrongValue(name: string, expected: string, value: unknown): TypeError {
   return withCode(
     new TypeError(`${name} must be ${expected}, not ${shown(value)}`),

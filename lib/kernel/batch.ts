@@ -1,4 +1,4 @@
-import { checkInteger, wrongType } from '../checks.ts'
+import { checkInteger, wrongClass } from '../checks.ts'
 
 /** The size of a value: POWER's widest registers have 128 bits. */
 const VALUE_BYTES = 16
@@ -120,6 +120,6 @@ export class OneRegBatch {
 
 /** @throws TypeError */
 export function checkBatch(batch: unknown): OneRegBatch {
-  if (!(batch instanceof OneRegBatch)) throw wrongType('batch', 'a OneRegBatch', batch)
+  if (!(batch instanceof OneRegBatch)) throw wrongClass('batch', OneRegBatch, batch)
   return batch
 }

@@ -363,7 +363,7 @@ export class Vcpu {
   /** @internal One line for console.log, without what is private. */
   [inspect.custom](): string {
     // A proxy of one, whose traps would run.
-    if (!Vcpu.isVcpu(this)) return 'Vcpu'
+    if (!(#failed in this)) return 'Vcpu'
     return `Vcpu ${this.id} ${inWords(this.descriptor, this.system)}`
   }
 

@@ -1,4 +1,4 @@
-import { checkArray, firstRepeated, wrongType } from '../checks.ts'
+import { checkArray, firstRepeated, wrongClass } from '../checks.ts'
 import { closed, mismatch, OneRegError } from '../errors.ts'
 import type { MismatchReason } from '../errors.ts'
 import type { KvmSystem } from '../kvm/system.ts'
@@ -38,7 +38,7 @@ export function guestOf(given: readonly Vcpu[]): Guest {
   let vm: Vm | undefined
   for (let index = 0; index < length; index++) {
     const vcpu = vcpus[index]
-    if (!Vcpu.isVcpu(vcpu)) throw wrongType('a vCPU', 'a Vcpu', vcpu)
+    if (!Vcpu.isVcpu(vcpu)) throw wrongClass('a vCPU', Vcpu, vcpu)
     if (vcpu.system !== system) system = onlyOne(system, vcpu.system, 'hosts', 'hosts')
     if (vcpu.vm !== vm) vm = onlyOne(vm, vcpu.vm, 'vms', 'VMs: a timebase is that of one guest')
     ids[index] = vcpu.id
