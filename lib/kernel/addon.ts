@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import path from 'node:path'
@@ -99,19 +99,35 @@ export function loadAddon(root = packageRoot()): Addon {
 }
 
 /**
- * The nearest folder above this file that has a package.json. It is searched for because lib/ and dist/ have
- * different depths, and only when an addon is loaded because an application that uses only the model may
- * have bundled this file into one without such a folder.
+ * The package's folder: the nearest one above this file that has its package.json. It is searched for
+ * because lib/ and dist/ have different depths, and only when an addon is loaded, because this file may be
+ * a part of a bundle or of a single executable. These have no such folder, and where they are CommonJS
+ * bundlers leave no `import.meta.url` either. webpack leaves the one of the machine that made the bundle.
+ *
+ * @throws OneRegError ERR_KVM_UNAVAILABLE in a bundle or in a single executable
  */
 function packageRoot(): string {
-  const here = path.dirname(fileURLToPath(import.meta.url))
-  let folder = here
-  while (!existsSync(path.join(folder, 'package.json'))) {
-    const parent = path.dirname(folder)
-    if (parent === folder) return path.dirname(here)
-    folder = parent
+  const url = import.meta.url as string | undefined
+  let folder = url?.startsWith('file:') === true ? fileURLToPath(url) : '/'
+  while (folder !== path.dirname(folder)) {
+    folder = path.dirname(folder)
+    if (isPackage(folder)) return folder
   }
-  return folder
+  throw unavailable(
+    'no-addon',
+    'The native addon is not here, because kvm-ppc-onereg is a part of a bundle or of a single executable ' +
+      `(${process.argv[1] ?? process.execPath}), which has its JavaScript only. Leave kvm-ppc-onereg out of the ` +
+      'bundle (external), and install it beside the program. docs/installing.md shows how',
+  )
+}
+
+function isPackage(folder: string): boolean {
+  try {
+    const manifest: unknown = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+    return (manifest as { name?: unknown } | null)?.name === 'kvm-ppc-onereg'
+  } catch {
+    return false
+  }
 }
 
 /** Loads from one folder. Given several, `bindings` would stop at the first binary that does not load. */

@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { build } from 'esbuild'
 import { describe, expect, inject, it } from 'vitest'
 import { run } from 'power-host'
-import { example, moved, permissions, runProgram } from './newcomer.ts'
+import { example, moved, openKvm, permissions, reachedTheKernel, runProgram } from './newcomer.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const project = inject('project')
@@ -11,16 +10,6 @@ const move = await example(path.join(root, 'README.md'))
 
 /** On POWER the library finds KVM by itself, and elsewhere the model, which warns once. */
 const model = { KVM_PPC_BACKEND: 'software' }
-
-/** Opens real KVM through the package's own binary: there is no other in an installed package. */
-const openKvm = `
-  try {
-    openHost({ backend: 'kvm', device: '/dev/null' })
-  } catch (error) {
-    console.log(error.code, error.cause.message)
-  }
-`
-const reachedTheKernel = /^ERR_KVM_UNAVAILABLE KVM_CHECK_EXTENSION failed: ENOTTY/
 
 describe('the package in an empty project', () => {
   it('runs the README’s example', async () => {
@@ -114,29 +103,5 @@ describe('the package in TypeScript', () => {
     ]
     const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
     await run(process.execPath, [tsc, ...options, name], { cwd: project })
-  })
-})
-
-describe('the package in a bundle of esbuild', () => {
-  /** Bundles a program and runs it. */
-  async function bundled(text: string, outfile: string, external: string[]): Promise<string> {
-    await build({
-      stdin: { contents: text, resolveDir: project },
-      outfile: path.join(project, outfile),
-      ...{ bundle: true, platform: 'node', external, logLevel: 'silent' },
-      format: outfile.endsWith('.cjs') ? 'cjs' : 'esm',
-    })
-    const env = { ...process.env, ...model }
-    return (await run(process.execPath, [outfile], { cwd: project, env })).stdout
-  }
-
-  it.each(['mjs', 'cjs'])('calls the kernel where it is external: %s', async (format) => {
-    const text = `import { openHost } from 'kvm-ppc-onereg'\n${openKvm}`
-    const said = await bundled(text, `external.${format}`, ['kvm-ppc-onereg'])
-    expect(said).toMatch(reachedTheKernel)
-  })
-
-  it.each(['mjs', 'cjs'])('has the model where it is a part of it: %s', async (format) => {
-    expect(await bundled(move, `whole.${format}`, [])).toMatch(moved)
   })
 })

@@ -28,6 +28,16 @@ export async function example(readme: string): Promise<string> {
 /** The output of the README's example. Its numbers are compared with the README by test/docs. */
 export const moved = /^source: \d+ \+ TB_OFFSET 0 = \d+\ndestination: \d+ \+ TB_OFFSET \d+ = \d+\n$/
 
+/** Opens real KVM through the package's own binary: there is no other in an installed package. */
+export const openKvm = `
+  try {
+    openHost({ backend: 'kvm', device: '/dev/null' })
+  } catch (error) {
+    console.log(error.code, error.cause.message)
+  }
+`
+export const reachedTheKernel = /^ERR_KVM_UNAVAILABLE KVM_CHECK_EXTENSION failed: ENOTTY/
+
 /** Saves a program in the project and runs it there with this Node. */
 export async function runProgram(
   project: string,
