@@ -7,5 +7,6 @@ export default defineConfig({
     include: ['test/package/*.test.ts'],
     globalSetup: ['test/package/installed.ts'],
     testTimeout: 120_000,
+    maxConcurrency: 2,
   },
 })
