@@ -1,13 +1,14 @@
 import path from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import { run } from 'power-host'
+import { readDocument } from '../support/markdown.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const tarball = inject('tarball')
 
 /** What a user needs: to read, to run, to type, and to build the addon where no binary fits. */
 const wanted = [
-  /^(README|CHANGELOG|SECURITY)\.md$/,
+  /^(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md$/,
   /^LICENSE$/,
   /^package\.json$/,
   /^docs\/[\w-]+\.(md|svg|schema\.json)$/,
@@ -53,6 +54,21 @@ describe('the package', () => {
     const names = await packed()
     expect(names.filter((name) => !wanted.some((pattern) => pattern.test(name)))).toEqual([])
     for (const pattern of wanted) expect(names.some((name) => pattern.test(name))).toBe(true)
+  })
+
+  it('has the file of each link of its documents', async () => {
+    const names = await packed()
+    const dead = names
+      .filter((name) => name.endsWith('.md'))
+      .flatMap((name) =>
+        readDocument(name).links.filter((link) => {
+          const [file = ''] = link.split('#')
+          const target = path.posix.join(path.posix.dirname(name), file)
+          const isHere = names.some((other) => other === target || other.startsWith(`${target}/`))
+          return file !== '' && !/^[a-z]+:/.test(link) && !isHere
+        }),
+      )
+    expect(dead).toEqual([])
   })
 
   it('has the program and the types of each entry', async () => {

@@ -4,8 +4,8 @@ import path from 'node:path'
 import { run } from 'power-host'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 
-/** The oldest that the package is for, one without generic typed arrays, and the last two lines. */
-const versions = ['5.4', '5.6', '5.9', '6.0']
+/** The oldest that the package is for, one without generic typed arrays, and the last three lines. */
+const versions = ['5.4', '5.6', '5.9', '6.0', '7.0']
 
 const program = `
   import { openHost } from 'kvm-ppc-onereg'
@@ -36,7 +36,7 @@ describe('the types of the package, each declaration file checked', { timeout: 3
   it.each(versions)(
     'are right for TypeScript %s, with "types": ["node"] and without',
     async (it) => {
-      const tsc = path.join(project, `node_modules/typescript-${it}/lib/tsc.js`)
+      const tsc = path.join(project, `node_modules/typescript-${it}/bin/tsc`)
       for (const types of [[], ['--types', 'node']]) {
         const args = [tsc, ...options, ...types, '--module', 'nodenext', 'program.mts']
         expect(await run(process.execPath, args, { cwd: project })).toMatchObject({ stdout: '' })
