@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   KvmError,
   OneRegError,
+  TimebaseClockError,
   TimebaseDivergedError,
   TimebaseDowntimeError,
   TimebaseFrequencyError,
@@ -202,6 +203,24 @@ describe('the wall clocks', () => {
     expect(clockDifferenceNs).toBe(2n * SECOND)
     const rounding = roundingTicks < 0n ? -roundingTicks : roundingTicks
     expect(errorNs).toBe(7n * MILLISECOND + (rounding * 125n + 63n) / 64n)
+  })
+
+  it('of which the second is 30 s behind are an error with a limit, and told without one', () => {
+    const { time, source, destination } = movablePair({
+      destination: { timeOfDayNs: 1_700_000_000n * SECOND - 30n * SECOND },
+    })
+    const saved = saveTimebase(source.vcpus)
+    time.pass(SECOND)
+    const before = destination.timers()
+    const error = caught(TimebaseClockError, () =>
+      loadTimebase(destination.vcpus, saved, { maxDowntimeNs: 5n * SECOND }),
+    )
+    expect(error).toMatchObject({ code: 'ERR_TIMEBASE_CLOCK', behindNs: 29n * SECOND })
+    expect(destination.timers()).toEqual(before)
+
+    const outcome = loadTimebase(destination.vcpus, saved)
+    expect(outcome).toMatchObject({ downtimeNs: 0n, clockDifferenceNs: -29n * SECOND })
+    expect(outcome.advancedTicks).toBeLessThan(STEP)
   })
 
   it('are left out where adjtimex fails, and of a kernel that does not tell', () => {
