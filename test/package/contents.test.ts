@@ -71,6 +71,16 @@ describe('the package', () => {
     expect(dead).toEqual([])
   })
 
+  it('has no types of what users cannot import', async () => {
+    const types = (await packed()).filter((name) => name.endsWith('.d.ts'))
+    expect(types).toContain('dist/kernel/batch.d.ts')
+    expect(types.filter((name) => /^dist\/(cli|checks)/.test(name))).toEqual([])
+    const batch = ['--extract', '--to-stdout', '--file', tarball, 'package/dist/kernel/batch.d.ts']
+    const { stdout } = await run('tar', batch)
+    expect(stdout).toContain('class OneRegBatch')
+    expect(stdout).not.toMatch(/checkBatch|words64|@internal/)
+  })
+
   it('has the program and the types of each entry', async () => {
     const names = await packed()
     const { exports, bin } = await manifest()
