@@ -20,7 +20,7 @@ const wanted = [
   /^native\/binding\.gyp$/,
   /^native\/\w+\.(cc|h)$/,
   /^examples\/README\.md$/,
-  /^examples\/(vmm\/)?[\w.-]+\.(mjs|ts)$/,
+  /^examples\/(\w+\/)?[\w.-]+\.(mjs|ts)$/,
   /^scripts\/build-addon\.mjs$/,
 ]
 
