@@ -182,7 +182,10 @@ export class TimebaseNotAppliedError extends OneRegError {
   readonly restored: boolean
   /** The registers that do not hold the value from before the call: empty if `restored`. */
   readonly notRestored: readonly NotRestored[]
-  /** The ids of the vCPUs to which these belong: they are unfit to run, and the others are as before. */
+  /**
+   * The ids of the vCPUs to which these belong: they are unfit to run, and the others are as before. In a
+   * PowerVM partition one of them that runs takes the whole guest to its own TB_OFFSET.
+   */
   readonly unfit: readonly number[]
 
   /** @internal */

@@ -126,7 +126,8 @@ export class Vcpu {
   /**
    * Writes a register with KVM_SET_ONE_REG (Linux 3.3). The kernel may store another value than the one given:
    * it rounds TB_OFFSET up to a whole step of 2^24 ticks, and clears reserved bits. Read the register back if
-   * this matters.
+   * this matters. In a PowerVM partition ('kind of KVM' of `info`) TB_OFFSET of one vCPU becomes that of the
+   * whole guest when this vCPU next runs.
    *
    * @param name a name of {@link registers}
    * @param value a number for 32 bits, a bigint for 64, 16 bytes for 128

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { Command } from 'commander'
 import {
   addHostOptions,
@@ -11,6 +13,7 @@ import {
   machinesHelp,
   requirePrograms,
   runOnHost,
+  withTemporary,
 } from 'power-host'
 import { project } from './project.ts'
 import type { MeasuredRegister } from './registers/measure.ts'
@@ -52,13 +55,14 @@ async function measuredOn(
   kernel: HostOptions['kernel'],
   timeoutSeconds: number,
 ): Promise<Record<string, MeasuredRegister>> {
-  const { status, result } = await runOnHost({
-    ...{ machine: chosen, kernel, timeoutSeconds },
-    ...project('registers'),
-    command: ['node', 'test/power/registers/measure.js'],
+  return withTemporary(async (out) => {
+    const { status } = await runOnHost({
+      ...{ machine: chosen, kernel, timeoutSeconds, out },
+      ...project('registers'),
+      command: ['node', 'test/power/registers/measure.js'],
+    })
+    if (status !== 0) throw new Failure(`the registers could not be measured on ${chosen.title}`)
+    const text = await readFile(path.join(out, 'registers.json'), 'utf8')
+    return JSON.parse(text) as Record<string, MeasuredRegister>
   })
-  if (status !== 0 || result === undefined) {
-    throw new Failure(`the registers could not be measured on ${chosen.title}`)
-  }
-  return JSON.parse(result) as Record<string, MeasuredRegister>
 }

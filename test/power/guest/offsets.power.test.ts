@@ -7,7 +7,7 @@ import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import { thisKind } from '../../kernel/conformance/this-kind.ts'
 import { TestGuest } from './index.ts'
 
-const RUNS = 20
+const RUNS = 10
 const OPERATIONS = 25
 const LPCR_ILE = 0x0200_0000n
 
