@@ -12,6 +12,8 @@ export { parseRegisters, serializeRegisters } from './kvm/register-text.ts'
 
 export { inheritTimebase, inheritTimebaseAsync } from './timebase/inherit.ts'
 export { loadTimebase, TIMEBASE_ADJUST_CHANNEL } from './timebase/load.ts'
+export { rehearse } from './timebase/rehearse.ts'
+export type { Rehearsal, RehearseOptions } from './timebase/rehearse.ts'
 export { saveTimebase, saveTimebaseAsync } from './timebase/save.ts'
 export type { AlignOptions, TimebaseAdjustMessage } from './timebase/load.ts'
 export type { InheritOutcome, LoadOutcome } from './timebase/outcomes.ts'
@@ -22,11 +24,7 @@ export type { PlanOptions, TimebasePlan, TimebasePoint } from './timebase/plan.t
 export { parseTimebase, serializeTimebase } from './timebase/state.ts'
 export type { TimebaseState } from './timebase/state.ts'
 export type { VcpuTimers } from './timebase/timers.ts'
-export {
-  loadOneRegState,
-  saveOneRegState,
-  saveOneRegStateAsync,
-} from './timebase/move-one-reg.ts'
+export { loadOneRegState, saveOneRegState, saveOneRegStateAsync } from './timebase/move-one-reg.ts'
 export type { LoadOneRegOptions, OneRegOutcome } from './timebase/move-one-reg.ts'
 export { parseOneRegState, serializeOneRegState } from './timebase/one-reg-state.ts'
 export type { OneRegState, VcpuRegisters } from './timebase/one-reg-state.ts'

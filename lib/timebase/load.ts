@@ -111,23 +111,27 @@ export function loadTimebase(
   if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
   const message = () => ({ vcpus: idsOf(vcpus), state })
   return align
-    ? publishedAsync(loads, message, () => loadAligned(vcpus, state, options))
+    ? publishedAsync(loads, message, async () => loadAligned(checkLoad(vcpus, state, options)))
     : published(loads, message, () => load(checkLoad(vcpus, state, options)))
 }
 
 /** The arguments of {@link loadTimebase}, validated and copied. */
 interface CheckedLoad {
+  /** Whether to publish the load on the channel {@link TIMEBASE_ADJUST_CHANNEL}. */
+  readonly isPublished: boolean
   readonly options: CheckedPlanOptions
   readonly state: CheckedState
   readonly guest: Guest
 }
 
-function checkLoad(
+export function checkLoad(
   vcpus: readonly Vcpu[],
   state: TimebaseState,
   options: PlanOptions,
+  isPublished = true,
 ): CheckedLoad {
   return {
+    isPublished,
     options: checkPlanOptions(options),
     state: checkTimebaseState(state),
     // Last: reading the others can run code of the caller's, and that may close a vCPU.
@@ -138,12 +142,7 @@ function checkLoad(
 /** How long before the aligned instant the registers are written at the latest: 1 ms at 512 MHz. */
 const ALIGN_LEAD_TICKS = 1n << 19n
 
-async function loadAligned(
-  vcpus: readonly Vcpu[],
-  state: TimebaseState,
-  options: PlanOptions,
-): Promise<LoadOutcome> {
-  const checked = checkLoad(vcpus, state, options)
+export async function loadAligned(checked: CheckedLoad): Promise<LoadOutcome> {
   const { downtime } = checked.options
   if (downtime !== 'freeze') throw wrongValue('options.downtime', "'freeze' with align", downtime)
   let start = 0n
@@ -198,7 +197,10 @@ function checkSaved({ state, guest }: CheckedLoad): readonly (CheckedTimers | un
   return saved
 }
 
-function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => sample): LoadOutcome {
+export function load(
+  checked: CheckedLoad,
+  atInstant = (sample: TimebaseSample) => sample,
+): LoadOutcome {
   const { options, state, guest } = checked
   const { system, vcpus } = guest
   const saved = checkSaved(checked)
@@ -210,7 +212,7 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)
     rememberLoad(vcpus, plan)
-    publish(state, plan)
+    if (checked.isPublished) publish(state, plan)
     const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
     const { clockDifferenceNs, errorNs } = plan
     // One by one: V8 takes longer for a spread than for the plan.
