@@ -131,6 +131,25 @@ for (const count of vcpuCounts) {
   })
 }
 
+for (const count of vcpuCounts) {
+  for (const rehearsed of [false, true]) {
+    row(() => {
+      const args = [path.join(root, 'bench/first.mjs'), String(count)]
+      if (rehearsed) args.push('rehearsed')
+      const output = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+      const times = Object.entries(JSON.parse(output) as Record<string, number>)
+      const how = rehearsed ? 'rehearsed' : 'first'
+      for (const [step, ns] of times) add(`${how} ${step}, ${count} vCPUs`, ns)
+      const all = times.reduce((sum, [, ns]) => sum + ns, 0)
+      add(`${how} move in all, ${count} vCPUs`, all, {
+        against: ['first save', 'first load'],
+        vcpus: count,
+        ...(count === 4 && { goal: rehearsed ? '5' : '50' }),
+      })
+    })
+  }
+}
+
 // Once more, since a host gets faster as it runs, and the rows below run late.
 runBaselines()
 for (const measure of measured) measure()
