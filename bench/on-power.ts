@@ -131,7 +131,8 @@ for (const count of vcpuCounts) {
   })
 }
 
-for (const count of vcpuCounts) {
+// A process each; of a large guest the C program's own first calls are hardly dearer than its later ones.
+for (const count of vcpuCounts.filter((count) => count <= 64)) {
   for (const rehearsed of [false, true]) {
     row(() => {
       const args = [path.join(root, 'bench/first.mjs'), String(count)]

@@ -79,6 +79,23 @@ export const loads: TracingChannel<LoadMessage, LoadMessage> = tracingChannel(LO
 export const inherits: TracingChannel<InheritMessage, InheritMessage> =
   tracingChannel(INHERIT_CHANNEL)
 
+let isMuted = false
+
+/** Makes calls that are not published. Only what they do before they wait for something is meant. */
+export function unpublished<T>(calls: () => T): T {
+  isMuted = true
+  try {
+    return calls()
+  } finally {
+    isMuted = false
+  }
+}
+
+/** Whether calls are published now to those who have subscribed. */
+export function arePublished(): boolean {
+  return !isMuted
+}
+
 /**
  * Makes a call and publishes it, if a subscriber listens.
  *
@@ -101,14 +118,15 @@ export function publishedAsync<M extends object, T>(
   return isHeard(calls) ? calls.tracePromise(call, message()) : call()
 }
 
-/** `hasSubscribers` of the five channels together: not every runtime that has them has that. */
+/** Whether to publish: `hasSubscribers` of the five channels together, since not every runtime that has them has that of all. */
 function isHeard({ start, end, asyncStart, asyncEnd, error }: TracingChannel): boolean {
   return (
-    start.hasSubscribers ||
-    end.hasSubscribers ||
-    asyncStart.hasSubscribers ||
-    asyncEnd.hasSubscribers ||
-    error.hasSubscribers
+    !isMuted &&
+    (start.hasSubscribers ||
+      end.hasSubscribers ||
+      asyncStart.hasSubscribers ||
+      asyncEnd.hasSubscribers ||
+      error.hasSubscribers)
   )
 }
 

@@ -3,7 +3,7 @@ import { checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.
 import { TimebaseFrequencyError } from '../errors.ts'
 import { applyTimers } from './apply.ts'
 import { putAll, readBefore } from './before-writing.ts'
-import { idsOf, loads, published, publishedAsync } from './channels.ts'
+import { arePublished, idsOf, loads, published, publishedAsync } from './channels.ts'
 import { checkStillOpen, guestOf, savedOf } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { rememberLoad } from './last-load.ts'
@@ -111,27 +111,23 @@ export function loadTimebase(
   if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
   const message = () => ({ vcpus: idsOf(vcpus), state })
   return align
-    ? publishedAsync(loads, message, async () => loadAligned(checkLoad(vcpus, state, options)))
+    ? publishedAsync(loads, message, () => loadAligned(vcpus, state, options))
     : published(loads, message, () => load(checkLoad(vcpus, state, options)))
 }
 
 /** The arguments of {@link loadTimebase}, validated and copied. */
 interface CheckedLoad {
-  /** Whether to publish the load on the channel {@link TIMEBASE_ADJUST_CHANNEL}. */
-  readonly isPublished: boolean
   readonly options: CheckedPlanOptions
   readonly state: CheckedState
   readonly guest: Guest
 }
 
-export function checkLoad(
+function checkLoad(
   vcpus: readonly Vcpu[],
   state: TimebaseState,
   options: PlanOptions,
-  isPublished = true,
 ): CheckedLoad {
   return {
-    isPublished,
     options: checkPlanOptions(options),
     state: checkTimebaseState(state),
     // Last: reading the others can run code of the caller's, and that may close a vCPU.
@@ -142,7 +138,12 @@ export function checkLoad(
 /** How long before the aligned instant the registers are written at the latest: 1 ms at 512 MHz. */
 const ALIGN_LEAD_TICKS = 1n << 19n
 
-export async function loadAligned(checked: CheckedLoad): Promise<LoadOutcome> {
+async function loadAligned(
+  vcpus: readonly Vcpu[],
+  state: TimebaseState,
+  options: PlanOptions,
+): Promise<LoadOutcome> {
+  const checked = checkLoad(vcpus, state, options)
   const { downtime } = checked.options
   if (downtime !== 'freeze') throw wrongValue('options.downtime', "'freeze' with align", downtime)
   let start = 0n
@@ -197,10 +198,7 @@ function checkSaved({ state, guest }: CheckedLoad): readonly (CheckedTimers | un
   return saved
 }
 
-export function load(
-  checked: CheckedLoad,
-  atInstant = (sample: TimebaseSample) => sample,
-): LoadOutcome {
+function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => sample): LoadOutcome {
   const { options, state, guest } = checked
   const { system, vcpus } = guest
   const saved = checkSaved(checked)
@@ -212,7 +210,7 @@ export function load(
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)
     rememberLoad(vcpus, plan)
-    if (checked.isPublished) publish(state, plan)
+    publish(state, plan)
     const { offset, guestTimebase, advancedTicks, roundingTicks, downtimeNs, uncertaintyNs } = plan
     const { clockDifferenceNs, errorNs } = plan
     // One by one: V8 takes longer for a spread than for the plan.
@@ -234,7 +232,7 @@ export function load(
 }
 
 function publish(state: CheckedState, plan: TimebasePlan): void {
-  if (!timebaseAdjust.hasSubscribers) return
+  if (!timebaseAdjust.hasSubscribers || !arePublished()) return
   const difference = BigInt.asIntN(64, plan.offset - state.offset)
   const message: TimebaseAdjustMessage = {
     oldOffset: state.offset,

@@ -3,9 +3,10 @@ import { checkInteger, checkObject, checkOptionNames, outOfRange, wrongType } fr
 import type { WallClock } from '../kernel/wall-clock.ts'
 import { Host } from '../kvm/host.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
-import { checkLoad, load, loadAligned } from './load.ts'
+import { unpublished } from './channels.ts'
+import { loadTimebase } from './load.ts'
 import type { PlanOptions } from './plan.ts'
-import { save } from './save.ts'
+import { saveTimebase } from './save.ts'
 import { parseTimebase, serializeTimebase, STATE_VCPU_LIMIT } from './state.ts'
 import type { TimebaseState } from './state.ts'
 import { timeRegisters } from './timers.ts'
@@ -47,11 +48,13 @@ const ways: readonly PlanOptions[] = [
   { downtime: 'freeze', rounding: 'up' },
 ]
 
-/** From so many rounds on V8 has compiled the code that a save and a load run; see docs/performance.md. */
-const ENOUGH_ROUNDS = 1000
-/** A large guest gets fewer rounds, since each of them repeats the same loops for every vCPU. */
+/** After so many rounds V8 has compiled the code of a save and a load for good: see docs/performance.md. */
+const ENOUGH_ROUNDS = 2000
+/** A large guest needs fewer rounds, since each of them repeats the same loops for every vCPU. */
+const ENOUGH_VCPUS = 8000
 const LEAST_ROUNDS = 20
-const ENOUGH_MS = 250
+/** On a slow machine the rest is left out. */
+const ENOUGH_MS = 1000
 /** How long the event loop is blocked at a time, in ms. */
 const TURN_MS = 20
 
@@ -90,27 +93,32 @@ export async function rehearse(host: Host, options: RehearseOptions = {}): Promi
   try {
     const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))
     const rounds = await moveOnTheSpot(vcpus)
-    const aligned = checkLoad(vcpus, save(vcpus), { downtime: 'freeze' }, false)
-    await loadAligned(aligned)
-    return { ...found(save(vcpus)), rounds }
+    const state = unpublished(() => saveTimebase(vcpus))
+    await unpublished(() => loadTimebase(vcpus, state, { downtime: 'freeze', align: true }))
+    return { ...found(state), rounds }
   } finally {
     vm.close()
   }
 }
 
 async function moveOnTheSpot(vcpus: readonly Vcpu[]): Promise<number> {
+  const enough = Math.max(LEAST_ROUNDS, Math.min(ENOUGH_ROUNDS, ENOUGH_VCPUS / vcpus.length))
   const started = performance.now()
   let turn = started
-  for (let round = 0; ; round++) {
+  let round = 0
+  for (; round < enough; round++) {
     const now = performance.now()
-    if (round >= ENOUGH_ROUNDS || (round >= LEAST_ROUNDS && now - started > ENOUGH_MS)) return round
+    if (round >= LEAST_ROUNDS && now - started > ENOUGH_MS) break
     if (now - turn > TURN_MS) {
       await setImmediate()
       turn = performance.now()
     }
-    const state = parseTimebase(serializeTimebase(save(vcpus)))
-    load(checkLoad(vcpus, state, ways[round % ways.length] ?? {}, false))
+    const way = ways[round % ways.length]
+    unpublished(() => {
+      loadTimebase(vcpus, parseTimebase(serializeTimebase(saveTimebase(vcpus))), way)
+    })
   }
+  return round
 }
 
 function found(state: TimebaseState): Omit<Rehearsal, 'rounds'> {

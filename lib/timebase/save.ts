@@ -51,8 +51,7 @@ export function saveTimebase(vcpus: readonly Vcpu[]): TimebaseState {
   )
 }
 
-/** {@link saveTimebase} without publishing it. */
-export function save(vcpus: readonly Vcpu[]): TimebaseState {
+function save(vcpus: readonly Vcpu[]): TimebaseState {
   const guest = guestOf(vcpus)
   try {
     return stateOf(guest, readTimeRegisters(guest))
