@@ -85,7 +85,7 @@ describe('docs/cli.schema.json describes what --json prints', () => {
       clock: { synchronised: true, maxErrorNs: 5n },
     }
     const file = await saved('state', serializeTimebase(state))
-    await validated('savedTimebase', ['decode', file])
+    await validated('state', ['decode', file])
     expect(await validated('checkState', ['check', file])).toMatchObject({ ok: true })
     await validated('plan', ['plan', '--downtime', 'freeze', file])
   })
