@@ -13,7 +13,12 @@ function connected(isTTY: boolean) {
   const keyboard = new Keyboard(input as never, () => left++)
   const console = new PassThrough()
   keyboard.connect(console)
-  const typed = () => ((console.read() as Buffer | null) ?? '').toString()
+  // Node 26 returns one chunk at a time.
+  const typed = () => {
+    let text = ''
+    for (let keys; (keys = console.read() as Buffer | null) !== null;) text += keys.toString()
+    return text
+  }
   return { input, keyboard, typed, left: () => left }
 }
 

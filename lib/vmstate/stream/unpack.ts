@@ -62,7 +62,7 @@ export function unpacked(packed: ByteSource, { format, first }: Unpack): ByteSou
           checkRatio(format, bytesIn, bytesOut)
           return { bytes: outcome, passed: 0 }
         }
-        // Node stops at the end of a frame of zstd, even if another one follows in the same chunk.
+        // Node 22 stops at the end of a frame of zstd, even if another one follows in the same chunk.
         if (format === 'zstd' && unpacker.left > 0) {
           checkFrames(++frames, bytesOut)
           const rest = last.subarray(last.length - unpacker.left)
