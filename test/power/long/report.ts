@@ -55,8 +55,11 @@ export function wrong(
 ): string[] {
   const first = states.slice(0, Math.ceil(states.length / 4))
   const last = states.slice(-first.length)
-  const most = (of: readonly State[], what: 'heap' | 'rss' | 'descriptors' | 'threads'): number =>
+  const most = (of: readonly State[], what: 'descriptors' | 'threads'): number =>
     Math.max(...of.map((state) => state[what]))
+  // A leak raises the least value of many. The greatest depends on what was not collected yet at that moment.
+  const least = (of: readonly State[], what: 'heap' | 'rss'): number =>
+    Math.min(...of.map((state) => state[what]))
   const never = [...happenings].filter(([, { times }]) => times === 0).map(([name]) => name)
   return [
     ...states
@@ -75,10 +78,10 @@ export function wrong(
         ['rss', RSS_SLACK],
       ] as const
     )
-      .filter(([what, slack]) => most(last, what) > most(first, what) + slack)
+      .filter(([what, slack]) => least(last, what) > least(first, what) + slack)
       .map(
         ([what]) =>
-          `${what} grew from ${mebibytes(most(first, what))} to ${mebibytes(most(last, what))} MiB`,
+          `${what} grew from ${mebibytes(least(first, what))} to ${mebibytes(least(last, what))} MiB`,
       ),
   ]
 }
