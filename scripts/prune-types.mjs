@@ -45,7 +45,10 @@ function isUnused(statement, counts) {
   return name !== undefined && counts.get(name) === 1
 }
 
-/** Removes what is named only once, in its own declaration; returns whether there was any. */
+/**
+ * Removes exported functions, constants and classes that no other declaration refers to: their name occurs only
+ * in their own. Returns true if it removed one, since others may have been referred to only there.
+ */
 function removeUnused(reachable) {
   const counts = new Map()
   for (const file of reachable.values()) countNames(file, counts)
