@@ -2,20 +2,33 @@ import { readdirSync } from 'node:fs'
 import path from 'node:path'
 
 const failing = 'test/robustness/faults/{failing,lying}-kernel.test.ts'
-const guests = 'test/timebase/{align,decrementer,held,messages,migration,shared-offset}.test.ts'
+const guests =
+  'test/timebase/{align,channels,decrementer,held,messages,migration,one-reg-state,shared-offset}.test.ts'
 
 /**
  * The tests that run for every change of a file, by file: fast ones that start no process. They share
  * their modules, so wait.x86.test.ts, which puts its own timers in place of Node's, cannot be with others.
  */
 const ofFile: Readonly<Record<string, readonly string[]>> = {
-  'lib/kvm/call-queue.ts': ['test/kvm/{call-queue,off-thread,unclosed,vcpu}.test.ts'],
+  'lib/kvm/call-queue.ts': [
+    'test/kvm/{call-queue,off-thread,unclosed,vcpu}.test.ts',
+    'test/testing/running.test.ts',
+  ],
   'lib/kvm/decrementer.ts': ['test/timebase/decrementer.test.ts', 'test/kvm/snapshot.test.ts'],
-  'lib/kvm/descriptor.ts': ['test/kvm/{descriptor,host,off-thread,unclosed,vcpu}.test.ts'],
-  'lib/kvm/held.ts': ['test/timebase/{align,held}.test.ts', 'test/kvm/{snapshot,vcpu}.test.ts'],
-  'lib/kvm/snapshot.ts': ['test/kvm/snapshot.test.ts', failing],
+  'lib/kvm/descriptor.ts': ['test/kvm/{descriptor,host,inspect,off-thread,unclosed,vcpu}.test.ts'],
+  'lib/kvm/held.ts': [
+    'test/timebase/{align,held,one-reg-state}.test.ts',
+    'test/kvm/{snapshot,vcpu}.test.ts',
+  ],
+  'lib/kvm/snapshot.ts': [
+    'test/kvm/{snapshot,register-text}.test.ts',
+    'test/testing/running.test.ts',
+    'test/timebase/one-reg-state.test.ts',
+    failing,
+  ],
   'lib/timebase/plan.ts': ['test/timebase/{plan,messages}.test.ts'],
-  'lib/timebase/state.ts': ['test/timebase/{state,messages}.test.ts'],
+  'lib/timebase/rehearse.ts': ['test/timebase/{channels,rehearse}.test.ts'],
+  'lib/timebase/state.ts': ['test/timebase/{messages,one-reg-state,state}.test.ts'],
   'lib/timebase/wait.ts': ['test/timebase/wait.x86.test.ts'],
 }
 
@@ -23,11 +36,13 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
 const ofFolder: Readonly<Record<string, readonly string[]>> = {
   'lib/kernel/software': [
     'test/kernel/**/software.test.ts',
+    'test/testing/*.test.ts',
     'test/{timebase,kvm}/{decrementer,snapshot}.test.ts',
   ],
   'lib/timebase': [
     guests,
     failing,
+    'test/testing/running.test.ts',
     'test/robustness/faults/interrupted.test.ts',
     'test/robustness/abuse/reentrant.test.ts',
   ],

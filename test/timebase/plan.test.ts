@@ -734,6 +734,9 @@ describe('what planTimebase refuses', () => {
       const error = caught(RangeError, () => planTimebase({ ...state, roundingTicks }, sample))
       expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
       expect(error.message).toContain('state.roundingTicks')
+      if (BigInt.asIntN(64, roundingTicks) === roundingTicks) {
+        expect(error.message).toContain('from -2^24 to 2^40')
+      }
     },
   )
 

@@ -226,7 +226,9 @@ describe('parseTimebase refuses', () => {
     ['a list for the format', changed({ format: ['kvm-ppc-onereg/timebase'] })],
     ['null for the format', changed({ format: null })],
   ])('%s', (_what, given) => {
-    expect(formatError(given).message).toContain('kvm-ppc-onereg/timebase')
+    expect(formatError(given).message).toContain(
+      'This is not a saved timebase: "format" must be "kvm-ppc-onereg/timebase"',
+    )
   })
 
   it('a newer version, which it names', () => {
@@ -512,6 +514,11 @@ describe('parseTimebase refuses', () => {
     expect(formatError(withVcpu({ id })).message).toContain('vcpus[0].id')
   })
 
+  it('a vCPU that is not an object', () => {
+    const { message } = formatError(changed({ vcpus: [{ id: 0 }, 5] }))
+    expect(message).toMatch(/\bvcpus\[1\] must be an object/)
+  })
+
   it('two vCPUs of one id', () => {
     const error = formatError(changed({ vcpus: [{ id: 1 }, { id: 2 }, { id: 1 }] }))
     expect(error.message).toContain('vcpus[2].id')
@@ -548,6 +555,18 @@ describe('parseTimebase refuses', () => {
       { numRuns: cases(5_000, 1 / 50) },
     )
   })
+})
+
+it('a vCPU whose id is right only when it is read for the second time is taken with that', () => {
+  const ids: unknown[] = ['0', 3]
+  const vcpu = {
+    get id() {
+      return ids.shift()
+    },
+    decExpiry: 5n,
+  }
+  const copy = parseTimebase(serializeTimebase({ ...state, vcpus: [vcpu as { id: number }] }))
+  expect(copy.vcpus).toEqual([{ id: 3, decExpiry: 5n }])
 })
 
 describe('serializeTimebase refuses', () => {

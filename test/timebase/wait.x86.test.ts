@@ -76,6 +76,15 @@ describe('waitForTimebase', () => {
     expect(clock.turns).toBe(Math.ceil((4 - LATE_MS - 1) / (TURN_MS + READ_MS)))
   })
 
+  it('ends at the very tick, also if the timebase goes no further', async () => {
+    const wanted = 2n * TICKS_PER_MS
+    await waitForTimebase(
+      host((ticks) => (ticks < wanted ? ticks : wanted)),
+      wanted,
+    )
+    expect(clock.ms).toBeLessThan(2 + 3 * READ_MS)
+  })
+
   it('does nothing if it has come already', async () => {
     await waitForTimebase(host(), 0n)
     await waitForTimebase(
@@ -108,6 +117,8 @@ describe('waitForTimebase', () => {
     expect(error).toMatchObject({ code: 'ERR_TIMEBASE_NOT_REACHED' })
     expect((error as Error).message).toMatch(/in time: it is [\d.]+ ms behind\. Do not run/)
     if (behind !== undefined) expect((error as Error).message).toContain(`is ${behind} ms behind`)
+    expect(Object.hasOwn(error as Error, 'cause')).toBe(false)
+    clock.yieldFor(0)
     expect(clock.ms).toBeGreaterThan(left + 10_000)
     expect(clock.ms).toBeLessThan(left + 11_100)
     expect(clock.held).toBeLessThan(1 + 3 * READ_MS)
