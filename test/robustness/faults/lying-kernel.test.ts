@@ -85,11 +85,51 @@ describe('a set that succeeds and does nothing, as on POWER9 DD1,', () => {
   )
 
   it('on one vCPU only names that one', () => {
+    const wanted: bigint[] = []
     const guest = guestOn({
-      set: (name, _value, fd) => (name === 'TB_OFFSET' && fd === 6 ? { result: 0 } : undefined),
+      set(name, value, fd) {
+        if (name !== 'TB_OFFSET' || fd !== 6) return undefined
+        wanted.push(value)
+        return { result: 0 }
+      },
     })
-    expect(guest.refused()).toMatchObject({ register: 'TB_OFFSET', vcpu: 1, restored: true })
+    const error = guest.refused()
+    expect(error).toMatchObject({ register: 'TB_OFFSET', vcpu: 1, restored: true })
+    expect(error.message).toContain(
+      `TB_OFFSET on vCPU 1 was set to ${String(wanted[0])} and reads back as ${7n * STEP}.`,
+    )
     expect(guest.timers()).toEqual(guest.before)
+  })
+
+  it('is put back without the registers that the kernel lacks', () => {
+    let sets = 0
+    const guest = guestOn(
+      {
+        set(name) {
+          sets++
+          return name === 'DEC_EXPIRY' ? { result: 0 } : undefined
+        },
+      },
+      { without: ['VTB'] },
+    )
+    expect(guest.refused()).toMatchObject({ restored: true, notRestored: [] })
+    expect(guest.timers()).toEqual(guest.before)
+    // Two offsets and six others, as DEC_EXPIRY is compared after all were written; then all eight again.
+    expect(sets).toBe(16)
+  })
+
+  it('is not known where it cannot be read back: KVM_GET_ONE_REG is named', () => {
+    let sets = 0
+    const guest = guestOn({
+      set() {
+        sets++
+        return undefined
+      },
+      get: (name) => (sets > 2 && name === 'DEC_EXPIRY' ? { result: -5 } : undefined),
+    })
+    const error = guest.refused()
+    expect(error.cause).toMatchObject({ operation: 'KVM_GET_ONE_REG', register: 'DEC_EXPIRY' })
+    expect(error.message).toContain('KVM_GET_ONE_REG')
   })
 
   it('while things are put back is told with exactly those registers', () => {
