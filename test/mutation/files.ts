@@ -29,6 +29,7 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
   'lib/timebase/plan.ts': ['test/timebase/{plan,messages}.test.ts'],
   'lib/timebase/rehearse.ts': ['test/timebase/{channels,rehearse}.test.ts'],
   'lib/timebase/state.ts': ['test/timebase/{messages,one-reg-state,state}.test.ts'],
+  'lib/timebase/timers.ts': ['test/timebase/{migration,state}.test.ts', failing],
   'lib/timebase/wait.ts': ['test/timebase/wait.x86.test.ts'],
 }
 

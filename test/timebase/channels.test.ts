@@ -91,6 +91,7 @@ describe('the tracing channels', () => {
     const order = ['start', 'end', 'asyncStart', 'asyncEnd']
     for (const list of [saves, inherits, loads]) expect(list.map(([event]) => event)).toEqual(order)
     expect(saves[3]?.[1]).toEqual({ vcpus: [0], result })
+    expect(inherits[0]?.[1]).toEqual({ from: 0, to: 1 })
     expect(loads[3]?.[1]).toMatchObject({ result: outcome })
     await expect(saveTimebaseAsync([])).rejects.toThrow()
     expect(saves.slice(4).map(([event]) => event)).toContain('error')
