@@ -1,18 +1,19 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { hostPair } from '../../lib/testing/index.ts'
 import type { TestHost } from '../../lib/testing/index.ts'
 import { inheritTimebase } from '../../lib/timebase/inherit.ts'
 import { loadTimebase } from '../../lib/timebase/load.ts'
 import { loadOneRegState, saveOneRegState } from '../../lib/timebase/move-one-reg.ts'
-import { saveTimebase } from '../../lib/timebase/save.ts'
+import { saveTimebase, saveTimebaseAsync } from '../../lib/timebase/save.ts'
 import { timerMemoryOf } from '../../lib/timebase/time-registers.ts'
+import type { VcpuTimers } from '../../lib/timebase/timers.ts'
 
-// The memory for time registers outlives a call. If it kept the guest, the guest's vCPUs could not be
-// garbage-collected, and what a caller forgot to close would never be closed.
+// The memory for time registers is used by the next call on the same host. If it kept the guest, the guest's
+// vCPUs could not be garbage-collected, and what a caller forgot to close would never be closed.
 
 function twoHosts() {
-  const pair = hostPair()
+  const pair = hostPair({ backend: 'software' })
   onTestFinished(() => {
     pair[Symbol.dispose]()
   })
@@ -30,6 +31,36 @@ function kept([vcpu]: readonly Vcpu[]): Vcpu[] {
   const { before, offsets, others } = timerMemoryOf(vcpu.system)
   return [before, offsets, others].flatMap(({ guest }) => [...guest.vcpus])
 }
+
+it('the memory is the same for every call on a host', () => {
+  const [vcpu] = guestOn(twoHosts().source) as [Vcpu]
+  expect(timerMemoryOf(vcpu.system)).toBe(timerMemoryOf(vcpu.system))
+})
+
+it('the memory has no trace of the guest before, some of whose registers were left out', () => {
+  const { source, destination } = twoHosts()
+  const [from, to, next] = [guestOn(source), guestOn(destination), guestOn(destination)]
+  for (const vcpu of from) vcpu.write({ VTB: 5n, PURR: 6n, SPURR: 7n })
+  const state = saveTimebase(from)
+  // VTB, PURR and SPURR of a vCPU that joins, and of one that was saved without them, are not written.
+  const [first, second] = state.vcpus as [VcpuTimers, VcpuTimers]
+  loadTimebase(to, { ...state, vcpus: [{ id: first.id, decExpiry: 1n }] })
+  loadTimebase(next, state)
+  for (const [index, { vtb, purr, spurr }] of [first, second].entries()) {
+    const held = next[index]?.read(['VTB', 'PURR', 'SPURR'])
+    expect(held).toEqual({ VTB: vtb, PURR: purr, SPURR: spurr })
+  }
+})
+
+it('an asynchronous save says when no thread can be had', async () => {
+  const { source } = twoHosts()
+  const from = guestOn(source)
+  vi.spyOn(source.kernel, 'getOneRegsAsync').mockResolvedValue(-11)
+  await expect(saveTimebaseAsync(from)).rejects.toMatchObject({
+    code: 'EAGAIN',
+    operation: 'pthread_create',
+  })
+})
 
 describe('the vCPUs are forgotten', () => {
   it('after a save, a load and a load of all registers', () => {
