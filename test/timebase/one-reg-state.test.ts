@@ -207,10 +207,27 @@ describe('before the first write', () => {
     [
       'strings, as JSON.parse',
       (state) => JSON.parse(JSON.stringify(state)) as unknown,
-      /as parseOneRegState/,
+      /^state must be as parseOneRegState/,
     ],
-    ['no vCPUs', ({ timebase }) => ({ timebase }), /state\.vcpus must be an array/],
-    ['one less', ({ timebase }) => ({ timebase, vcpus: [] }), /not 'without vCPU 0'/],
+    ['no vCPUs', ({ timebase }) => ({ timebase }), /state\.vcpus must be an array of registers/],
+    [
+      'one less',
+      ({ timebase }) => ({ timebase, vcpus: [] }),
+      /^state\.vcpus must be those of state\.timebase, not 'without vCPU 0'/,
+    ],
+    [
+      'an id that is text',
+      ({ timebase, vcpus }) => ({ timebase, vcpus: vcpus.map((vcpu) => ({ ...vcpu, id: '0' })) }),
+      /^state\.vcpus\[0\]\.id must be/,
+    ],
+    [
+      'registers that are text',
+      ({ timebase, vcpus }) => ({
+        timebase,
+        vcpus: vcpus.map(({ id }) => ({ id, registers: '' })),
+      }),
+      /^state\.vcpus\[0\]\.registers must be an object/,
+    ],
     [
       'one twice',
       ({ timebase, vcpus }) => ({ timebase, vcpus: [vcpus[0], vcpus[0]] }),
@@ -349,6 +366,8 @@ describe('parseOneRegState refuses', () => {
     expect(messageOf(whole.replace(/"vcpus":\[\{"id":0,"registers".*/, '"vcpus":[1]}'))).toContain(
       'vcpus[0] must be an object',
     )
+    expect(messageOf(whole.replace('{"format"', '{"x":1,"format"'))).toContain("'x' is not known")
+    expect(messageOf('[]')).toContain('A saved ONE_REG state is')
     const { from } = movable({ backend: 'software' })
     expect(messageOf(serializeTimebase(saveOneRegState(from).timebase))).toContain(
       'parseTimebase reads',
