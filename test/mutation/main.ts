@@ -42,7 +42,9 @@ function mutate(file: string): Mutated {
     { stdio: 'inherit', env: { ...process.env, KVM_PPC_MUTATED: file } },
   )
   if (status !== 0) process.exit(1)
-  const { files } = JSON.parse(readFileSync(results, 'utf8')) as { files: Partial<Record<string, Mutated>> }
+  const { files } = JSON.parse(readFileSync(results, 'utf8')) as {
+    files: Partial<Record<string, Mutated>>
+  }
   // A file of types alone has no mutants, and Stryker's report does not name it.
   return { source: '', mutants: [], ...files[file], file }
 }

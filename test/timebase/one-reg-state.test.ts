@@ -261,6 +261,7 @@ describe('before the first write', () => {
     const { from, to } = movable()
     const state = saveOneRegState(from)
     for (const [options, message] of [
+      [5, /^options must be an object/],
       [{ timebase: true }, /options may have only/],
       [{ verify: 1 }, /options\.verify must be a boolean/],
       [{ align: 1 }, /options\.align must be a boolean/],
@@ -275,7 +276,7 @@ describe('before the first write', () => {
     const { from, to } = movable()
     const state = saveOneRegState(from)
     await expect(loadOneRegState(to, state, { align: true } as never)).rejects.toThrow(
-      /'freeze' with align/,
+      /^options\.downtime must be 'freeze' with align/,
     )
     const timebase = { ...state.timebase, timebaseFrequency: 1n }
     const options = { downtime: 'freeze', align: true } as const
