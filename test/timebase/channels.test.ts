@@ -1,4 +1,4 @@
-import { tracingChannel } from 'node:diagnostics_channel'
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Host } from '../../lib/kvm/host.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
@@ -95,5 +95,19 @@ describe('the tracing channels', () => {
     expect(loads[3]?.[1]).toMatchObject({ result: outcome })
     await expect(saveTimebaseAsync([])).rejects.toThrow()
     expect(saves.slice(4).map(([event]) => event)).toContain('error')
+  })
+
+  it.each(events)('tell one who listens to %s alone', async (event) => {
+    const { source } = hostPair({ ids: [0] })
+    const list: unknown[] = []
+    const only = `tracing:${SAVE_CHANNEL}:${event}`
+    const listen = (message: unknown) => list.push(message)
+    subscribe(only, listen)
+    try {
+      await saveTimebaseAsync(event === 'error' ? [] : source.vcpus).catch(() => undefined)
+    } finally {
+      unsubscribe(only, listen)
+    }
+    expect(list).toHaveLength(1)
   })
 })

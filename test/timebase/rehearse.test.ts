@@ -8,6 +8,7 @@ import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import { LOAD_CHANNEL, SAVE_CHANNEL } from '../../lib/timebase/channels.ts'
 import { TIMEBASE_ADJUST_CHANNEL } from '../../lib/timebase/load.ts'
 import { rehearse } from '../../lib/timebase/rehearse.ts'
+import { saveTimebase } from '../../lib/timebase/save.ts'
 import { slowdown } from '../support/emulated.ts'
 
 const timeout = 20_000 * slowdown
@@ -63,7 +64,7 @@ describe('a rehearsal', () => {
     expect(kernel.vms.size).toBe(0)
   })
 
-  it('is not published', { timeout }, async () => {
+  it('is not published, and what comes after it is', { timeout }, async () => {
     using host = openHost({ backend: 'software' })
     const heard: string[] = []
     const listen = (_: unknown, name: string | symbol) => heard.push(String(name))
@@ -72,10 +73,12 @@ describe('a rehearsal', () => {
     for (const name of names) subscribe(name, listen)
     try {
       await rehearse(host)
+      expect(heard).toEqual([])
+      saveTimebase([host.createVm().createVcpu(0)])
+      expect(heard).toEqual([`tracing:${SAVE_CHANNEL}:start`])
     } finally {
       for (const name of names) unsubscribe(name, listen)
     }
-    expect(heard).toEqual([])
   })
 })
 
