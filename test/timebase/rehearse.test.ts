@@ -39,6 +39,17 @@ describe('a rehearsal', () => {
     expect(rounds).toBeGreaterThanOrEqual(20)
   })
 
+  it('says which registers this kernel lacks, and what is known of its clock', async () => {
+    const kernel = new FailingKernel(new SoftwareKernel({ without: ['VTB', 'SPURR'] }))
+    using host = new Host(kernel)
+    const known = await rehearse(host, { vcpus: 2 })
+    expect(known.registers).toEqual(['TB_OFFSET', 'DEC_EXPIRY', 'PURR'])
+    expect(known.clock).toEqual(host.sample().clock)
+    expect(known.clock).toBeDefined()
+    kernel.fail({ errno: 'ENOSYS', operation: 'adjtimex', times: 1e6 })
+    expect(await rehearse(host, { vcpus: 2 })).not.toHaveProperty('clock')
+  })
+
   it('is one of as many vCPUs as asked for', { timeout }, async () => {
     const created: number[] = []
     class Kernel extends SoftwareKernel {
@@ -115,12 +126,20 @@ describe('a rehearsal is refused', () => {
 
   it('for wrong arguments', async () => {
     using host = openHost({ backend: 'software' })
-    await expect(rehearse({} as never)).rejects.toThrow(TypeError)
+    await expect(rehearse({} as never)).rejects.toThrow(/^host must be a Host/)
     for (const vcpus of [0, -1, 1.5, 16_385]) {
-      await expect(rehearse(host, { vcpus })).rejects.toThrow(RangeError)
+      const error: unknown = await rehearse(host, { vcpus }).catch((error: unknown) => error)
+      expect(error).toBeInstanceOf(RangeError)
+      expect(String(error)).toMatch(/options\.vcpus must be .*16384/)
     }
-    await expect(rehearse(host, { vcpus: 1n as never })).rejects.toThrow(TypeError)
-    await expect(rehearse(host, { cpus: 1 } as never)).rejects.toThrow(TypeError)
+    for (const [options, message] of [
+      [5, /^options must be an object/],
+      [{ vcpus: 1n }, /^options\.vcpus must be/],
+      [{ cpus: 1 }, /^options may have only 'vcpus'/],
+    ] as const) {
+      await expect(rehearse(host, options as never)).rejects.toThrow(message)
+      await expect(rehearse(host, options as never)).rejects.toThrow(TypeError)
+    }
     host.close()
     await expect(rehearse(host)).rejects.toMatchObject({ code: 'ERR_KVM_CLOSED' })
   })
