@@ -147,11 +147,33 @@ const hostBridge = {
   ],
 }
 
-/** Adds a second serial line to a machine, whose other end belongs to another machine. */
+/**
+ * Adds a second console to a machine, /dev/hvc1 there, whose other end belongs to another machine.
+ *
+ * That of bare metal is a virtio device on a host bridge of its own: the firmware would take a second serial line for
+ * the console instead of the first.
+ */
 export function wired(machine: Machine, socket: string, end: 'listens' | 'calls'): Machine {
   const role = end === 'listens' ? ',server=on,wait=off' : ''
-  const link = `socket,id=link,path=${socket}${role}`
-  return { ...machine, devices: ['-chardev', link, '-serial', 'chardev:link'] }
+  const link = ['-chardev', `socket,id=link,path=${socket}${role}`]
+  const line =
+    machine.pci === undefined
+      ? ['-serial', 'chardev:link']
+      : [
+          ...['-device', 'pnv-phb,id=bridge1,chip-id=0,index=1'],
+          ...['-device', 'pnv-phb-root-port,id=port1,bus=bridge1'],
+          ...['-device', 'virtio-serial-pci,bus=port1', '-device', 'virtconsole,chardev=link'],
+        ]
+  return { ...machine, devices: [...link, ...line] }
+}
+
+/** @throws Failure for a kernel that has no {@link wired} console on this machine */
+export function checkWire({ title, pci }: Machine, kernel: KernelName): void {
+  if (pci === undefined || compareVersions(kernel, '6.12') >= 0) return
+  throw new Failure(
+    `Linux ${kernel} has no wire on ${title}: its virtio console is a module, which is built in since 6.12`,
+    exitStatus.usage,
+  )
 }
 
 const asFastAsItGoes = ['-accel', 'tcg,thread=multi', '-smp', '2']

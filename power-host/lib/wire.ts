@@ -4,32 +4,38 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Ended } from './boot.ts'
 import { withTemporary } from './cache.ts'
 import { runOnHost, type Job } from './host.ts'
-import { wired } from './machine.ts'
+import { checkWire, wired } from './machine.ts'
+import { runTogether } from './together.ts'
 
 /**
  * Runs two hosts with a serial wire between them, which is /dev/hvc1 on each. The second host is started
- * `apartMs` milliseconds after the first, so that their timebases differ by that time. If one of them fails, the
- * other is ended. The output of both is passed on as it comes.
+ * `apartMs` milliseconds after the first, so that their timebases differ by that time. The output of both is passed
+ * on as it comes.
+ *
+ * If one of them fails, or its command ends with another status than 0, the other is ended. The result of a host
+ * that was ended so is undefined.
+ *
+ * @throws {Failure} if one of them fails as in {@link runOnHost}
  */
-export function runWired(first: Job, second: Job, apartMs = 0): Promise<[Ended, Ended]> {
+export async function runWired(
+  first: Job,
+  second: Job,
+  apartMs = 0,
+): Promise<[Ended | undefined, Ended | undefined]> {
+  for (const { machine, kernel } of [first, second]) checkWire(machine, kernel)
   return withTemporary(async (directory) => {
     const socket = path.join(directory, 'wire')
-    const failed = new AbortController()
-    const start = (job: Job, end: 'listens' | 'calls', bootAfter?: Promise<unknown>) => {
-      const giveUp = job.giveUp ? AbortSignal.any([job.giveUp, failed.signal]) : failed.signal
-      return runOnHost({
-        ...job,
-        machine: wired(job.machine, socket, end),
-        giveUp,
-        ...(bootAfter === undefined ? {} : { bootAfter }),
-      }).catch((error: unknown) => {
-        // Otherwise the other host would wait for ever.
-        failed.abort()
-        throw error
-      })
+    const start = (job: Job, end: 'listens' | 'calls', over: AbortSignal): Promise<Ended> => {
+      const giveUp = job.giveUp ? AbortSignal.any([job.giveUp, over]) : over
+      return runOnHost({ ...job, machine: wired(job.machine, socket, end), giveUp })
     }
-    const firstRuns = startOf(socket, failed.signal).then(() => wait(apartMs))
-    return Promise.all([start(first, 'listens'), start(second, 'calls', firstRuns)])
+    return runTogether(
+      (over) => start(first, 'listens', over),
+      (over) => {
+        const bootAfter = startOf(socket, over).then(() => wait(apartMs))
+        return start({ ...second, bootAfter }, 'calls', over)
+      },
+    )
   })
 }
 

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import {
   checkKernel,
+  checkWire,
   inRealTime,
   machine,
   machineNames,
   qemuArguments,
   runsGuests,
+  wired,
 } from '../lib/machine.ts'
 
 const start = { image: 'vmlinux', initrd: 'initrd', memory: '3G', devices: [] }
@@ -30,6 +32,17 @@ describe('a machine', () => {
   test('has the title of another if it counts instructions', () => {
     expect(machine('pseries', undefined, true).title).toBe('pseries POWER9 counting instructions')
     expect(machine('papr', undefined, true)).toEqual(machine('papr'))
+  })
+
+  test('has its wire as a second serial line, on bare metal as a virtio console, which needs Linux 6.12', () => {
+    const deviceOf = (name: (typeof machineNames)[number]): string | undefined =>
+      wired(machine(name), '/wire', 'calls').devices?.at(-2)
+    expect([deviceOf('pseries'), deviceOf('powernv10')]).toEqual(['-serial', '-device'])
+    expect(() => {
+      checkWire(machine('powernv9'), '6.1')
+    }).toThrow('Linux 6.1 has no wire on powernv9 POWER9')
+    checkWire(machine('powernv9'), '7.2')
+    checkWire(machine('pseries'), '6.1')
   })
 
   test.each([
