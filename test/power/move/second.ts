@@ -12,6 +12,7 @@ import { TestGuest, timeOfDay } from '../guest/index.ts'
 import type { AlgorithmName } from './algorithms.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
+import { program } from './program.ts'
 import { notHeld } from './survived.ts'
 import { Visitor } from './stay.ts'
 import type { Departure } from './stay.ts'
@@ -29,7 +30,7 @@ let visitor: Visitor | undefined
 
 /** Makes the vCPUs that are to take the guest, and loads its registers and its timebase. */
 function load({ state, parcel, maxDowntimeNs }: Message): Message {
-  const fresh = new TestGuest(host, 'watch', VCPUS)
+  const fresh = new TestGuest(host, program, VCPUS)
   const saved = parseOneRegState(state as string)
   const limit = typeof maxDowntimeNs === 'string' ? { maxDowntimeNs: BigInt(maxDowntimeNs) } : {}
   unpackGuest(fresh, parcel as Parcel)
@@ -39,7 +40,7 @@ function load({ state, parcel, maxDowntimeNs }: Message): Message {
     const loaded = loadOneRegState(fresh.vcpus, saved, { ...limit, verify: true })
     fresh.start()
     guest = fresh
-    const { timebase, vcpus } = loaded
+    const { timebase } = loaded
     return {
       hostTimebase: (timebase.guestTimebase - timebase.offset).toString(),
       offset: BigInt.asIntN(64, timebase.offset).toString(),
@@ -48,7 +49,7 @@ function load({ state, parcel, maxDowntimeNs }: Message): Message {
       roundingTicks: timebase.roundingTicks.toString(),
       downtimeNs: timebase.downtimeNs.toString(),
       clockDifferenceNs: timebase.clockDifferenceNs.toString(),
-      notHeld: notHeld(vcpus),
+      notHeld: notHeld(saved, loaded),
     }
   } catch (error) {
     if (!(error instanceof OneRegError)) throw error

@@ -6,6 +6,7 @@ import { newAlgorithm } from './algorithms.ts'
 import type { Algorithm, AlgorithmName } from './algorithms.ts'
 import { packGuest, unpackGuest } from './parcel.ts'
 import type { Parcel } from './parcel.ts'
+import { program } from './program.ts'
 
 /** The time that a guest spends on a host. Ticks are decimal strings, unsigned but for `offset`. */
 export interface Stay {
@@ -36,7 +37,7 @@ export class Visitor {
   #from = 0n
 
   constructor(host: Host, which: Stay['host'], algorithm: AlgorithmName, vcpus: number) {
-    this.guest = new TestGuest(host, 'watch', vcpus)
+    this.guest = new TestGuest(host, program, vcpus)
     this.#host = which
     this.#algorithm = newAlgorithm(algorithm)
   }

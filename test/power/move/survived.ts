@@ -1,4 +1,12 @@
-import type { OneRegOutcome, OneRegState, RegisterName, Vcpu } from '../../../lib/index.ts'
+import type {
+  OneRegOutcome,
+  OneRegState,
+  RegisterName,
+  RegisterValue,
+  Vcpu,
+} from '../../../lib/index.ts'
+
+type Value = RegisterValue<RegisterName>
 
 /**
  * Registers that the watching guest does not touch, and so must have after every move what {@link mark} wrote: of each
@@ -30,31 +38,51 @@ export function marks(vcpus: readonly Vcpu[]): string {
   )
 }
 
-/**
- * Between two hosts of one kind. The kernel gives PSSCR with bits of the hypervisor, and takes only the guest's: see
- * docs/registers.md.
- */
-const mayDiffer: ReadonlySet<RegisterName> = new Set<RegisterName>(['PSSCR'])
-
-/** The other registers of a load that do not hold what was saved, such as `vCPU 0: LPCR_64`. */
-export function notHeld(vcpus: OneRegOutcome['vcpus']): string[] {
-  return vcpus.flatMap(({ id, refused, changed = [] }) =>
-    [...refused, ...changed]
-      .filter(({ register }) => !mayDiffer.has(register))
-      .map(({ register }) => `vCPU ${id}: ${register}`),
-  )
+/** The bits that belong to the guest, of registers in which the host has bits of its own. */
+const guestsBits: Readonly<Partial<Record<RegisterName, bigint>>> = {
+  // DPFD, ILE, AIL, LD and TC: KVM lets user space change no others (kvmppc_set_lpcr in arch/powerpc/kvm/book3s_hv.c).
+  // Nested v2 returns the register as the hypervisor has it, without PECEDH and HVICE under QEMU.
+  LPCR: 0x0382_0200n,
+  LPCR_64: 0x0070_0000_0382_0200n,
+  // PSSCR_GUEST_VIS (asm/reg.h), to which KVM_SET_ONE_REG limits it. KVM_GET_ONE_REG has all bits.
+  PSSCR: 0xf000_0000_0000_03ffn,
 }
 
-/** The registers that differ between two states of a guest. */
+/**
+ * The PVRs with which nested v2 answers for ARCH_COMPAT once a guest without a compatible mode has run. They mean the
+ * same as 0, and no kernel takes them, since they are not logical PVRs (kvmppc_set_arch_compat).
+ */
+const ownPvrs: ReadonlySet<unknown> = new Set([0x0080_1200, 0x0082_1200])
+
+/** The part of a register's value that has to be the same on both hosts. */
+function guestsPart(name: RegisterName, value: Value | undefined): string {
+  if (value === undefined) return 'none'
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  if (name === 'ARCH_COMPAT' && ownPvrs.has(value)) return '0'
+  return (BigInt(value) & (guestsBits[name] ?? ~0n)).toString()
+}
+
+/** The registers that do not hold the guest's part of what was saved, such as `vCPU 0: DAR`, after a load. */
+export function notHeld(state: OneRegState, { vcpus }: OneRegOutcome): string[] {
+  return vcpus.flatMap(({ id, refused, changed = [] }) => {
+    const saved = state.vcpus.find((vcpu) => vcpu.id === id)?.registers ?? {}
+    const lost = [
+      // A refused one stays as it is on a new vCPU.
+      ...refused.filter(({ register }) => guestsPart(register, saved[register]) !== '0'),
+      ...changed.filter(
+        ({ register, wanted, held }) => guestsPart(register, wanted) !== guestsPart(register, held),
+      ),
+    ]
+    return lost.map(({ register }) => `vCPU ${id}: ${register}`)
+  })
+}
+
+/** The registers in which the guest's parts of two states of it differ. */
 export function differing(one: OneRegState, other: OneRegState): RegisterName[] {
   const names = one.vcpus.flatMap(({ id, registers }) => {
     const there = other.vcpus.find((vcpu) => vcpu.id === id)?.registers ?? {}
     const all = Object.keys({ ...registers, ...there }) as RegisterName[]
-    return all.filter((name) => text(registers[name]) !== text(there[name]))
+    return all.filter((name) => guestsPart(name, registers[name]) !== guestsPart(name, there[name]))
   })
   return [...new Set(names)]
-}
-
-function text(value: bigint | number | Uint8Array | undefined): string {
-  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value)
 }

@@ -1,11 +1,15 @@
 import { openSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { ReadStream } from 'node:tty'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 
 /** Anything that JSON can hold; what is of 64 bits goes as a decimal string. */
 export type Message = Record<string, unknown>
 
-/** The serial line between the two hosts: a message is a line of JSON. */
+/** From this length on, a message is compressed: the line transmits 16 bytes at a time. */
+const LONG = 1000
+
+/** The serial line between the two hosts: a message is a line of JSON, a long one in compressed form. */
 export class Wire {
   readonly #fd: number
   #asked = 0
@@ -19,7 +23,8 @@ export class Wire {
   }
 
   send(message: Message): void {
-    const bytes = Buffer.from(`${JSON.stringify(message)}\n`)
+    const text = JSON.stringify(message)
+    const bytes = Buffer.from(`${text.length < LONG ? text : packed(text)}\n`)
     for (let sent = 0; sent < bytes.length;) sent += writeSync(this.#fd, bytes, sent)
   }
 
@@ -52,10 +57,20 @@ export class Wire {
   }
 }
 
+function packed(text: string): string {
+  return JSON.stringify({ packed: deflateRawSync(text).toString('base64') })
+}
+
+function unpacked(message: Message): Message {
+  const { packed } = message
+  if (typeof packed !== 'string') return message
+  return JSON.parse(inflateRawSync(Buffer.from(packed, 'base64')).toString()) as Message
+}
+
 /** Until both ends are open, each echoes what it gets, and pieces of lines come back. */
 function parsed(line: string): Message | undefined {
   try {
-    return JSON.parse(line) as Message
+    return unpacked(JSON.parse(line) as Message)
   } catch {
     return undefined
   }
