@@ -49,16 +49,18 @@ const guestsBits: Readonly<Partial<Record<RegisterName, bigint>>> = {
 }
 
 /**
- * The PVRs with which nested v2 answers for ARCH_COMPAT once a guest without a compatible mode has run. They mean the
- * same as 0, and no kernel takes them, since they are not logical PVRs (kvmppc_set_arch_compat).
+ * The values with which nested v2 answers for ARCH_COMPAT once a guest without a compatible mode has run, on POWER10
+ * and POWER11: the processor's own PVR, or the logical PVR of its level if 0 was written before the run
+ * (gs_msg_ops_vcpu_fill_info in arch/powerpc/kvm/book3s_hv_nestedv2.c). They mean the same as 0. No kernel takes the
+ * former, since it is not a logical PVR (kvmppc_set_arch_compat in book3s_hv.c).
  */
-const ownPvrs: ReadonlySet<unknown> = new Set([0x0080_1200, 0x0082_1200])
+const noMode: ReadonlySet<unknown> = new Set([0x0080_1200, 0x0082_1200, 0x0f00_0006, 0x0f00_0007])
 
 /** The part of a register's value that has to be the same on both hosts. */
 function guestsPart(name: RegisterName, value: Value | undefined): string {
   if (value === undefined) return 'none'
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
-  if (name === 'ARCH_COMPAT' && ownPvrs.has(value)) return '0'
+  if (name === 'ARCH_COMPAT' && noMode.has(value)) return '0'
   return (BigInt(value) & (guestsBits[name] ?? ~0n)).toString()
 }
 
@@ -77,12 +79,15 @@ export function notHeld(state: OneRegState, { vcpus }: OneRegOutcome): string[] 
   })
 }
 
-/** The registers in which the guest's parts of two states of it differ. */
-export function differing(one: OneRegState, other: OneRegState): RegisterName[] {
-  const names = one.vcpus.flatMap(({ id, registers }) => {
+/** The registers in which the guest's parts of two states of it differ, such as `DAR from 1 to 2`. */
+export function differing(one: OneRegState, other: OneRegState): string[] {
+  const all = one.vcpus.flatMap(({ id, registers }) => {
     const there = other.vcpus.find((vcpu) => vcpu.id === id)?.registers ?? {}
-    const all = Object.keys({ ...registers, ...there }) as RegisterName[]
-    return all.filter((name) => guestsPart(name, registers[name]) !== guestsPart(name, there[name]))
+    const names = Object.keys({ ...registers, ...there }) as RegisterName[]
+    return names.flatMap((name) => {
+      const [from, to] = [guestsPart(name, registers[name]), guestsPart(name, there[name])]
+      return from === to ? [] : [`${name} from ${from} to ${to}`]
+    })
   })
-  return [...new Set(names)]
+  return [...new Set(all)]
 }
