@@ -7,7 +7,7 @@
 // binding.gyp lies in native/: npm and Yarn compile every package that has one in its root, also where
 // the manifest says "gypfile": false, since lock files do not carry that (npm/cli #3341).
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -115,9 +115,10 @@ const output = run(
   fetched ? { NODE_PATH: fetchHeaders(fetched) } : {},
 )
 if (folder !== root) {
-  const configuration = debug ? 'Debug' : 'Release'
-  const file = path.join(configuration, 'kvm_ppc_onereg.node')
-  cpSync(path.join(folder, 'build', file), path.join(root, 'build', file))
+  const built = path.join('build', debug ? 'Debug' : 'Release')
+  for (const name of readdirSync(path.join(folder, built)).filter((name) => name.endsWith('.node'))) {
+    cpSync(path.join(folder, built, name), path.join(root, built, name))
+  }
   rmSync(folder, { recursive: true })
 }
 for (const line of output.split('\n')) if (/\bwarning:/.test(line)) console.error(line)

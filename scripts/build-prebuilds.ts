@@ -4,7 +4,7 @@ import { cp, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { prebuildPrograms, requirePrograms } from 'power-host'
 import { addon } from '../test/power/addon.ts'
-import { libraryAddon, targets } from './cross-build.ts'
+import { targets } from './cross-build.ts'
 
 const folder = path.resolve(import.meta.dirname, '../prebuilds')
 
@@ -12,5 +12,7 @@ requirePrograms(prebuildPrograms)
 await rm(folder, { recursive: true, force: true })
 for (const target of targets) {
   await mkdir(path.join(folder, target), { recursive: true })
-  await cp(await addon(target), path.join(folder, target, libraryAddon.file))
+  for (const file of await addon(target)) {
+    await cp(file, path.join(folder, target, path.basename(file)))
+  }
 }

@@ -20,7 +20,7 @@ function ours(script: string, ...args: string[]): boolean {
   return run(process.execPath, '--import', 'tsx', `scripts/${script}`, ...args)
 }
 
-const folders = ['native', 'test/instrumented/planted', 'test/power/guest']
+const folders = ['native', 'native/guest', 'test/instrumented/planted', 'test/power/clock']
 const cFiles = folders.flatMap((folder) =>
   readdirSync(path.join(root, folder))
     .filter((name) => /\.(cc|h)$/.test(name))

@@ -18,8 +18,8 @@ export const targets = Object.keys(prefixes) as Target[]
 export interface Recipe {
   /** A name for messages. */
   what: string
-  /** The name of the file that is built. */
-  file: string
+  /** The names of the files that are built. */
+  files: (target: Target) => readonly string[]
   /** The folder with its binding.gyp. */
   folder: string
   /** The files of that folder that the build needs. */
@@ -33,22 +33,25 @@ const root = path.resolve(import.meta.dirname, '..')
 /** Needed wherever an addon is built: node-addon-api, headers only. */
 export const headers = path.join(root, 'node_modules/node-addon-api')
 
-/** The addon of this library. */
+/** The file of the library's addon. */
+export const libraryFile = 'kvm_ppc_onereg.node'
+
+/** The library's addon, and for POWER the guest of the command verify. */
 export const libraryAddon: Recipe = {
   what: 'the addon',
-  file: 'kvm_ppc_onereg.node',
+  files: (target) => [libraryFile, ...(target === 'linux-ppc64' ? ['kvm_ppc_guest.node'] : [])],
   folder: root,
   sources: ['binding.gyp', 'native'],
 }
 
 /**
- * Builds an addon into the folder `into`, and returns the compiler's output. The same sources, compiler
+ * Builds an addon's files into the folder `into`, and returns the compiler's output. The same sources, compiler
  * and Node give the same bytes.
  *
  * It is built in a copy, because the build/ of the tree is for this machine.
  */
 export function crossBuild(recipe: Recipe, target: Target, into: string): Promise<string> {
-  const { file, folder, sources } = recipe
+  const { files, folder, sources } = recipe
   return withTemporary(async (copy) => {
     await mkdir(path.join(copy, 'node_modules'))
     await cp(headers, path.join(copy, 'node_modules/node-addon-api'), { recursive: true })
@@ -56,7 +59,9 @@ export function crossBuild(recipe: Recipe, target: Target, into: string): Promis
       await cp(path.join(folder, name), path.join(copy, name), { recursive: true })
     }
     const diagnostics = await build(copy, target, recipe.flags ?? [])
-    await rename(path.join(copy, 'build/Release', file), path.join(into, file))
+    for (const file of files(target)) {
+      await rename(path.join(copy, 'build/Release', file), path.join(into, file))
+    }
     await keepNotes(path.join(copy, 'build'), path.join(into, 'build'))
     return diagnostics
   })

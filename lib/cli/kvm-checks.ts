@@ -6,7 +6,7 @@ import type { TimebaseSample } from '../kvm/system.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 import type { Check } from './check.ts'
 import { checkKind } from './kvm-kind.ts'
-import type { KvmKind } from './kvm-kind.ts'
+import type { KvmKind } from '../kvm/this-machine.ts'
 import { grouped, seconds, timeOfDay } from './print.ts'
 
 /** The checks of KVM, or of its model, which use a new vCPU that is never run. */

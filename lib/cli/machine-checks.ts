@@ -1,18 +1,12 @@
 import { existsSync } from 'node:fs'
-import { release, type } from 'node:os'
 import path from 'node:path'
 import { errnoName } from '../errno.ts'
 import { NativeKernel } from '../kernel/native.ts'
 import { wallClockOf } from '../kernel/wall-clock.ts'
+import { isPartition, processorName } from '../kvm/this-machine.ts'
 import type { Check } from './check.ts'
-import { isPartition, readText } from './kvm-kind.ts'
 
 /** The checks of this machine that do not need KVM. */
-
-/** Platform, architecture, kernel and Node, for people. */
-export function machineName(): string {
-  return `${process.platform}-${process.arch}, ${type()} ${release()}, Node ${process.version}`
-}
 
 const OLDEST_POWER = 7
 
@@ -30,7 +24,7 @@ export function checkProcessor(root = '/', arch: string = process.arch): Check {
         'use a POWER host; without one, npm run power emulates one in a clone of the project, and KVM_PPC_BACKEND=software uses the model',
     }
   }
-  const cpu = /^cpu\s*:\s*(.+)$/m.exec(readText(path.join(root, 'proc/cpuinfo')))?.[1]
+  const cpu = processorName(root)
   const generation = /^POWER(\d+)/i.exec(cpu ?? '')?.[1]
   if (cpu === undefined || generation === undefined) {
     return {

@@ -36,8 +36,6 @@ export interface Addon {
   bindCalls(words: BigUint64Array): BoundCalls
 }
 
-const file = 'kvm_ppc_onereg.node'
-
 /** The values of the environment variable KVM_PPC_ADDON: `'built'` excludes the package's own binaries. */
 const choices = ['auto', 'built'] as const
 
@@ -61,14 +59,20 @@ export function addonFolders(root: string, machine: Machine, choice: string): st
   return [path.join(root, 'prebuilds', `${machine.platform}-${machine.arch}`), ...built]
 }
 
+/** Loads the library's addon: see {@link loadBinary}. */
+export function loadAddon(root = packageRoot()): Addon {
+  return loadBinary('kvm_ppc_onereg.node', root) as Addon
+}
+
 /**
- * Loads the addon.
+ * Loads one of the package's addons.
  *
+ * @param file the name of its file
  * @param root the folder of the package
  * @throws OneRegError ERR_KVM_UNAVAILABLE with the paths tried and the command that builds it
  * @throws TypeError ERR_INVALID_ARG_VALUE if KVM_PPC_ADDON has an unknown value
  */
-export function loadAddon(root = packageRoot()): Addon {
+export function loadBinary(file: string, root = packageRoot()): unknown {
   const fromEnvironment = process.env['KVM_PPC_ADDON'] ?? ''
   const choice = checkWord('KVM_PPC_ADDON', fromEnvironment || 'auto', choices)
   const { platform, arch } = process
@@ -78,7 +82,7 @@ export function loadAddon(root = packageRoot()): Addon {
   for (const folder of addonFolders(root, machine, choice)) {
     const found = path.join(folder, file)
     try {
-      return requireAddon(root, folder)
+      return requireAddon(file, root, folder)
     } catch (error) {
       const isThere = existsSync(found)
       if (isThere) cause ??= error
@@ -131,8 +135,8 @@ function isPackage(folder: string): boolean {
 }
 
 /** Loads from one folder. Given several, `bindings` would stop at the first binary that does not load. */
-function requireAddon(root: string, folder: string): Addon {
+function requireAddon(file: string, root: string, folder: string): unknown {
   // Required here, so that a program that uses only the model does not need `bindings`.
   const bindings = createRequire(import.meta.url)('bindings') as (options: object) => unknown
-  return bindings({ bindings: file, module_root: root, try: [[folder, 'bindings']] }) as Addon
+  return bindings({ bindings: file, module_root: root, try: [[folder, 'bindings']] })
 }

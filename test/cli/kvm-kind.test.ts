@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { checkKind, kvmKind } from '../../lib/cli/kvm-kind.ts'
+import { checkKind } from '../../lib/cli/kvm-kind.ts'
+import { kvmKind } from '../../lib/kvm/this-machine.ts'
 
 let root = ''
 beforeEach(() => {

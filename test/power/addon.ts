@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { cached, keyOf, note, stage } from 'power-host'
 import {
@@ -13,9 +13,9 @@ import { COUNTING_FLAGS } from '../instrumented/counting.ts'
 
 const crossBuildFile = path.resolve(import.meta.dirname, '../../scripts/cross-build.ts')
 
-/** The library's addon: for the emulated host, and as the package has it. */
-export async function addon(target: Target = 'linux-ppc64'): Promise<string> {
-  return path.join(await crossBuilt(libraryAddon, target), libraryAddon.file)
+/** The files of the library's addon: for the emulated host, and as the package has it. */
+export async function addon(target: Target = 'linux-ppc64'): Promise<string[]> {
+  return filesOf(libraryAddon, await crossBuilt(libraryAddon, target), target)
 }
 
 /** The folder with one that counts what is run of it, and in build/ what gcov needs to read the counts. */
@@ -24,18 +24,24 @@ export function countingAddon(): Promise<string> {
   return crossBuilt(recipe, 'linux-ppc64')
 }
 
-/** The guest with which the tests look at time from inside. */
-export async function guestAddon(): Promise<string> {
-  const folder = path.join(import.meta.dirname, 'guest')
-  const sources = (await readdir(folder)).filter((name) => /\.(cc|gyp|h)$/.test(name))
-  const recipe = { what: 'the test guest', file: 'power_guest.node', folder, sources }
-  return path.join(await crossBuilt(recipe, 'linux-ppc64'), recipe.file)
+/** The addon with which tests set the host's clock. */
+export async function clockAddon(): Promise<string> {
+  const folder = path.join(import.meta.dirname, 'clock')
+  const files = ['power_clock.node']
+  const sources = ['binding.gyp', 'clock.cc']
+  const recipe = { what: "the tests' clock", files: () => files, folder, sources }
+  return path.join(await crossBuilt(recipe, 'linux-ppc64'), ...files)
+}
+
+export function filesOf(recipe: Recipe, folder: string, target: Target = 'linux-ppc64'): string[] {
+  return recipe.files(target).map((file) => path.join(folder, file))
 }
 
 async function crossBuilt(recipe: Recipe, target: Target): Promise<string> {
-  const { what, file, folder, sources, flags } = recipe
+  const { what, folder, sources, flags } = recipe
+  const files = recipe.files(target)
   const key = await keyOf({
-    texts: [JSON.stringify({ what, file, sources, flags, target }), await compilerOf(target)],
+    texts: [JSON.stringify({ what, files, sources, flags, target }), await compilerOf(target)],
     files: [
       ...sources.map((name) => path.join(folder, name)),
       path.join(headers, 'package.json'),

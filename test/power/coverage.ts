@@ -80,7 +80,7 @@ async function record({ project, lib, native }: Collected, sources: string): Pro
     await cp('native', path.join(directory, 'native'), { recursive: true })
     await symlink(path.resolve('node_modules'), path.join(directory, 'node_modules'))
     for (const [name, bytes] of Object.entries(native)) {
-      const file = path.join(directory, 'build/Release/obj.target/kvm_ppc_onereg/native', name)
+      const file = path.join(directory, 'build/Release/obj.target', name)
       await writeFile(file, bytes, 'base64')
     }
     recorded.recordNative(directory, 'powerpc64le-linux-gnu-gcov')

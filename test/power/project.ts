@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { exclusively, pack, run, stage, type Job } from 'power-host'
 import { libraryAddon } from '../../scripts/cross-build.ts'
-import { addon, countingAddon, guestAddon } from './addon.ts'
+import { addon, clockAddon, countingAddon, filesOf } from './addon.ts'
 import { dependenciesArchive } from './dependencies.ts'
 import { qemuArchive } from './qemu-archive.ts'
 
@@ -50,23 +50,23 @@ const kernelHeader = '/usr/powerpc64le-linux-gnu/include/asm/kvm.h'
 /** The archives with this project as it is now, in the order in which to unpack them. */
 async function projectArchives(extent: Extent, directory: string): Promise<string[]> {
   const forTests = extent === 'suite' || extent === 'coverage' || extent === 'bench'
-  const guest = 'test/power/guest/build/Release'
+  const clock = 'test/power/clock/build/Release'
   const dependencies = await dependenciesArchive(root, placeOnHost, { forTests })
   const staged = path.join(directory, 'project')
   const place = path.join(staged, placeOnHost)
   await mkdir(place, { recursive: true })
   const library =
-    extent === 'coverage' ? path.join(await countingAddon(), libraryAddon.file) : await addon()
-  await copyBuilt(library, path.join(place, 'build/Release'))
+    extent === 'coverage' ? filesOf(libraryAddon, await countingAddon()) : await addon()
+  for (const file of library) await copyBuilt(file, path.join(place, 'build/Release'))
   if (forTests) {
     await copyTree(place)
-    await copyBuilt(await guestAddon(), path.join(place, guest))
+    await copyBuilt(await clockAddon(), path.join(place, clock))
     if (existsSync(kernelHeader)) await cp(kernelHeader, path.join(staged, kernelHeader))
   } else {
     await cp(path.join(root, 'package.json'), path.join(place, 'package.json'))
   }
   if (extent === 'move' || extent === 'qemu' || extent === 'registers') {
-    await copyBuilt(await guestAddon(), path.join(place, guest))
+    await copyBuilt(await clockAddon(), path.join(place, clock))
     await compilePrograms(`test/power/${extent}`, place)
   }
   if (extent === 'bench') await compileBaseline(path.join(place, baselineOnHost))

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
-import { kvmKind } from '../../../lib/cli/kvm-kind.ts'
+import { kvmKind } from '../../../lib/kvm/this-machine.ts'
 import { Host } from '../../../lib/kvm/host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import { inheritTimebase } from '../../../lib/timebase/inherit.ts'

@@ -11,7 +11,7 @@ export interface Collected {
   project: string
   /** Istanbul's, if the command came so far. */
   lib: string
-  /** GCC's, by the name of the file, in base64. */
+  /** GCC's, by the path of the file below build/Release/obj.target, in base64. */
   native: Record<string, string>
 }
 
@@ -33,7 +33,7 @@ function collect(): Collected {
   const native = files
     .filter((file) => file.endsWith('.gcda'))
     .map((file): [string, string] => [
-      path.basename(file),
+      file.replace(/^.*\/obj\.target\//, ''),
       readFileSync(path.join(countsOfNative, file), 'base64'),
     ])
   return {

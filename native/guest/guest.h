@@ -1,5 +1,5 @@
 // A guest of KVM on POWER with nothing in it but one of the programs of programs.h: just enough of
-// a virtual machine monitor to see time from inside. For tests only.
+// a virtual machine monitor to see time from inside.
 #pragma once
 
 #include <linux/kvm.h>
@@ -14,13 +14,14 @@
 #include <thread>
 #include <vector>
 
-namespace test_guest {
+namespace kvm_ppc_guest {
 
 enum class Program { kWatch, kLeavingWatch, kDecrementer, kAsk };
 
 constexpr size_t kMemorySize = 16 << 20;
 constexpr size_t kBlockSize = 0x1000;
 constexpr uint64_t kBlocksAddress = 0x200000;
+constexpr int kMaxVcpus = (kMemorySize - kBlocksAddress) / kBlockSize;
 
 class Guest {
  public:
@@ -52,12 +53,19 @@ class Guest {
 
  private:
   struct Vcpu {
+    explicit Vcpu(size_t run_size) : run_size(run_size) {}
+    ~Vcpu();
+
+    const size_t run_size;
     int fd = -1;
     kvm_run* run = nullptr;
     std::thread thread;
     std::string failure;
   };
 
+  void Open(int vcpus, Program program);
+  void Release();
+  void StartThread(Vcpu& vcpu);
   void Serve(Vcpu& vcpu, uint64_t served);
   void Run(Vcpu& vcpu);
   void Load(Program program);
@@ -77,4 +85,4 @@ class Guest {
   bool over_ = false;
 };
 
-}  // namespace test_guest
+}  // namespace kvm_ppc_guest

@@ -1,8 +1,8 @@
 {
   "targets": [
     {
-      "target_name": "power_guest",
-      "sources": ["binding.cc", "guest.cc"],
+      "target_name": "power_clock",
+      "sources": ["clock.cc"],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
       "defines": ["NAPI_VERSION=9"],
       "cflags": ["-Wall", "-Wextra"],

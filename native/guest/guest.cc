@@ -13,7 +13,7 @@
 
 #include "programs.h"
 
-namespace test_guest {
+namespace kvm_ppc_guest {
 
 namespace {
 
@@ -34,7 +34,26 @@ int Check(int result, const char* call) {
 
 }  // namespace
 
+Guest::Vcpu::~Vcpu() {
+  if (run) munmap(run, run_size);
+  if (fd >= 0) close(fd);
+}
+
 Guest::Guest(int vcpus, Program program) {
+  try {
+    Open(vcpus, program);
+  } catch (...) {
+    // No destructor runs for what was not made.
+    Release();
+    throw;
+  }
+}
+
+Guest::~Guest() {
+  Release();
+}
+
+void Guest::Open(int vcpus, Program program) {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
   sigaction(KickSignal(), &action, nullptr);
@@ -54,7 +73,7 @@ Guest::Guest(int vcpus, Program program) {
   for (int i = 0; i < vcpus; i++) AddVcpu();
 }
 
-Guest::~Guest() {
+void Guest::Release() {
   try {
     Stop();
   } catch (const std::runtime_error&) {
@@ -65,11 +84,8 @@ Guest::~Guest() {
     over_ = true;
     changed_.notify_all();
   }
-  for (auto& vcpu : vcpus_) {
-    vcpu->thread.join();
-    if (vcpu->run) munmap(vcpu->run, run_size_);
-    if (vcpu->fd >= 0) close(vcpu->fd);
-  }
+  for (auto& vcpu : vcpus_) vcpu->thread.join();
+  vcpus_.clear();
   if (memory_) munmap(memory_, kMemorySize);
   if (vm_ >= 0) close(vm_);
   if (kvm_ >= 0) close(kvm_);
@@ -113,7 +129,8 @@ uint64_t Guest::Ask(int index) {
 
 void Guest::AddVcpu() {
   const int id = VcpuCount();
-  auto vcpu = std::make_unique<Vcpu>();
+  if (id >= kMaxVcpus) throw std::runtime_error("the guest has no memory for another vCPU");
+  auto vcpu = std::make_unique<Vcpu>(run_size_);
   vcpu->fd = Check(ioctl(vm_, KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU");
   void* run = mmap(nullptr, run_size_, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
   if (run == MAP_FAILED) throw std::runtime_error("mmap of kvm_run failed");
@@ -129,10 +146,25 @@ void Guest::AddVcpu() {
   regs.msr = kMsr;
   regs.gpr[3] = kBlocksAddress + id * kBlockSize;
   Check(ioctl(vcpu->fd, KVM_SET_REGS, &regs), "KVM_SET_REGS");
-  Vcpu& added = *vcpu;
   std::lock_guard<std::mutex> lock(mutex_);
+  vcpus_.reserve(id + 1);
+  StartThread(*vcpu);
   vcpus_.push_back(std::move(vcpu));
-  added.thread = std::thread([this, &added, served = starts_] { Serve(added, served); });
+}
+
+void Guest::StartThread(Vcpu& vcpu) {
+  // The new thread inherits the mask, so that signals go to Node's threads.
+  sigset_t others, before;
+  sigfillset(&others);
+  sigdelset(&others, KickSignal());
+  pthread_sigmask(SIG_SETMASK, &others, &before);
+  try {
+    vcpu.thread = std::thread([this, &vcpu, served = starts_] { Serve(vcpu, served); });
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Guest::Start() {
@@ -198,4 +230,4 @@ void Guest::SetRegs(int index, const kvm_regs& regs) {
   Check(ioctl(VcpuFd(index), KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 
-}  // namespace test_guest
+}  // namespace kvm_ppc_guest
