@@ -56,7 +56,7 @@ export type UnavailableReason =
   | 'no-driver'
   /** The device could not be opened; `cause` says why. */
   | 'not-opened'
-  /** The device is not a KVM device. */
+  /** The device is not a KVM device, or `verify` was given a model, which runs no guests. */
   | 'not-kvm'
   /** KVM has no ONE_REG. */
   | 'no-one-reg'

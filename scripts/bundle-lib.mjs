@@ -7,7 +7,13 @@ import { build, context } from 'esbuild'
  * @type {import('esbuild').BuildOptions}
  */
 const options = {
-  entryPoints: ['lib/index.ts', 'lib/vmstate/index.ts', 'lib/testing/index.ts', 'lib/cli/main.ts'],
+  entryPoints: [
+    'lib/index.ts',
+    'lib/vmstate/index.ts',
+    'lib/testing/index.ts',
+    'lib/verify/index.ts',
+    'lib/cli/main.ts',
+  ],
   outbase: 'lib',
   outdir: 'dist',
   bundle: true,

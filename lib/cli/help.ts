@@ -81,6 +81,21 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
     ],
     examples: [{ term: 'kvm-ppc-onereg demo', text: 'the move, explained step by step' }],
   },
+  verify: {
+    text: [
+      'Small guests of its own are run, whose vCPUs read their timebase without pause. They are moved between two VMs in every way, get a vCPU more, and see loads that fail in the middle; their decrementers have to fire. Each reading is compared with the one before and with the timebase of the host. Other guests are not touched. Any user who may open /dev/kvm can run it.',
+      'The report has what was seen of each promise. "latest first reading" is how long after the load a vCPU read its timebase first; "earliest" and "latest" are how late decrementers fired. These and the times depend on how busy the machine is, and nothing is judged by them.',
+      'The exit status is 1 if a promise is broken, or on a machine without KVM for POWER. Registers that are not as in the software model break none.',
+    ],
+    examples: [
+      { term: 'kvm-ppc-onereg verify', text: 'the report, after some 20 seconds' },
+      {
+        term: 'kvm-ppc-onereg verify --seconds 600 --vcpus 16',
+        text: 'more moves of a larger guest',
+      },
+      { term: 'kvm-ppc-onereg verify --json > report.json', text: 'for a bug report' },
+    ],
+  },
   check: {
     text: [
       'Run it on the destination before the guest is stopped, with the timebase of an earlier save. It compares the frequency, the registers that were saved with those of this kernel, and the clocks. A new vCPU is used, which never runs.',

@@ -12,11 +12,15 @@ const meanings = {
     'inheritTimebase takes the whole guest to offset 0',
 } as const
 
+const unknown =
+  'not known: in a partition with the parameter nested of kvm_hv turned off, nested v1 and v2 look alike'
+
+export function kindInWords(kind: KvmKind | null): string {
+  return kind === null ? unknown : meanings[kind]
+}
+
 /** The line of `info` for the kind of KVM; none for the model. */
 export function checkKind(host: Pick<Host, 'backend'>, kind: KvmKind | null): Check[] {
   if (host.backend !== 'kvm') return []
-  const unknown =
-    'not known: in a partition with the parameter nested of kvm_hv turned off, nested v1 and v2 look alike'
-  const found = kind === null ? unknown : meanings[kind]
-  return [{ name: 'kind of KVM', status: 'note', found }]
+  return [{ name: 'kind of KVM', status: 'note', found: kindInWords(kind) }]
 }

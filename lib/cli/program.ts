@@ -18,6 +18,8 @@ import type { RegisterName } from '../registers.ts'
 import { listRegisters } from './registers.ts'
 import type { RegistersCommandOptions } from './registers.ts'
 import { paragraph, textWidth } from './terminal.ts'
+import { verifyHost } from './verify.ts'
+import type { VerifyCommandOptions } from './verify.ts'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
@@ -106,6 +108,14 @@ export function createProgram(done: (status: number) => void = () => undefined):
       done(await demo(options))
     })
 
+  add(program, 'verify', 'try on this host what the library promises, with guests that run')
+    .option('--seconds <n>', 'how long guests are moved, in all (default: 10)', upTo(3600))
+    .option('--vcpus <n>', 'how many vCPUs a guest has (default: 2)', upTo(1024))
+    .option(...asJson)
+    .action(async (options: VerifyCommandOptions) => {
+      done(await verifyHost(options, version))
+    })
+
   add(program, 'check', 'check whether this host can load a saved timebase, line by line')
     .argument('<state>', 'the file that serializeTimebase() made, or - for standard input')
     .option(...asJson)
@@ -169,6 +179,14 @@ function add(program: Command, name: string, summary: string): Command {
 function oneMoreName(name: string, before: readonly RegisterName[] = []): RegisterName[] {
   if (findRegister(name) !== undefined) return [...before, name as RegisterName]
   throw new InvalidArgumentError(`It must be a name of the table${hintFor(name)}.`)
+}
+
+function upTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,5}$/.test(text) ? Number(text) : 0
+    if (value >= 1 && value <= most) return value
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`)
+  }
 }
 
 function wholeNumber(text: string): bigint {

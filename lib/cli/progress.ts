@@ -41,3 +41,25 @@ function bar(share: number): string {
   const filled = Math.floor(part * WIDTH)
   return `[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}] ${(100 * part).toFixed(0).padStart(3)} %`
 }
+
+/** A line on the terminal that says how far a command is; nothing where standard error is not one. */
+export class Status {
+  readonly #terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>
+  #last = -Infinity
+
+  constructor(terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr) {
+    this.#terminal = terminal
+  }
+
+  show(text: string): void {
+    const now = performance.now()
+    if (!this.#terminal.isTTY || now - this.#last < INTERVAL_MS) return
+    this.#last = now
+    this.#terminal.write(`${CLEAR}${text}`)
+  }
+
+  clear(): void {
+    if (this.#last !== -Infinity) this.#terminal.write(CLEAR)
+    this.#last = -Infinity
+  }
+}

@@ -20,6 +20,8 @@ const KVM_CAP_PPC_NESTED_HV = 160
  * How KVM on a POWER host runs guests: `bare-metal` by itself; in a logical partition through the hypervisor
  * below, `nested-v1` by the interface of a KVM host, or `nested-v2` by that of PAPR, as under PowerVM
  * (Documentation/arch/powerpc/kvm-nested.rst).
+ *
+ * @group Verifying a host
  */
 export type KvmKind = 'bare-metal' | 'nested-v1' | 'nested-v2'
 

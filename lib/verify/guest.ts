@@ -67,7 +67,7 @@ export class RunningGuest {
 
   constructor(host: Host, program: Program, vcpus: number) {
     this.host = host
-    this.native = newGuest(program, vcpus)
+    this.native = new (loadGuestAddon().Guest)(vcpus, program)
     this.vcpus = this.native.vcpuFds().map((fd, id) => littleEndian(host.vcpu(fd, id)))
   }
 
@@ -152,11 +152,11 @@ export class RunningGuest {
   }
 }
 
-function newGuest(program: Program, vcpus: number): NativeGuest {
-  const addon = loadBinary('kvm_ppc_guest.node') as {
-    readonly Guest: new (vcpus: number, program: Program) => NativeGuest
-  }
-  return new addon.Guest(vcpus, program)
+/** @throws OneRegError ERR_KVM_UNAVAILABLE if the addon is missing: it is for ppc64 only */
+export function loadGuestAddon(): {
+  readonly Guest: new (vcpus: number, program: Program) => NativeGuest
+} {
+  return loadBinary('kvm_ppc_guest.node') as ReturnType<typeof loadGuestAddon>
 }
 
 /** LPCR[ILE]: without it interrupt handlers run with the other byte order than the programs. */
