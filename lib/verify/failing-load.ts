@@ -3,7 +3,7 @@ import { Host } from '../kvm/host.ts'
 import { FailingKernel } from '../testing/failing-kernel.ts'
 import { RunningGuest } from './guest.ts'
 import { run } from './run.ts'
-import { count, Problems, sum } from './trial.ts'
+import { count, sum } from './trial.ts'
 import type { Found, Trial } from './trial.ts'
 
 const OFFSET = 5n << 40n
@@ -14,23 +14,22 @@ const AWAY_NS = 1_000_000_000n
  * they held, and the guest goes on as if there had been no load.
  */
 export async function failingLoad(trial: Trial): Promise<Found> {
-  const problems = new Problems()
+  const { problems } = trial
   const kernel = new FailingKernel(trial.host.kernel)
   using host = new Host(kernel)
   using guest = new RunningGuest(host, 'watch', trial.vcpus)
   for (const vcpu of guest.vcpus) vcpu.set('TB_OFFSET', OFFSET)
-  await run(guest, trial, problems)
+  await run(guest, trial)
   let failed = 0
-  while (refusedAt(failed, kernel, guest, trial, problems)) {
+  while (refusedAt(failed, kernel, guest, trial)) {
     failed++
-    await run(guest, trial, problems)
+    await run(guest, trial)
     trial.tell(`${failed} failed`)
   }
   problems.expect(failed >= trial.vcpus, () => `only ${failed} writes of a load could fail`)
-  await run(guest, trial, problems)
+  await run(guest, trial)
   const seen = guest.vcpus.map((_, vcpu) => guest.watched(vcpu))
   return {
-    problems: problems.all,
     figures: [
       count('failed loads', failed),
       count('steps back', sum(seen.map(({ backwardSteps }) => backwardSteps))),
@@ -43,8 +42,7 @@ function refusedAt(
   write: number,
   kernel: FailingKernel,
   guest: RunningGuest,
-  { calls }: Trial,
-  problems: Problems,
+  { calls, problems }: Trial,
 ): boolean {
   const saved = calls.saveTimebase(guest.vcpus)
   const before = registersOf(guest)

@@ -7,7 +7,7 @@ import { parseTimebase, serializeTimebase } from '../timebase/state.ts'
 import type { TimebaseState } from '../timebase/state.ts'
 import { RunningGuest } from './guest.ts'
 import { run } from './run.ts'
-import { ahead, count, largest, magnitude, mean, Problems, smallest, sum, ticks } from './trial.ts'
+import { ahead, count, largest, magnitude, mean, smallest, sum, ticks } from './trial.ts'
 import type { Found, Trial } from './trial.ts'
 
 /** A way to load a timebase. */
@@ -29,7 +29,7 @@ export async function move(way: Way, trial: Trial): Promise<Found> {
   using there = new RunningGuest(host, 'watch', vcpus)
   const journey = new Journey(way, trial)
   for (const vcpu of here.vcpus) vcpu.set('TB_OFFSET', host.timebaseFrequency * SECONDS_PER_YEAR)
-  await run(here, trial, journey.problems)
+  await run(here, trial)
   const started = performance.now()
   let [from, to] = [here, there]
   while (journey.moves < LEAST_MOVES || performance.now() - started < trial.moveForMs) {
@@ -43,7 +43,6 @@ export async function move(way: Way, trial: Trial): Promise<Found> {
 
 /** The moves of one guest, and what was seen of each. */
 class Journey {
-  readonly problems = new Problems()
   readonly #way: Way
   readonly #trial: Trial
   /** How far the guest was ahead of where it should have been, in ticks. */
@@ -77,7 +76,7 @@ class Journey {
     const before = host.timebase()
     const outcome = await calls.loadTimebase(to.vcpus, state, this.#way as AlignOptions)
     this.#checkLoaded(to, state, outcome, { before, after: host.timebase() })
-    await run(to, this.#trial, this.problems)
+    await run(to, this.#trial)
     const first = to.vcpus.map((_, vcpu) => to.watched(vcpu).first ?? outcome.guestTimebase)
     this.#resumes.push(largest(first.map((value) => ahead(value, outcome.guestTimebase))))
   }
@@ -95,7 +94,7 @@ class Journey {
   #checkSaved(guest: RunningGuest, { guestTimebase }: TimebaseState): void {
     for (const vcpu of guest.vcpus.keys()) {
       const lead = ahead(guest.watched(vcpu).last, guestTimebase)
-      this.problems.expect(
+      this.#trial.problems.expect(
         lead <= 0n,
         () => `vCPU ${vcpu} had read a value ${lead} ticks above the saved timebase`,
       )
@@ -118,20 +117,23 @@ class Journey {
   ): void {
     const offsets = guest.vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))
     for (const [vcpu, offset] of offsets.entries()) {
-      this.problems.expect(
+      this.#trial.problems.expect(
         offset === outcome.offset,
         () => `vCPU ${vcpu} holds TB_OFFSET ${offset}, and ${outcome.offset} was to be loaded`,
       )
     }
     const [offset = 0n] = offsets
     const { guestTimebase } = outcome
-    this.problems.expect(
+    this.#trial.problems.expect(
       ahead(guestTimebase, loaded.before + offset) >= 0n &&
         ahead(loaded.after + offset, guestTimebase) >= 0n,
       () => 'the guest did not go on during the load with the timebase that the load returned',
     )
     const advanced = ahead(guestTimebase, state.guestTimebase)
-    this.problems.expect(advanced >= 0n, () => `the load took the guest back by ${-advanced} ticks`)
+    this.#trial.problems.expect(
+      advanced >= 0n,
+      () => `the load took the guest back by ${-advanced} ticks`,
+    )
     this.#checkDecrementers(guest, state, guestTimebase)
     this.#uncertaintyNs += outcome.uncertaintyNs
     const isFrozen = this.#way.downtime === 'freeze'
@@ -145,7 +147,7 @@ class Journey {
       const saved = state.vcpus[index]?.decExpiry
       const held = vcpu.get('DEC_EXPIRY')
       const wanted = saved === undefined ? undefined : expiryToWrite(saved, guestTimebase)
-      this.problems.expect(
+      this.#trial.problems.expect(
         held === wanted,
         () =>
           `vCPU ${index} holds DEC_EXPIRY ${held} after the load, not ${wanted ?? 'one that was saved'}`,
@@ -158,7 +160,6 @@ class Journey {
     const seen = guest.vcpus.map((_, vcpu) => guest.watched(vcpu))
     const sizes = this.#errors.map(magnitude)
     return {
-      problems: this.problems.all,
       figures: [
         count('moves', this.moves),
         count('readings', sum(seen.map(({ reads }) => reads))),
@@ -181,7 +182,7 @@ class Journey {
         ? [-this.#clocks(), step + this.#clocks()]
         : [-step / 2n - this.#clocks(), step / 2n + this.#clocks()]
     const [lowest, highest] = [smallest(this.#errors), largest(this.#errors)]
-    this.problems.expect(
+    this.#trial.problems.expect(
       lowest >= least && highest <= most,
       () =>
         `the guest was from ${lowest} to ${highest} ticks ahead of where it should be, beyond ${least} to ${most}`,

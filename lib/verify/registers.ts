@@ -8,7 +8,7 @@ import type { RegisterName } from '../registers.ts'
 import { TIMEBASE_OFFSET_STEP } from '../timebase/plan.ts'
 import { timeRegisters } from '../timebase/timers.ts'
 import { modelledKind } from './model.ts'
-import { count, Problems } from './trial.ts'
+import { count } from './trial.ts'
 import type { Difference, Found, Trial } from './trial.ts'
 
 const U64 = 1n << 64n
@@ -28,8 +28,7 @@ const offsets = [
 ]
 
 /** TB_OFFSET is rounded up to a whole step, modulo 2^64, on each vCPU. */
-export function rounding({ host, vcpus: number }: Trial): Found {
-  const problems = new Problems()
+export function rounding({ host, vcpus: number, problems }: Trial): Found {
   using vm = host.createVm()
   for (let id = 0; id < number; id++) {
     const vcpu = vm.createVcpu(id)
@@ -43,7 +42,7 @@ export function rounding({ host, vcpus: number }: Trial): Found {
       )
     }
   }
-  return { problems: problems.all, figures: [count('values', offsets.length * number)] }
+  return { figures: [count('values', offsets.length * number)] }
 }
 
 /** Registers that hold another value at every moment. */
@@ -59,7 +58,7 @@ export function registersBesideModel({ host }: Trial): Found {
   using vcpu = vm.createVcpu(0)
   const found = answersOf(vcpu)
   const readable = [...found.values()].filter((answer) => !/^E[A-Z]+$/.test(answer)).length
-  if (kind === undefined) return { problems: [], figures: [count('registers', readable)] }
+  if (kind === undefined) return { figures: [count('registers', readable)] }
   using model = new Host(new SoftwareKernel(kind))
   const expected = answersOf(model.createVm().createVcpu(0))
   const differences = registerNames.flatMap((register): Difference[] => {
@@ -67,7 +66,7 @@ export function registersBesideModel({ host }: Trial): Found {
     return here === there ? [] : [{ register, found: here, expected: there }]
   })
   const figures = [count('registers', readable), count('differences', differences.length)]
-  return { problems: [], figures, differences }
+  return { figures, differences }
 }
 
 /** The value of each register as text, or the name of the error. */

@@ -1,13 +1,14 @@
 import type { RunningGuest } from './guest.ts'
 import { ahead, until } from './trial.ts'
-import type { Problems, Trial } from './trial.ts'
+import type { Trial } from './trial.ts'
 
 /**
  * Lets a watching guest run until each vCPU has read its timebase anew, and stops it. Each must have read the
  * host's timebase of that time with the offset that its TB_OFFSET holds, and no value below an earlier one.
  */
-export async function run(guest: RunningGuest, trial: Trial, problems: Problems): Promise<void> {
+export async function run(guest: RunningGuest, trial: Trial): Promise<void> {
   const { host, vcpus } = guest
+  const { problems } = trial
   const before = vcpus.map((_, vcpu) => guest.watched(vcpu))
   const offsets = vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))
   const began = host.timebase()

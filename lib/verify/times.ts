@@ -31,7 +31,6 @@ export async function times(trial: Trial): Promise<Found> {
     trial.tell(`${round} rounds`)
   }
   return {
-    problems: [],
     figures: [
       nanoseconds('first save', first.save),
       nanoseconds('first load', first.load),

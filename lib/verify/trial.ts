@@ -20,6 +20,8 @@ export interface Trial {
   /** For how long a guest is moved in each way, in ms. */
   readonly moveForMs: number
   readonly signal: AbortSignal
+  /** Collects what is wrong: the promise is kept if there is nothing. */
+  readonly problems: Problems
   /** Shows how far it is. */
   readonly tell: (seen: string) => void
 }
@@ -49,8 +51,6 @@ export interface Difference {
 
 /** The result of a trial. */
 export interface Found {
-  /** Sentences; the promise is kept if there are none. */
-  readonly problems: readonly string[]
   readonly figures: readonly Figure[]
   readonly differences?: readonly Difference[]
 }

@@ -4,6 +4,7 @@ import { unpublished } from '../timebase/channels.ts'
 import type { Certificate, TriedPromise, VerifyOptions } from './certificate.ts'
 import { modelledKind } from './model.ts'
 import { promises, WAYS_OF_MOVING } from './promises.ts'
+import { Problems } from './trial.ts'
 import type { Calls, Difference, Found, Promised, Trial } from './trial.ts'
 
 /** Tries all promises of a library that has these calls. */
@@ -21,10 +22,11 @@ export async function tryAll(
     }
     tell('')
     const moveForMs = (seconds * 1000) / WAYS_OF_MOVING
-    const trial = { host, calls: muted(calls), vcpus, moveForMs, signal, tell }
-    const { problems, figures, differences: more = [] } = await found(promised, trial)
-    signal.throwIfAborted()
-    tried.push({ name: promised.name, kept: problems.length === 0, problems, figures })
+    const problems = new Problems()
+    const trial = { host, calls: muted(calls), vcpus, moveForMs, signal, problems, tell }
+    const { figures, differences: more = [] } = await tryOne(promised, trial)
+    const { name } = promised
+    tried.push({ name, kept: problems.all.length === 0, problems: problems.all, figures })
     differences.push(...more)
   }
   return {
@@ -42,12 +44,13 @@ export async function tryAll(
 }
 
 /** A call that fails breaks the promise, and does not keep the others from being tried. */
-async function found(promised: Promised, trial: Trial): Promise<Found> {
+export async function tryOne(promised: Promised, trial: Trial): Promise<Found> {
   try {
     return await promised.try(trial)
   } catch (error) {
     trial.signal.throwIfAborted()
-    return { problems: [error instanceof Error ? error.message : String(error)], figures: [] }
+    trial.problems.add(error instanceof Error ? error.message : String(error))
+    return { figures: [] }
   }
 }
 
