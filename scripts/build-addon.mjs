@@ -116,7 +116,9 @@ const output = run(
 )
 if (folder !== root) {
   const built = path.join('build', debug ? 'Debug' : 'Release')
-  for (const name of readdirSync(path.join(folder, built)).filter((name) => name.endsWith('.node'))) {
+  for (const name of readdirSync(path.join(folder, built)).filter((name) =>
+    name.endsWith('.node'),
+  )) {
     cpSync(path.join(folder, built, name), path.join(root, built, name))
   }
   rmSync(folder, { recursive: true })

@@ -6,7 +6,9 @@ import path from 'node:path'
 import ts from 'typescript'
 
 const dist = path.resolve(import.meta.dirname, '../dist')
-const entries = ['index', 'vmstate/index', 'testing/index', 'verify/index'].map((name) => `${name}.d.ts`)
+const entries = ['index', 'vmstate/index', 'testing/index', 'verify/index'].map(
+  (name) => `${name}.d.ts`,
+)
 
 /** Reads the files to which the entries lead, by their paths below dist/. */
 function readReachable() {

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import { run } from 'power-host'
-import { crossBuild, libraryAddon, libraryFile, targets, type Target } from '../../scripts/cross-build.ts'
+import {
+  crossBuild,
+  libraryAddon,
+  libraryFile,
+  targets,
+  type Target,
+} from '../../scripts/cross-build.ts'
 import { describeUnless } from '../support/lacking.ts'
 
 const installed = path.join(inject('project'), 'node_modules/kvm-ppc-onereg')

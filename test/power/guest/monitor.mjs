@@ -2,9 +2,7 @@
 
 import { createRequire } from 'node:module'
 
-const { Guest } = createRequire(import.meta.url)(
-  '../../../build/Release/kvm_ppc_guest.node',
-)
+const { Guest } = createRequire(import.meta.url)('../../../build/Release/kvm_ppc_guest.node')
 const guest = new Guest(2, 'watch')
 
 export const vcpuFds = () => guest.vcpuFds()
