@@ -124,7 +124,9 @@ export class KvmSystem {
     const { timebaseFrequency } = this
     const result = this.kernel.sample(this.#sample)
     if (result < 0) throw new KvmError(result, { operation: 'clock_gettime' })
-    const [timebase = 0n, timeOfDay = 0n, halfWidth = 0n] = this.#sample
+    const timebase = this.#sample[0] ?? 0n
+    const timeOfDay = this.#sample[1] ?? 0n
+    const halfWidth = this.#sample[2] ?? 0n
     if (halfWidth >= HALF_WIDTH_LIMIT) {
       throw unavailable(
         'unsteady-timebase',

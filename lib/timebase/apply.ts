@@ -4,7 +4,6 @@ import { errnoName } from '../errno.ts'
 import { callBatch } from '../kvm/one-reg.ts'
 import { timerMemoryOf } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
-import { timeRegisters } from './timers.ts'
 import type { TimerName } from './timers.ts'
 
 /**
@@ -46,10 +45,10 @@ function verify(written: TimeRegisters): Problem | undefined {
   // A batch is read from its start, so the columns before the last that matters are read along with it.
   const columns = (readBack.at(-1) ?? -1) + 1
   batch.used = columns * guest.fds.length
-  const wanted = Buffer.from(written.columns(0, columns))
+  const wanted = written.copy()
   const failure = callBatch(guest.system.kernel, 'KVM_GET_ONE_REG', batch)
-  if (failure === 0 && wanted.equals(written.columns(0, columns))) return undefined
-  return firstFailure('KVM_GET_ONE_REG', written) ?? firstDifference(written, wanted)
+  const failed = failure === 0 ? undefined : firstFailure('KVM_GET_ONE_REG', written)
+  return failed ?? firstDifference(written, wanted)
 }
 
 function firstFailure(operation: string, called: TimeRegisters): Problem | undefined {
@@ -63,21 +62,22 @@ function firstFailure(operation: string, called: TimeRegisters): Problem | undef
   return { ...about, problem: cause.message, cause }
 }
 
-function firstDifference(read: TimeRegisters, wanted: Buffer): Problem | undefined {
-  const { batch, guest, readBack } = read
-  const values = wordsOf(wanted)
+function firstDifference(read: TimeRegisters, wanted: BigUint64Array): Problem | undefined {
+  const { guest, readBack } = read
   for (const column of readBack) {
     const start = column * guest.fds.length
     for (let index = start; index < start + guest.fds.length; index++) {
-      const held = batch.get64(index)
-      const value = values[index * 2] ?? 0n
-      if (held === value) continue
-      const { vcpu, register } = read.owner(index)
-      const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
-      return { vcpu, register, problem }
+      if (read.differs(index, wanted)) return differenceAt(index, read, wanted)
     }
   }
   return undefined
+}
+
+function differenceAt(index: number, read: TimeRegisters, wanted: BigUint64Array): Problem {
+  const { vcpu, register } = read.owner(index)
+  const [value, held] = [read.valueIn(wanted, index), read.batch.get64(index)]
+  const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
+  return { vcpu, register, problem }
 }
 
 /**
@@ -92,13 +92,13 @@ function putBack(before: TimeRegisters): NotRestored[] {
       if (result < 0) before.leaveOut(index)
     })
   }
-  const values = wordsOf(Buffer.from(before.columns(0, timeRegisters.length)))
+  const values = before.copy()
   callBatch(kernel, 'KVM_SET_ONE_REG', batch)
   const written = batch.results.slice()
   callBatch(kernel, 'KVM_GET_ONE_REG', batch)
   return Array.from(written).flatMap((set, index) => {
     if (before.isLeftOut(index)) return []
-    const value = values[index * 2] ?? 0n
+    const value = before.valueIn(values, index)
     const result = batch.results[index] ?? 0
     const held = batch.get64(index)
     if (result >= 0 ? held === value : set >= 0) return []
@@ -108,9 +108,4 @@ function putBack(before: TimeRegisters): NotRestored[] {
     ].join(', ')
     return [{ ...before.owner(index), problem }]
   })
-}
-
-/** The 64-bit words of a copy of values, each of which takes two: the value and an unused word. */
-function wordsOf(copy: Buffer): BigUint64Array {
-  return new BigUint64Array(new Uint8Array(copy).buffer)
 }

@@ -17,8 +17,8 @@ import type { TimeRegister, TimerIndex, TimerName } from './timers.ts'
 const TB_OFFSET = 0
 const OTHERS = 1
 
-/** In a batch a value takes 16 bytes. */
-const VALUE_SIZE = 16
+/** In a batch a value takes two words of 64 bits, of which the second is not used. */
+const VALUE_WORDS = 2
 
 const noGuest: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
 
@@ -35,6 +35,8 @@ export class TimeRegisters {
   readonly readBack: readonly number[]
   readonly #first: TimerIndex
   readonly #rows: readonly TimeRegister[]
+  /** How many vCPUs the guest has: the length of a column. */
+  #length = 0
   #left = 0
 
   /** @param end the index after the last register's */
@@ -49,6 +51,7 @@ export class TimeRegisters {
     const { length } = guest.fds
     const count = this.#rows.length * length
     this.guest = guest
+    this.#length = length
     if (this.batch.count !== count) this.batch = new OneRegBatch(count)
     else if (this.#left === 0) return this.#withFds(guest.fds)
     this.#left = 0
@@ -65,7 +68,7 @@ export class TimeRegisters {
 
   /** The index in the batch of a register on a vCPU, both given by their indices. */
   index(register: TimerIndex, vcpu: number): number {
-    return (register - this.#first) * this.guest.fds.length + vcpu
+    return (register - this.#first) * this.#length + vcpu
   }
 
   /** The vCPU's id and the register's name for an index in the batch. */
@@ -92,17 +95,30 @@ export class TimeRegisters {
     return this.#left > 0 && this.batch.ids[index] === NO_REGISTER
   }
 
-  /** The bytes of a number of columns from `column` on; not a copy. */
-  columns(column: number, count: number): Buffer {
-    const { buffer, byteOffset } = this.batch.values
-    const size = VALUE_SIZE * this.guest.fds.length
-    return Buffer.from(buffer, byteOffset + column * size, count * size)
+  /** A copy of the values of the entries in use, for {@link differs}. */
+  copy(): BigUint64Array {
+    return this.batch.words64.slice(0, VALUE_WORDS * this.batch.used)
   }
 
-  /** Compares the column of TB_OFFSET with itself shifted by one entry. */
-  get offsetsAreEqual(): boolean {
-    const offsets = this.columns(TB_OFFSET - this.#first, 1)
-    return this.areComplete && offsets.subarray(VALUE_SIZE).equals(offsets.subarray(0, -VALUE_SIZE))
+  /** Whether the value at an index in the batch is another than in a {@link copy}. */
+  differs(index: number, copy: BigUint64Array): boolean {
+    return this.batch.words64[index * VALUE_WORDS] !== copy[index * VALUE_WORDS]
+  }
+
+  /** The value at an index in the batch, in a {@link copy}. */
+  valueIn(copy: BigUint64Array, index: number): bigint {
+    return copy[index * VALUE_WORDS] ?? 0n
+  }
+
+  /** Whether every vCPU has this offset. */
+  offsetsAre(offset: bigint): boolean {
+    if (!this.areComplete) return false
+    const { words64 } = this.batch
+    const end = VALUE_WORDS * this.index(TB_OFFSET, this.#length)
+    for (let word = VALUE_WORDS * this.index(TB_OFFSET, 0); word < end; word += VALUE_WORDS) {
+      if (words64[word] !== offset) return false
+    }
+    return true
   }
 
   #withFds(fds: Int32Array): this {
@@ -215,7 +231,7 @@ export function offsetOf(read: TimeRegisters, vcpu: number): bigint {
  */
 export function commonOffset(read: TimeRegisters): bigint {
   const first = offsetOf(read, 0)
-  if (read.offsetsAreEqual) return first
+  if (read.offsetsAre(first)) return first
   const offsets = read.guest.ids.map((vcpu, index) => ({ vcpu, offset: offsetOf(read, index) }))
   if (offsets.every(({ offset }) => offset === first)) return first
   throw new TimebaseDivergedError(offsets)
