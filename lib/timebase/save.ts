@@ -13,8 +13,8 @@ import {
   readTimeRegistersAsync,
 } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
-import { timersAt } from './timers.ts'
-import type { CheckedTimers, VcpuTimers } from './timers.ts'
+import { timersAt, withoutAbsent } from './timers.ts'
+import type { VcpuTimers } from './timers.ts'
 import { checkAsyncOptions } from '../kvm/async-options.ts'
 import type { AsyncOptions } from '../kvm/async-options.ts'
 import { heldAmong } from '../kvm/held.ts'
@@ -141,13 +141,7 @@ function savedTimers(read: TimeRegisters): VcpuTimers[] {
   const { ids } = read.guest
   const saved: VcpuTimers[] = []
   for (let vcpu = 0; vcpu < ids.length; vcpu++) {
-    const timers = timersAt(ids[vcpu] ?? -1, vcpu, read)
-    saved.push(read.areComplete ? (timers as VcpuTimers) : withoutAbsent(timers))
+    saved.push(withoutAbsent(timersAt(ids[vcpu] ?? -1, vcpu, read)))
   }
   return saved
-}
-
-function withoutAbsent(timers: CheckedTimers): VcpuTimers {
-  const held = Object.entries(timers).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(held) as unknown as VcpuTimers
 }

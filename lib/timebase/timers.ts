@@ -1,4 +1,6 @@
 import { isU64 } from '../checks.ts'
+import { bigintIn } from '../state-text.ts'
+import type { JsonObject } from '../state-text.ts'
 
 /**
  * A vCPU's time registers, one row each, in the order in which they are written: the offset comes first,
@@ -98,4 +100,41 @@ export function copyTimers(timers: Partial<VcpuTimers>): CheckedTimers | undefin
     (purr === undefined || isU64(purr)) &&
     (spurr === undefined || isU64(spurr))
   return areValid ? { id, decExpiry, vtb, purr, spurr } : undefined
+}
+
+/** The timers without those that are undefined. */
+export function withoutAbsent(timers: CheckedTimers): VcpuTimers {
+  const { decExpiry, vtb, purr, spurr } = timers
+  const areComplete =
+    decExpiry !== undefined && vtb !== undefined && purr !== undefined && spurr !== undefined
+  if (areComplete) return timers as VcpuTimers
+  const held = Object.entries(timers).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(held) as unknown as VcpuTimers
+}
+
+/** The timers as JSON has them. A field that is undefined is not in its text. */
+export function timersToJson({ id, decExpiry, vtb, purr, spurr }: CheckedTimers): JsonObject {
+  return {
+    id,
+    decExpiry: decExpiry?.toString(),
+    vtb: vtb?.toString(),
+    purr: purr?.toString(),
+    spurr: spurr?.toString(),
+  }
+}
+
+/**
+ * The timers in a JSON object; whether the id and the ranges are right is not checked yet.
+ *
+ * @param path the path of the object, with the dot after it
+ * @throws OneRegError ERR_STATE_FORMAT
+ */
+export function timersFromJson(json: JsonObject, path: string): VcpuTimers {
+  return withoutAbsent({
+    id: json['id'] as number,
+    decExpiry: bigintIn(json, 'decExpiry', path),
+    vtb: bigintIn(json, 'vtb', path),
+    purr: bigintIn(json, 'purr', path),
+    spurr: bigintIn(json, 'spurr', path),
+  })
 }

@@ -12,13 +12,14 @@ import { DESCRIPTION_DEPTH_LIMIT, DESCRIPTION_KEY_LIMIT, DESCRIPTION_NODE_LIMIT 
  */
 export function parseJson(bytes: Buffer, offset: number): Json {
   if (!isUtf8(bytes)) throw malformed('The description is not valid UTF-8', offset)
-  const { depth, nodes, keys } = surveyJson(bytes)
+  const text = bytes.toString()
+  const { depth, nodes, keys } = surveyJson(text)
   checkLimit('levels', depth, DESCRIPTION_DEPTH_LIMIT, offset)
   checkLimit('arrays and objects', nodes, DESCRIPTION_NODE_LIMIT, offset)
   checkLimit('keys', keys, DESCRIPTION_KEY_LIMIT, offset)
   let json: Json
   try {
-    json = JSON.parse(bytes.toString()) as Json
+    json = JSON.parse(text) as Json
   } catch (error) {
     throw malformed(`The description is not JSON: ${(error as Error).message}`, offset, error)
   }
