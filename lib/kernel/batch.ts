@@ -1,7 +1,7 @@
 import { checkInteger, wrongClass } from '../checks.ts'
 
 /** The size of a value: POWER's widest registers have 128 bits. */
-const VALUE_BYTES = 16
+export const VALUE_BYTES = 16
 const ENTRY_BYTES = VALUE_BYTES + 8 + 4 + 4
 const TRAILER_BYTES = 8
 

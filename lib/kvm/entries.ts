@@ -1,3 +1,4 @@
+import { VALUE_BYTES } from '../kernel/batch.ts'
 import type { OneRegBatch } from '../kernel/batch.ts'
 import { checkWidth, lookUp } from '../register-values.ts'
 import type { AnyRegisterValue, Entries } from '../register-values.ts'
@@ -40,10 +41,14 @@ export function putChecked(
   value: unknown,
   width: RegisterWidth,
 ): void {
-  const checked = checkWidth(name, value, width)
-  if (typeof checked === 'bigint') batch.set64(index, checked)
-  else if (typeof checked === 'number') batch.set32(index, checked)
-  else batch.bytes(index, 16).set(checked)
+  putKnown(batch, index, checkWidth(name, value, width))
+}
+
+/** Puts a value that has been checked into one entry of a batch; the entry's id is left as it is. */
+export function putKnown(batch: OneRegBatch, index: number, value: AnyRegisterValue): void {
+  if (typeof value === 'bigint') batch.set64(index, value)
+  else if (typeof value === 'number') batch.set32(index, value)
+  else batch.values.set(value, index * VALUE_BYTES)
 }
 
 /** The value in one entry of a batch; 128 bits as a copy. */
@@ -58,7 +63,7 @@ export function takeValue(
     case 32:
       return batch.get32(index)
     case 128:
-      return batch.bytes(index, 16).slice()
+      return batch.values.slice(index * VALUE_BYTES, (index + 1) * VALUE_BYTES)
   }
 }
 
@@ -67,7 +72,10 @@ export function takeValues<N extends RegisterName>(
   batch: OneRegBatch,
   names: readonly N[],
 ): { [K in N]: RegisterValue<K> } {
-  return Object.fromEntries(
-    names.map((name, index) => [name, takeValue(batch, index, lookUp(name).width)]),
-  ) as { [K in N]: RegisterValue<K> }
+  const values: Partial<Record<RegisterName, AnyRegisterValue>> = {}
+  // Not with Object.fromEntries, which takes some 1,000 instructions for each.
+  names.forEach((name, index) => {
+    values[name] = takeValue(batch, index, lookUp(name).width)
+  })
+  return values as { [K in N]: RegisterValue<K> }
 }

@@ -4,7 +4,7 @@ import { expiryToWrite } from './decrementer.ts'
 import { KvmError, RestoreIncompleteError } from '../errors.ts'
 import type { NotWritten } from '../errors.ts'
 import { errnoName, errnos, meansAbsent } from '../errno.ts'
-import { putNames, putValue, takeValue } from './entries.ts'
+import { putKnown, putNames, takeValue } from './entries.ts'
 import { callBatch, callBatchAsync } from './one-reg.ts'
 import type { OpenVcpu } from './open-vcpu.ts'
 import { snapshotToJson } from './register-text.ts'
@@ -95,17 +95,23 @@ export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
   const names = registerNames.filter((name) => !vcpu.absent.has(name))
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
   const absent: RegisterName[] = []
-  const held = yield* readAll(names)
-  for (const { name, result, value } of held) {
-    if (result >= 0) snapshot[name] = value
-    else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
+  const batch = new OneRegBatch(names.length)
+  putNames(batch, names)
+  yield { operation: 'KVM_GET_ONE_REG', batch }
+  let held = 0
+  names.forEach((name, index) => {
+    const result = batch.results[index] ?? 0
+    if (result >= 0) {
+      snapshot[name] = takeValue(batch, index, lookUp(name).width)
+      held++
+    } else if (!meansAbsent(result)) throw failed(vcpu, 'KVM_GET_ONE_REG', name, result)
     // Other codes may mean a device that the VM can get later: without one ICP_STATE gives ENXIO.
     else if (result === -errnos.EINVAL) absent.push(name)
-  }
-  const [first] = held
+  })
+  const [first] = names
   // A vCPU has some registers, so the descriptor is that of another file, such as /dev/kvm.
-  if (first !== undefined && Object.keys(snapshot).length === 0) {
-    throw failed(vcpu, 'KVM_GET_ONE_REG', first.name, first.result)
+  if (first !== undefined && held === 0) {
+    throw failed(vcpu, 'KVM_GET_ONE_REG', first, batch.results[0] ?? 0)
   }
   for (const name of absent) vcpu.absent.add(name)
   return withToJson(snapshot as RegisterValues, snapshotToJson)
@@ -126,14 +132,17 @@ export function* writeSnapshot(
   else values.delete('TB_OFFSET')
   const names = inOrder(values)
   const batch = new OneRegBatch(names.length)
+  putNames(batch, names)
   names.forEach((name, index) => {
-    putValue(batch, index, name, values.get(name))
+    putKnown(batch, index, values.get(name) ?? 0)
   })
   yield { operation: 'KVM_SET_ONE_REG', batch }
 
-  const notWritten = names
-    .map((name, index) => ({ name, result: batch.results[index] ?? 0 }))
-    .filter(({ result }) => result < 0)
+  const notWritten: { name: RegisterName; result: number }[] = []
+  names.forEach((name, index) => {
+    const result = batch.results[index] ?? 0
+    if (result < 0) notWritten.push({ name, result })
+  })
   const wentWrong = notWritten.filter(({ result }) => !meansAbsent(result))
   const refused = yield* thatDiffer(
     notWritten.filter(({ result }) => meansAbsent(result)),
