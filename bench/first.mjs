@@ -1,12 +1,11 @@
 // Moves a guest of `vcpus` vCPUs once, as a process does that saves or loads one guest and ends, and prints the
 // time of each step in ns:
 //
-//     node bench/first.mjs VCPUS [rehearsed]
+//     node bench/first.mjs VCPUS [rehearsed]        KVM_PPC_BACKEND=software on other machines than POWER
 
 import {
-  Host,
   loadTimebase,
-  NativeKernel,
+  openHost,
   parseTimebase,
   rehearse,
   saveTimebase,
@@ -15,7 +14,7 @@ import {
 
 const [vcpus = '1', rehearsed] = process.argv.slice(2)
 const count = Number(vcpus)
-const host = new Host(new NativeKernel())
+const host = openHost()
 if (rehearsed !== undefined) await rehearse(host, { vcpus: count })
 const vm = host.createVm()
 const guest = Array.from({ length: count }, (_, id) => vm.createVcpu(id))

@@ -71,7 +71,7 @@ function measureAll(directory: string): Row[] {
   const rows: Row[] = []
   const c = path.join(directory, 'baseline')
   execFileSync('cc', ['-O2', '-o', c, path.join(import.meta.dirname, 'baseline.c'), '-lpthread'])
-  rows.push(...onNull(c), ...onKvm(c), ...imports(), ...garbage())
+  rows.push(...onNull(c), ...onKvm(c), ...firstMoves(), ...imports(), ...garbage())
   return rows
 }
 
@@ -154,6 +154,23 @@ function onKvm(c: string): Row[] {
       ns: widths.sort((a, b) => a - b)[500] ?? NaN,
       goal: '100 ns',
     },
+  ]
+}
+
+/** The rows for the first save, text, parse and load of a process, with the model unless this is a POWER host. */
+function firstMoves(): Row[] {
+  const program = path.join(import.meta.dirname, 'first.mjs')
+  const env = { ...process.env, ...(process.arch !== 'ppc64' && { KVM_PPC_BACKEND: 'software' }) }
+  const move = (args: string[]): number => {
+    const output = execFileSync(process.execPath, [program, ...args], { env, encoding: 'utf8' })
+    const times = Object.values(JSON.parse(output) as Record<string, number>)
+    return times.reduce((sum, ns) => sum + ns, 0)
+  }
+  const shortest = (...args: string[]): number =>
+    Math.min(...Array.from({ length: 5 }, () => move(args)))
+  return [
+    { what: 'first save, text, parse and load, 4 vCPUs', ns: shortest('4'), unit: 'ms' },
+    { what: 'the same after rehearse', ns: shortest('4', 'rehearsed'), unit: 'ms' },
   ]
 }
 
