@@ -32,6 +32,31 @@ export interface AlignOptions extends PlanOptions {
    * and not before.
    */
   readonly align: true
+  /**
+   * Is called when all registers are written, before the wait, with the host's timebase at which the guest can
+   * go on, in ticks, u64. Threads of a monitor can wait for it in native code, with mftb, and start their vCPUs
+   * more exactly than when the promise resolves. The vCPUs count as held until then.
+   */
+  readonly onWritten?: (startTimebase: bigint) => void
+}
+
+/** The options of which {@link AlignOptions} has more than {@link PlanOptions}. */
+export interface MaybeAligned {
+  readonly align?: boolean | undefined
+  readonly onWritten?: AlignOptions['onWritten'] | undefined
+}
+
+export const alignOptionNames = ['align', 'onWritten']
+
+/** @throws TypeError */
+export function checkAlign({ align = false, onWritten }: MaybeAligned): MaybeAligned {
+  if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
+  if (onWritten === undefined) return { align }
+  if (typeof onWritten !== 'function') {
+    throw wrongType('options.onWritten', 'a function', onWritten)
+  }
+  if (!align) throw wrongValue('options.onWritten', 'left out without align', onWritten)
+  return { align, onWritten }
 }
 
 /**
@@ -104,16 +129,17 @@ export function loadTimebase(
 export function loadTimebase(
   vcpus: readonly Vcpu[],
   state: TimebaseState,
-  options: PlanOptions & { readonly align?: boolean } = {},
+  options: PlanOptions & MaybeAligned = {},
 ): LoadOutcome | Promise<LoadOutcome> {
-  checkOptionNames('options', checkObject('options', options), [...planOptionNames, 'align'])
-  const { align = false } = options
-  if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
+  checkOptionNames('options', checkObject('options', options), loadOptionNames)
+  const { align, onWritten } = checkAlign(options)
   const message = () => ({ vcpus: idsOf(vcpus), state })
   return align
-    ? publishedAsync(loads, message, () => loadAligned(vcpus, state, options))
+    ? publishedAsync(loads, message, () => loadAligned(vcpus, state, options, onWritten))
     : published(loads, message, () => load(checkLoad(vcpus, state, options)))
 }
+
+const loadOptionNames = [...planOptionNames, ...alignOptionNames]
 
 /** The arguments of {@link loadTimebase}, validated and copied. */
 interface CheckedLoad {
@@ -142,6 +168,7 @@ async function loadAligned(
   vcpus: readonly Vcpu[],
   state: TimebaseState,
   options: PlanOptions,
+  onWritten: AlignOptions['onWritten'],
 ): Promise<LoadOutcome> {
   const checked = checkLoad(vcpus, state, options)
   const { downtime } = checked.options
@@ -156,6 +183,7 @@ async function loadAligned(
   const { guest } = checked
   const release = hold(guest.system.host.kernel, guest.descriptors, guest.fds, outcome)
   try {
+    onWritten?.(start)
     await waitForTimebase(guest.system.host, start)
   } finally {
     release()

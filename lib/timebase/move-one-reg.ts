@@ -9,8 +9,8 @@ import type { RegisterValues } from '../registers.ts'
 import { withToJson } from '../state-text.ts'
 import { guestOf } from './guest.ts'
 import type { Guest } from './guest.ts'
-import { checkLoadable, loadTimebase } from './load.ts'
-import type { AlignOptions } from './load.ts'
+import { alignOptionNames, checkAlign, checkLoadable, loadTimebase } from './load.ts'
+import type { AlignOptions, MaybeAligned } from './load.ts'
 import { checkOneRegState, oneRegStateToJson } from './one-reg-state.ts'
 import type { OneRegState, VcpuRegisters } from './one-reg-state.ts'
 import type { LoadOutcome } from './outcomes.ts'
@@ -142,14 +142,14 @@ export function loadOneRegState(
 export function loadOneRegState(
   vcpus: readonly Vcpu[],
   state: OneRegState,
-  options: LoadOneRegOptions & { readonly align?: boolean } = {},
+  options: LoadOneRegOptions & MaybeAligned = {},
 ): OneRegOutcome | Promise<OneRegOutcome> {
-  const names = [...planOptionNames, 'align', 'verify']
+  const names = [...planOptionNames, ...alignOptionNames, 'verify']
   checkOptionNames('options', checkObject('options', options), names)
-  const { align = false, verify = false, ...planOptions } = options
-  if (typeof align !== 'boolean') throw wrongType('options.align', 'a boolean', align)
+  const { align: wanted, onWritten: callback, verify = false, ...planOptions } = options
+  const { align, onWritten } = checkAlign({ align: wanted, onWritten: callback })
   if (typeof verify !== 'boolean') throw wrongType('options.verify', 'a boolean', verify)
-  if (align) return loadAligned(vcpus, state, planOptions, verify)
+  if (align) return loadAligned(vcpus, state, planOptions, verify, onWritten)
   const load = checkLoad(vcpus, state, planOptions)
   return inPart(load, () => {
     const outcomes = restoreAll(load, verify)
@@ -178,13 +178,14 @@ async function loadAligned(
   state: OneRegState,
   options: PlanOptions,
   verify: boolean,
+  onWritten: AlignOptions['onWritten'],
 ): Promise<OneRegOutcome> {
   const { downtime } = options
   if (downtime !== 'freeze') throw wrongValue('options.downtime', "'freeze' with align", downtime)
   const load = checkLoad(vcpus, state, options)
   const loading = inPart(load, () => {
     const outcomes = restoreAll(load, verify)
-    const aligned = { ...options, downtime, align: true } as const
+    const aligned = { ...options, downtime, align: true, ...(onWritten && { onWritten }) } as const
     return { timebase: loadTimebase(load.guest.vcpus, load.timebase, aligned), vcpus: outcomes }
   })
   try {

@@ -72,6 +72,52 @@ describe('an aligned load', () => {
     expect(done).toEqual(['loaded'])
   })
 
+  it('tells at which timebase of the host to start, once all is written and before it waits', async () => {
+    let now = 0n
+    const host = new Host(new SoftwareKernel({ time: () => now, timebase: 5n }))
+    const vcpus = createVcpus(host, 2)
+    const state = saveTimebase(vcpus)
+    const told: [bigint, bigint[]][] = []
+    const onWritten = (startTimebase: bigint) => {
+      told.push([startTimebase, vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))])
+    }
+    const loading = loadTimebase(vcpus, state, { ...freeze, onWritten })
+    const [[startTimebase, offsets] = [0n, []]] = told
+    expect(told).toHaveLength(1)
+    expect(startTimebase).toBeGreaterThan(host.timebase())
+    for (const offset of offsets) {
+      expect(BigInt.asUintN(64, startTimebase + offset)).toBe(state.guestTimebase)
+    }
+    expect(() => loadTimebase(vcpus, state)).toThrow(
+      expect.objectContaining({ code: 'ERR_VCPU_HELD' }),
+    )
+    now = 1_000_000_000n
+    await loading
+    expect(told).toHaveLength(1)
+  })
+
+  it('ends, and holds the guest no longer, when onWritten throws', async () => {
+    const vcpus = createVcpus(hostAt(5n), 1)
+    const state = saveTimebase(vcpus)
+    const onWritten = () => {
+      throw new Error('a monitor of its own')
+    }
+    await expect(loadTimebase(vcpus, state, { ...freeze, onWritten })).rejects.toThrow('of its own')
+    expect(loadTimebase(vcpus, state).guestTimebase).toBeGreaterThanOrEqual(state.guestTimebase)
+  })
+
+  it('throws for an onWritten that is not a function, or without align', () => {
+    const vcpus = createVcpus(hostAt(0n), 1)
+    const state = saveTimebase(vcpus)
+    expect(() => loadTimebase(vcpus, state, { ...freeze, onWritten: 1n } as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+    )
+    const onWritten = () => undefined
+    expect(() => loadTimebase(vcpus, state, { downtime: 'freeze', onWritten } as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+    )
+  })
+
   it('keeps the event loop alive while it waits', async () => {
     let now = 0n
     const host = new Host(new SoftwareKernel({ time: () => now }))

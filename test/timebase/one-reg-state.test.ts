@@ -124,9 +124,13 @@ describe('all that ONE_REG holds, and the timebase,', () => {
   it('goes on at the very tick with align', async () => {
     const { from, to, time } = movable()
     const { timebase, vcpus } = saveOneRegState(from)
-    const options = { downtime: 'freeze', align: true, verify: true } as const
+    const told: bigint[] = []
+    const onWritten = (startTimebase: bigint) => told.push(startTimebase)
+    const options = { downtime: 'freeze', align: true, verify: true, onWritten } as const
     const loading = loadOneRegState(to, { timebase, vcpus }, options)
     expect(to[0]?.get('DAR')).toBe(0x1000n)
+    const offset = to[0]?.get('TB_OFFSET') ?? 0n
+    expect(told).toEqual([BigInt.asUintN(64, timebase.guestTimebase - offset)])
     time.pass(SECOND)
     const outcome = await loading
     expect(outcome.timebase).toMatchObject({ advancedTicks: 0n, roundingTicks: 0n })
@@ -265,6 +269,7 @@ describe('before the first write', () => {
       [{ timebase: true }, /options may have only/],
       [{ verify: 1 }, /options\.verify must be a boolean/],
       [{ align: 1 }, /options\.align must be a boolean/],
+      [{ onWritten: () => undefined }, /options\.onWritten must be left out without align/],
       [{ downtime: 'stop' }, /options\.downtime must be/],
     ] as const) {
       expect(() => loadOneRegState(to, state, options as never)).toThrow(message)
