@@ -56,7 +56,7 @@ describe('loadTimebase says of options', () => {
     [[], 'options must be an object, not []'],
     [
       { downTime: 'freeze' },
-      "options may have only 'downtime', 'rounding', 'maxDowntimeNs', 'align', not 'downTime'",
+      "options may have only 'downtime', 'rounding', 'maxDowntimeNs', 'align', 'onWritten', not 'downTime'",
     ],
     [{ downtime: 'pause' }, "options.downtime must be one of 'advance', 'freeze', not 'pause'"],
     [{ rounding: 'down' }, "options.rounding must be one of 'nearest', 'up', not 'down'"],
