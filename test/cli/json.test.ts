@@ -15,7 +15,7 @@ import { imageWith } from '../vmstate/stream/build-qcow2.ts'
 const schema = JSON.parse(
   readFileSync(new URL('../../docs/cli.schema.json', import.meta.url), 'utf8'),
 ) as { $defs: Record<string, object> }
-const ajv = new Ajv2020({ allErrors: true }).addSchema(schema, 'cli')
+const ajv = new Ajv2020({ allErrors: true, allowUnionTypes: true }).addSchema(schema, 'cli')
 const streams = fileURLToPath(new URL('../vmstate/stream/data/good', import.meta.url))
 
 let scratch = ''
