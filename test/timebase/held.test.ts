@@ -89,6 +89,12 @@ describe.each([0n, 7_654_321n, 12_345_678n, STEP - 1n])(
       expect(() => call(borrowed())).not.toThrow()
     })
 
+    it('names the vCPU that it refuses', async () => {
+      expect(() => vcpus[1]?.snapshot()).toThrow('An aligned load of vCPU 1 waits')
+      now += 1_000_000_000n
+      await loading
+    })
+
     it('refuses a second aligned load until then', async () => {
       const second = loadTimebase(vcpus, seen, { ...freeze, align: true })
       await expect(second).rejects.toMatchObject({ code: 'ERR_VCPU_HELD' })
