@@ -38,4 +38,16 @@ const required = await runProgram(
 )
 check(required === 'kvm 16777216n\n', 'from CommonJS, real KVM rounds an offset up to 2^24')
 
+const verified = await runProgram(
+  project,
+  'verify.mjs',
+  `import { openHost } from 'kvm-ppc-onereg'
+   import { verify } from 'kvm-ppc-onereg/verify'
+   const { promises } = await verify(openHost(), { seconds: 2 })
+   for (const { name, kept, problems } of promises) if (!kept) console.log(name, problems)
+   console.log(promises.filter(({ kept }) => kept).length, 'of', promises.length)`,
+)
+say(verified)
+check(/^(\d+) of \1\n$/.test(verified), 'verify finds all promises kept, by guests that run')
+
 conclude('The package works as it is installed.')
