@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
 import { Host } from '../../../lib/kvm/host.ts'
 import { loadTimebase } from '../../../lib/timebase/load.ts'
 import { saveTimebase } from '../../../lib/timebase/save.ts'
@@ -8,10 +8,12 @@ import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { TIMEBASE_OFFSET_STEP } from '../../../lib/timebase/plan.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
 import { expectWhen } from './expect-when.ts'
+import { describeWithDecrementer } from './early-decrementer.ts'
 import { TestGuest } from './index.ts'
 import { microseconds, report } from './report.ts'
 
 const host = new Host(new NativeKernel())
+const describeTimers = await describeWithDecrementer(host)
 
 /** The guest asks for an interrupt 2 s from now, runs for a while, and is away for 1 s. */
 const ARMED_FOR = 2n * host.timebaseFrequency
@@ -54,7 +56,7 @@ async function moveArmedGuest(
   return BigInt.asIntN(64, firedAt - armedAt - ARMED_FOR)
 }
 
-describe('a decrementer that is armed for 2 s when its guest goes away for 1 s', () => {
+describeTimers('a decrementer that is armed for 2 s when its guest goes away for 1 s', () => {
   it.each(['advance', 'freeze'] as const)(
     'fires at the right time of the guest, never early, to within a step, with %s',
     async (downtime) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NativeKernel } from '../../../lib/kernel/native.ts'
 import { Host } from '../../../lib/kvm/host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
@@ -10,11 +10,13 @@ import { loadTimebase } from '../../../lib/timebase/load.ts'
 import { saveTimebase } from '../../../lib/timebase/save.ts'
 import type { TimebaseState } from '../../../lib/timebase/state.ts'
 import { expectWhen } from './expect-when.ts'
+import { describeWithDecrementer } from './early-decrementer.ts'
 import { TestGuest } from './index.ts'
 import type { GuestImage } from './index.ts'
 import { report } from './report.ts'
 
 const host = new Host(new NativeKernel())
+const describeTimers = await describeWithDecrementer(host)
 const SECOND = host.timebaseFrequency
 const A_YEAR = SECOND * 31_557_600n
 /** How late the guest may see its interrupt where the clock counts instructions. */
@@ -128,7 +130,7 @@ const pauses = [1n, 3n, 7n, 15n, 66n, 602n, 3_606n].map((pause) => pause * SECON
 /** So much was left when the guest was saved: from 7 s on, the low 32 bits count as time to come. */
 const LEFT = (3n * SECOND) / 2n
 
-describe('a decrementer with 1.5 s left when its guest is saved', () => {
+describeTimers('a decrementer with 1.5 s left when its guest is saved', () => {
   it.each(pauses)('fires when it is due, or at once, after %s ticks', async (pause) => {
     const fired = await moveArmedGuest({ armedFor: LEFT, pause })
     tell(`Decrementer, ${seconds(pause)} away`, fired)
@@ -150,7 +152,7 @@ describe('a decrementer with 1.5 s left when its guest is saved', () => {
   )
 })
 
-describe('a guest whose time is frozen', () => {
+describeTimers('a guest whose time is frozen', () => {
   it('sees a decrementer at once that fell due 6 s before it was saved', async () => {
     const fired = await moveArmedGuest({
       armedFor: -6n * SECOND,
@@ -162,7 +164,7 @@ describe('a guest whose time is frozen', () => {
   })
 })
 
-describe('an expiry that is further ahead than a decrementer of 32 bits counts', () => {
+describeTimers('an expiry that is further ahead than a decrementer of 32 bits counts', () => {
   it.each([6n, 10n])('fires early, never late, %s s ahead', async (ahead) => {
     const fired = await moveArmedGuest({ armedFor: ahead * SECOND, pause: 0n })
     tell(`Decrementer, ${ahead} s ahead`, fired)
@@ -178,7 +180,7 @@ describe('an expiry that is further ahead than a decrementer of 32 bits counts',
 
 // POWER8 has none, and on the emulated host a test that is skipped counts as a failure.
 if (canBeLarge()) {
-  describe('a guest with a large decrementer', () => {
+  describeTimers('a guest with a large decrementer', () => {
     it.each([-6n, 6n])('sees it when it is due, %s s ahead', async (ahead) => {
       const armedFor = ahead * SECOND
       const fired = await moveArmedGuest({
@@ -193,7 +195,7 @@ if (canBeLarge()) {
   })
 }
 
-describe('a decrementer that fell due 6 s ago', () => {
+describeTimers('a decrementer that fell due 6 s ago', () => {
   it('fires at once after restore with the timebase', async () => {
     const fired = await moveArmedGuest({
       armedFor: 0n,
