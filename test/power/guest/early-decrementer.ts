@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, it } from 'vitest'
-import { kvmKind } from '../../../lib/cli/kvm-kind.ts'
+import { kvmKind } from '../../../lib/kvm/this-machine.ts'
 import type { Host } from '../../../lib/kvm/host.ts'
 import { TestGuest } from './index.ts'
 
