@@ -82,6 +82,17 @@ export function checkInteger(name: string, value: unknown, max: number = I32_MAX
   return value
 }
 
+/**
+ * Checks an integer from 1 on.
+ *
+ * @throws TypeError, RangeError
+ */
+export function checkFromOne(name: string, value: unknown, most: number): number {
+  const number = checkInteger(name, value, most)
+  if (number === 0) throw outOfRange(name, `from 1 to ${most}`, number)
+  return number
+}
+
 /** An unsigned 64-bit value. */
 export function checkU64(name: string, value: unknown): bigint {
   if (typeof value !== 'bigint') throw wrongType(name, 'a bigint', value)

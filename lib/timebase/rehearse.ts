@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { checkInteger, checkObject, checkOptionNames, outOfRange, wrongType } from '../checks.ts'
+import { checkFromOne, checkObject, checkOptionNames, wrongType } from '../checks.ts'
 import type { WallClock } from '../kernel/wall-clock.ts'
 import { Host } from '../kvm/host.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
@@ -91,8 +91,7 @@ export async function rehearse(host: Host, options: RehearseOptions = {}): Promi
   if (!(host instanceof Host)) throw wrongType('host', 'a Host', host)
   checkOptionNames('options', checkObject('options', options), ['vcpus'])
   const { vcpus: count = 1 } = options
-  checkInteger('options.vcpus', count, STATE_VCPU_LIMIT)
-  if (count === 0) throw outOfRange('options.vcpus', `from 1 to ${STATE_VCPU_LIMIT}`, count)
+  checkFromOne('options.vcpus', count, STATE_VCPU_LIMIT)
   const vm = host.createVm()
   try {
     const vcpus = Array.from({ length: count }, (_, id) => vm.createVcpu(id))

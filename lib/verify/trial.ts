@@ -121,7 +121,7 @@ export function ahead(one: bigint, other: bigint): bigint {
   return BigInt.asIntN(64, one - other)
 }
 
-/** A guest that reads nothing for so long hangs. It is no measure: a busy machine takes milliseconds. */
+/** A guest that does nothing for a minute is taken to hang. Even a busy machine needs only milliseconds. */
 const HANGS_MS = 60_000
 
 /**

@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, checkOptionNames, outOfRange, wrongType } from '../checks.ts'
+import { checkFromOne, checkObject, checkOptionNames, wrongType } from '../checks.ts'
 import { unavailable } from '../errors.ts'
 import { Host } from '../kvm/host.ts'
 import { inheritTimebase } from '../timebase/inherit.ts'
@@ -65,8 +65,4 @@ export function notOnModel(): Error {
       `${process.platform}-${process.arch}) runs none. Use a POWER host with KVM, or in a clone of the project an ` +
       'emulated one: npm run power -- verify',
   )
-}
-
-function checkFromOne(name: string, value: unknown, most: number): void {
-  if (checkInteger(name, value, most) === 0) throw outOfRange(name, `from 1 to ${most}`, value)
 }
