@@ -45,10 +45,10 @@ function verify(written: TimeRegisters): Problem | undefined {
   // A batch is read from its start, so the columns before the last that matters are read along with it.
   const columns = (readBack.at(-1) ?? -1) + 1
   batch.used = columns * guest.fds.length
-  const wanted = written.copy()
+  written.keep()
   const failure = callBatch(guest.system.kernel, 'KVM_GET_ONE_REG', batch)
   const failed = failure === 0 ? undefined : firstFailure('KVM_GET_ONE_REG', written)
-  return failed ?? firstDifference(written, wanted)
+  return failed ?? firstDifference(written)
 }
 
 function firstFailure(operation: string, called: TimeRegisters): Problem | undefined {
@@ -62,20 +62,17 @@ function firstFailure(operation: string, called: TimeRegisters): Problem | undef
   return { ...about, problem: cause.message, cause }
 }
 
-function firstDifference(read: TimeRegisters, wanted: BigUint64Array): Problem | undefined {
-  const { guest, readBack } = read
-  for (const column of readBack) {
-    const start = column * guest.fds.length
-    for (let index = start; index < start + guest.fds.length; index++) {
-      if (read.differs(index, wanted)) return differenceAt(index, read, wanted)
-    }
+function firstDifference(read: TimeRegisters): Problem | undefined {
+  for (const column of read.readBack) {
+    const index = read.firstDifference(column)
+    if (index >= 0) return differenceAt(index, read)
   }
   return undefined
 }
 
-function differenceAt(index: number, read: TimeRegisters, wanted: BigUint64Array): Problem {
+function differenceAt(index: number, read: TimeRegisters): Problem {
   const { vcpu, register } = read.owner(index)
-  const [value, held] = [read.valueIn(wanted, index), read.batch.get64(index)]
+  const [value, held] = [read.kept(index), read.batch.get64(index)]
   const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
   return { vcpu, register, problem }
 }
@@ -92,13 +89,13 @@ function putBack(before: TimeRegisters): NotRestored[] {
       if (result < 0) before.leaveOut(index)
     })
   }
-  const values = before.copy()
+  before.keep()
   callBatch(kernel, 'KVM_SET_ONE_REG', batch)
   const written = batch.results.slice()
   callBatch(kernel, 'KVM_GET_ONE_REG', batch)
   return Array.from(written).flatMap((set, index) => {
     if (before.isLeftOut(index)) return []
-    const value = before.valueIn(values, index)
+    const value = before.kept(index)
     const result = batch.results[index] ?? 0
     const held = batch.get64(index)
     if (result >= 0 ? held === value : set >= 0) return []

@@ -4,7 +4,7 @@ import type { LoadOutcome } from './outcomes.ts'
 import { checkOffsets, readTimeRegisters } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
 import { putTimers } from './timers.ts'
-import type { CheckedTimers, TimerIndex, TimerName } from './timers.ts'
+import type { CheckedTimers } from './timers.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
 import type { TimebaseSample } from '../kvm/system.ts'
 
@@ -29,23 +29,12 @@ export function putAll(
   before: TimeRegisters,
   guestTimebase: bigint,
 ): LoadOutcome['skipped'] {
-  const skipped: { vcpu: number; register: TimerName }[] = []
-  const put = (register: TimerIndex, vcpu: number, ticks: bigint | undefined): void => {
-    const index = others.index(register, vcpu)
-    const isThere = before.areComplete || before.get(register, vcpu) !== undefined
-    if (isThere && ticks !== undefined) {
-      others.batch.set64(index, ticks)
-      return
-    }
-    others.leaveOut(index)
-    if (ticks !== undefined) skipped.push(others.owner(index))
-  }
   for (let vcpu = 0; vcpu < saved.length; vcpu++) {
     const timers = saved[vcpu]
     const decExpiry = expiryToWrite(timers?.decExpiry ?? guestTimebase, guestTimebase)
-    putTimers(timers, vcpu, decExpiry, put)
+    putTimers(timers, vcpu, decExpiry, others)
   }
-  return skipped
+  return others.leaveOutAbsent(before)
 }
 
 /** Makes a failed call an error of the load, as it is once registers have been written. */

@@ -78,12 +78,12 @@ export function checkTimebaseState(value: unknown): CheckedState {
   const state = value as Partial<TimebaseState>
   const offset = checkU64('state.offset', state.offset)
   const given = checkArray('state.vcpus', 'timers', state.vcpus, STATE_VCPU_LIMIT)
-  const vcpus: CheckedTimers[] = []
-  const ids: number[] = []
+  const vcpus = new Array<CheckedTimers>(given.length)
+  const ids = new Array<number>(given.length)
   for (let index = 0; index < given.length; index++) {
     const timers = timersIfValid(given[index]) ?? checkTimers(`state.vcpus[${index}]`, given[index])
-    vcpus.push(timers)
-    ids.push(timers.id)
+    vcpus[index] = timers
+    ids[index] = timers.id
   }
   const index = firstRepeated(ids)
   const repeated = vcpus[index]

@@ -17,8 +17,8 @@ import type { TimeRegister, TimerIndex, TimerName } from './timers.ts'
 const TB_OFFSET = 0
 const OTHERS = 1
 
-/** In a batch a value takes two words of 64 bits, of which the second is not used. */
-const VALUE_WORDS = 2
+/** In a batch a value takes four words of 32 bits, of which a time register uses the first two. */
+const VALUE_WORDS = 4
 
 const noGuest: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
 
@@ -37,6 +37,7 @@ export class TimeRegisters {
   readonly #rows: readonly TimeRegister[]
   /** How many vCPUs the guest has: the length of a column. */
   #length = 0
+  #kept = new Uint32Array()
   #left = 0
 
   /** @param end the index after the last register's */
@@ -52,8 +53,10 @@ export class TimeRegisters {
     const count = this.#rows.length * length
     this.guest = guest
     this.#length = length
-    if (this.batch.count !== count) this.batch = new OneRegBatch(count)
-    else if (this.#left === 0) return this.#withFds(guest.fds)
+    if (this.batch.count !== count) {
+      this.batch = new OneRegBatch(count)
+      this.#kept = new Uint32Array(count * VALUE_WORDS)
+    } else if (this.#left === 0) return this.#withFds(guest.fds)
     this.#left = 0
     this.#rows.forEach(({ name }, column) => {
       this.batch.ids.fill(registers[name].id, column * length, (column + 1) * length)
@@ -85,6 +88,34 @@ export class TimeRegisters {
     return this.batch.get64(index)
   }
 
+  /** Puts a value to write to a register of a vCPU, both given by their indices; undefined leaves it out. */
+  put(register: TimerIndex, vcpu: number, ticks: bigint | undefined): void {
+    const index = this.index(register, vcpu)
+    if (ticks === undefined) this.leaveOut(index)
+    else this.batch.set64(index, ticks)
+  }
+
+  /**
+   * Leaves out the values for registers that a vCPU does not have.
+   *
+   * @param read the registers of the same guest, as they were read
+   * @returns whose they were
+   */
+  leaveOutAbsent(read: TimeRegisters): { vcpu: number; register: TimerName }[] {
+    if (read.areComplete) return []
+    const absent: { vcpu: number; register: TimerName }[] = []
+    for (let vcpu = 0; vcpu < this.#length; vcpu++) {
+      this.#rows.forEach((_, column) => {
+        const register = this.#first + column
+        const index = this.index(register, vcpu)
+        if (this.isLeftOut(index) || read.get(register, vcpu) !== undefined) return
+        this.leaveOut(index)
+        absent.push(this.owner(index))
+      })
+    }
+    return absent
+  }
+
   /** Excludes an entry from the batch: the kernel is not asked for it. */
   leaveOut(index: number): void {
     this.batch.ids[index] = NO_REGISTER
@@ -95,28 +126,38 @@ export class TimeRegisters {
     return this.#left > 0 && this.batch.ids[index] === NO_REGISTER
   }
 
-  /** A copy of the values of the entries in use, for {@link differs}. */
-  copy(): BigUint64Array {
-    return this.batch.words64.slice(0, VALUE_WORDS * this.batch.used)
+  // Values are compared as words of 32 bits, since V8 makes a bigint of every word of 64 bits.
+
+  /** Keeps the values of the entries in use, for {@link differs} and {@link kept}. */
+  keep(): void {
+    this.#kept.set(this.batch.words32.subarray(0, VALUE_WORDS * this.batch.used))
   }
 
-  /** Whether the value at an index in the batch is another than in a {@link copy}. */
-  differs(index: number, copy: BigUint64Array): boolean {
-    return this.batch.words64[index * VALUE_WORDS] !== copy[index * VALUE_WORDS]
+  /** The first index of a column at which the batch has another value than was kept; -1 if there is none. */
+  firstDifference(column: number): number {
+    const { words32 } = this.batch
+    const kept = this.#kept
+    const start = column * this.#length
+    for (let index = start; index < start + this.#length; index++) {
+      const word = index * VALUE_WORDS
+      if (words32[word] !== kept[word] || words32[word + 1] !== kept[word + 1]) return index
+    }
+    return -1
   }
 
-  /** The value at an index in the batch, in a {@link copy}. */
-  valueIn(copy: BigUint64Array, index: number): bigint {
-    return copy[index * VALUE_WORDS] ?? 0n
+  /** The kept value for an index in the batch. */
+  kept(index: number): bigint {
+    return new BigUint64Array(this.#kept.buffer)[(index * VALUE_WORDS) / 2] ?? 0n
   }
 
-  /** Whether every vCPU has this offset. */
-  offsetsAre(offset: bigint): boolean {
+  /** Whether every vCPU has the offset of the first. */
+  isOneOffset(): boolean {
     if (!this.areComplete) return false
-    const { words64 } = this.batch
-    const end = VALUE_WORDS * this.index(TB_OFFSET, this.#length)
-    for (let word = VALUE_WORDS * this.index(TB_OFFSET, 0); word < end; word += VALUE_WORDS) {
-      if (words64[word] !== offset) return false
+    const { words32 } = this.batch
+    const [low, high] = words32
+    const end = VALUE_WORDS * this.#length
+    for (let word = 0; word < end; word += VALUE_WORDS) {
+      if (words32[word] !== low || words32[word + 1] !== high) return false
     }
     return true
   }
@@ -231,7 +272,7 @@ export function offsetOf(read: TimeRegisters, vcpu: number): bigint {
  */
 export function commonOffset(read: TimeRegisters): bigint {
   const first = offsetOf(read, 0)
-  if (read.offsetsAre(first)) return first
+  if (read.isOneOffset()) return first
   const offsets = read.guest.ids.map((vcpu, index) => ({ vcpu, offset: offsetOf(read, index) }))
   if (offsets.every(({ offset }) => offset === first)) return first
   throw new TimebaseDivergedError(offsets)

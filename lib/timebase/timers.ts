@@ -73,7 +73,7 @@ export function timersAt(
 }
 
 /**
- * Calls `put` with each register of a vCPU, the vCPU's index, and the value to write.
+ * Puts each register of a vCPU into `into`, with the vCPU's index and the value to write.
  *
  * @param decExpiry the value for DEC_EXPIRY, which is not always the saved one
  */
@@ -81,12 +81,12 @@ export function putTimers(
   timers: CheckedTimers | undefined,
   vcpu: number,
   decExpiry: bigint,
-  put: (register: TimerIndex, vcpu: number, ticks: bigint | undefined) => void,
+  into: { put(register: TimerIndex, vcpu: number, ticks: bigint | undefined): void },
 ): void {
-  put(indexOf.decExpiry, vcpu, decExpiry)
-  put(indexOf.vtb, vcpu, timers?.vtb)
-  put(indexOf.purr, vcpu, timers?.purr)
-  put(indexOf.spurr, vcpu, timers?.spurr)
+  into.put(indexOf.decExpiry, vcpu, decExpiry)
+  into.put(indexOf.vtb, vcpu, timers?.vtb)
+  into.put(indexOf.purr, vcpu, timers?.purr)
+  into.put(indexOf.spurr, vcpu, timers?.spurr)
 }
 
 /** A copy of a caller's timers, each field of which is read once; undefined if one is wrong. */
