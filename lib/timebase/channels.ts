@@ -120,13 +120,14 @@ export function publishedAsync<M extends object, T>(
 
 /** Whether to publish: `hasSubscribers` of the five channels together, since not every runtime that has them has that of all. */
 function isHeard({ start, end, asyncStart, asyncEnd, error }: TracingChannel): boolean {
+  // isMuted comes last, so that a rehearsal runs all of this.
   return (
-    !isMuted &&
     (start.hasSubscribers ||
       end.hasSubscribers ||
       asyncStart.hasSubscribers ||
       asyncEnd.hasSubscribers ||
-      error.hasSubscribers)
+      error.hasSubscribers) &&
+    !isMuted
   )
 }
 

@@ -10,7 +10,7 @@ export interface LastLoad {
   readonly guestTimebase: bigint
 }
 
-export function rememberLoad(vcpus: readonly Vcpu[], load: LastLoad): void {
+export function rememberLoad(vcpus: readonly Vcpu[], load: LastLoad | undefined): void {
   for (const vcpu of vcpus) vcpu.lastLoad = load
 }
 
