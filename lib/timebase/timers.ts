@@ -95,11 +95,15 @@ export function copyTimers(timers: Partial<VcpuTimers>): CheckedTimers | undefin
   const areValid =
     typeof id === 'number' &&
     (id & 0x7fff_ffff) === id &&
-    (decExpiry === undefined || isU64(decExpiry)) &&
-    (vtb === undefined || isU64(vtb)) &&
-    (purr === undefined || isU64(purr)) &&
-    (spurr === undefined || isU64(spurr))
+    isTicks(decExpiry) &&
+    isTicks(vtb) &&
+    isTicks(purr) &&
+    isTicks(spurr)
   return areValid ? { id, decExpiry, vtb, purr, spurr } : undefined
+}
+
+function isTicks(value: unknown): boolean {
+  return value === undefined || isU64(value)
 }
 
 /** The timers without those that are undefined. */

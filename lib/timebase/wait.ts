@@ -57,6 +57,6 @@ function notReached(timebase: bigint, problem: string, cause?: unknown): OneRegE
   return new OneRegError(
     'ERR_TIMEBASE_NOT_REACHED',
     `The guest's timebase is loaded on all vCPUs for the instant at which the host's reads ${timebase}, which it did not come to in time: ${problem}. Do not run the guest before that instant`,
-    cause === undefined ? {} : { cause },
+    { cause },
   )
 }

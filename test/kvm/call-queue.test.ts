@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { CallQueue } from '../../lib/kvm/call-queue.ts'
+import { addToAll, CallQueue } from '../../lib/kvm/call-queue.ts'
 
 describe('a queue of calls', () => {
   it('is idle once the last of several has ended, and says so once', async () => {
@@ -53,5 +54,44 @@ describe('a queue of calls', () => {
     const next = queue.add(() => Promise.resolve('next'), signal())
     await expect(failing).rejects.toBe(error)
     expect(await next).toBe('next')
+  })
+})
+
+describe('a call for several queues', () => {
+  const busy = (queue: CallQueue): (() => void) => {
+    let end = (): void => undefined
+    void queue.add(
+      () =>
+        new Promise<void>((resolve) => {
+          end = resolve
+        }),
+    )
+    return () => {
+      end()
+    }
+  }
+
+  it('waits for each of them', async () => {
+    const [one, other] = [new CallQueue(), new CallQueue()]
+    const end = busy(other)
+    const call = vi.fn(() => Promise.resolve('done'))
+    const turn = addToAll([one, other, one], call)
+    await setImmediate()
+    expect(call).not.toHaveBeenCalled()
+    end()
+    expect(await turn).toBe('done')
+  })
+
+  it('is not made if it was aborted while it waited', async () => {
+    const queue = new CallQueue()
+    const end = busy(queue)
+    const controller = new AbortController()
+    const call = vi.fn(() => Promise.resolve())
+    const turn = addToAll([queue], call, controller.signal)
+    controller.abort()
+    await expect(turn).rejects.toMatchObject({ code: 'ABORT_ERR' })
+    end()
+    await queue.add(() => Promise.resolve())
+    expect(call).not.toHaveBeenCalled()
   })
 })

@@ -36,9 +36,9 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
 /** The same for the other files of a folder. */
 const ofFolder: Readonly<Record<string, readonly string[]>> = {
   'lib/kernel/software': [
-    'test/kernel/**/software.test.ts',
+    'test/kernel/**/software*.test.ts',
     'test/testing/*.test.ts',
-    'test/{timebase,kvm}/{decrementer,snapshot}.test.ts',
+    'test/{timebase,kvm}/{decrementer,shared-offset,snapshot}.test.ts',
   ],
   'lib/timebase': [
     guests,

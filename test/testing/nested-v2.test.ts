@@ -93,6 +93,9 @@ describe('the model of papr', () => {
     expect(offsets()).toEqual([GUEST, 0n])
     kernel.run(other.fd)
     expect(offsets()).toEqual([0n, 0n])
+    one.set('DAR', 5n)
+    kernel.run(one.fd)
+    expect(offsets()).toEqual([0n, 0n])
     expect(one.get('TB_OFFSET')).toBe(GUEST)
     one.set('TB_OFFSET', GUEST)
     expect(offsets()).toEqual([GUEST, 0n])
@@ -123,6 +126,15 @@ describe('the model of papr', () => {
     one.set('DEC_EXPIRY', 7n)
     kernel.run(one.fd)
     expect(one.get('DEC_EXPIRY')).toBe(7n)
+  })
+
+  it('sends a DEC_EXPIRY once, and moves it along with offsets that are set later', () => {
+    const { kernel, one } = opened()
+    one.set('TB_OFFSET', GUEST)
+    kernel.run(one.fd)
+    one.set('TB_OFFSET', 3n * GUEST)
+    kernel.run(one.fd)
+    expect(one.get('DEC_EXPIRY')).toBe(3n * GUEST + 1000n)
   })
 
   it.each([

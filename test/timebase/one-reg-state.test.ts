@@ -25,6 +25,7 @@ import { timeRegisters } from '../../lib/timebase/timers.ts'
 import { caught } from '../support/caught.ts'
 import { DeafKernel } from '../support/kernels.ts'
 import { STEP, SECOND } from '../support/host-pair.ts'
+import { errorOf } from '../support/error-of.ts'
 
 // On POWER the vCPUs of these hosts are real KVM's.
 
@@ -135,6 +136,16 @@ describe('all that ONE_REG holds, and the timebase,', () => {
     const outcome = await loading
     expect(outcome.timebase).toMatchObject({ advancedTicks: 0n, roundingTicks: 0n })
     expect(outcome.vcpus).toEqual([0, 1].map((id) => ({ id, refused: [], changed: [] })))
+  })
+
+  it('passes on what is thrown by onWritten and is not an error', async () => {
+    const { from, to } = movable()
+    const onWritten = (): void => {
+      // eslint-disable-next-line @typescript-eslint/only-throw-error
+      throw 'stop'
+    }
+    const options = { downtime: 'freeze', align: true, onWritten } as const
+    await expect(loadOneRegState(to, saveOneRegState(from), options)).rejects.toBe('stop')
   })
 
   it('with align says which vCPUs are unfit if it fails after the first write', async () => {
@@ -272,7 +283,9 @@ describe('before the first write', () => {
       [{ onWritten: () => undefined }, /options\.onWritten must be left out without align/],
       [{ downtime: 'stop' }, /options\.downtime must be/],
     ] as const) {
-      expect(() => loadOneRegState(to, state, options as never)).toThrow(message)
+      const error = errorOf(() => loadOneRegState(to, state, options as never))
+      expect(error).toBeInstanceOf(TypeError)
+      expect((error as Error).message).toMatch(message)
     }
     expect(to[0]?.get('DAR')).toBe(0n)
   })

@@ -27,6 +27,22 @@ describe('on a host where the vCPUs of a core share one offset', () => {
     expect(offsets(vcpus)).toEqual([set, set, set, set, 0n, 0n, 0n, 0n])
   })
 
+  it.each([
+    ['VTB', 5n],
+    ['LPCR_64', 0x0200_0000n],
+    ['ARCH_COMPAT', 0x0f00_0004],
+  ] as const)('%s is shared as well, and DEC_EXPIRY is not', (name, value) => {
+    const { vcpus } = power8(8)
+    const [one, , , last, stranger] = vcpus
+    if (one === undefined || last === undefined || stranger === undefined) throw new Error('vCPUs')
+    const [before, expiries] = [stranger.get(name), vcpus.map((vcpu) => vcpu.get('DEC_EXPIRY'))]
+    one.write({ [name]: value, DEC_EXPIRY: 7n })
+    expect(last.get(name)).toBe(one.get(name))
+    expect(one.get(name)).not.toBe(before)
+    expect(stranger.get(name)).toBe(before)
+    expect(vcpus.map((vcpu) => vcpu.get('DEC_EXPIRY'))).toEqual([7n, ...expiries.slice(1)])
+  })
+
   it('a load writes and checks all, with decrementers of their own', () => {
     const source = power8(8, 999_999_999_999n)
     source.vcpus.forEach((vcpu, id) => {

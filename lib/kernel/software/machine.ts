@@ -60,7 +60,7 @@ export interface MachineRules {
 /** Registers of BookE and of transactional memory, and others that none of the measured kernels has. */
 const nowhere =
   /^(IAC\d|DAC\d|EPCR|EPR|OR_TSR|CLEAR_TSR|TCR|TSR|MAS\w+|MMUCFG|TLB\w+|EPTCFG|DBSR|SPRG9|TFHAR|TFIAR|TEXASR|TM_\w+)$/
-const sinceLinux612 = /^(DEXCR|HASHKEYR|HASHPKEYR)$/
+const sinceLinux612: ReadonlySet<RegisterName> = new Set(['DEXCR', 'HASHKEYR', 'HASHPKEYR'])
 
 const DPFD = 0x0070_0000_0000_0000n
 const ILE = 0x0200_0000n
@@ -127,7 +127,7 @@ function hasMmcr3(machine: ModelledMachine): boolean {
 export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): MachineRules {
   if (!isModelled(machine, linux)) throw wrongValue('linux', `6.7 or later on ${machine}`, linux)
   const isMissing = (name: RegisterName): boolean =>
-    nowhere.test(name) || (linux === '6.1' && sinceLinux612.test(name))
+    nowhere.test(name) || (linux === '6.1' && sinceLinux612.has(name))
   return {
     idTaken: machine.endsWith('POWER8') ? -errnos.EEXIST : -errnos.EINVAL,
     missing: new Set(registerNames.filter(isMissing)),

@@ -17,7 +17,7 @@ const CACHE_LINE = 128n
 const DISPATCH_LOG_ENTRY = 48n
 
 /** Registers of an interrupt controller. The model does not have one, so they give ENXIO. */
-const deviceless = /^(ICP_STATE|VP_STATE)$/
+const deviceless: ReadonlySet<RegisterName> = new Set(['ICP_STATE', 'VP_STATE'])
 
 const LPCR_AIL = 0x0180_0000n
 const LOW_HALF = 0xffff_ffff_ffff_ffffn
@@ -101,14 +101,14 @@ export class SoftwareVcpu {
   #find(id: bigint): RegisterName | number {
     const name = byId.get(id)?.name
     if (name === undefined || this.#rules.missing.has(name)) return -errnos.EINVAL
-    if (deviceless.test(name)) return -errnos.ENXIO
+    if (deviceless.has(name)) return -errnos.ENXIO
     return name
   }
 
   #read(name: RegisterName): bigint {
     if (name === 'LPCR') return this.#read('LPCR_64') & 0xffff_ffffn
-    const fpr = /^FPR(\d+)$/.exec(name)
-    if (fpr?.[1] !== undefined) return this.#read(`VSR${fpr[1]}` as RegisterName) >> 64n
+    const vsr = vsrOf(name)
+    if (vsr !== undefined) return this.#read(vsr) >> 64n
     this.#below?.refresh(name, this.#copies)
     return this.#held(name)
   }
@@ -119,8 +119,8 @@ export class SoftwareVcpu {
 
   #write(name: RegisterName, value: bigint): number {
     if (this.#rules.permitted[name]?.includes(value) === false) return -errnos.EINVAL
-    const fpr = /^FPR(\d+)$/.exec(name)
-    if (fpr?.[1] !== undefined) return this.#writeFpr(`VSR${fpr[1]}` as RegisterName, value)
+    const vsr = vsrOf(name)
+    if (vsr !== undefined) return this.#writeFpr(vsr, value)
     switch (name) {
       case 'TB_OFFSET':
         return this.#writeTimebaseOffset(value)
@@ -155,7 +155,6 @@ export class SoftwareVcpu {
     return ofCore.has(name) ? this.#core : this.#values
   }
 
-  /** A floating-point register is the high half of the vector-scalar register with the same number. */
   #writeFpr(vsr: RegisterName, value: bigint): number {
     return this.#keep(vsr, (value << 64n) | (this.#read(vsr) & LOW_HALF))
   }
@@ -207,4 +206,9 @@ export class SoftwareVcpu {
     if (address !== 0n && length < DISPATCH_LOG_ENTRY) return -errnos.EINVAL
     return this.#writeArea('VPA_DTL', address, length - (length % DISPATCH_LOG_ENTRY))
   }
+}
+
+/** The vector-scalar register whose high half a floating-point register is: the one with the same number. */
+function vsrOf(name: RegisterName): RegisterName | undefined {
+  return name.startsWith('FPR') ? (`VSR${name.slice(3)}` as RegisterName) : undefined
 }
