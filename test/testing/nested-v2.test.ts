@@ -65,6 +65,24 @@ describe('a vCPU that is plugged into a guest', () => {
     expect(assertGuestGoesOn([...vcpus, added], seen)).toBe(seen)
   })
 
+  it.each(['first', 'added'] as const)(
+    'and took the guest along: a save and a load bring the time back, if the %s runs next',
+    (next) => {
+      const { pair, vm, vcpus, run, seen } = arrived('papr POWER10')
+      using both = pair
+      const added = vm.createVcpu(2)
+      run(added)
+      expect(() => assertGuestGoesOn(vcpus, seen)).toThrow('another timebase than TB_OFFSET')
+      const state = saveTimebase(vcpus)
+      expect([both.destination.backend, state.guestTimebase]).toEqual(['software', seen])
+      loadTimebase([...vcpus, added], state)
+      const [first] = vcpus
+      if (first === undefined) throw new Error('no vCPU')
+      run(next === 'first' ? first : added)
+      expect(assertGuestGoesOn([...vcpus, added], seen) >= seen).toBe(true)
+    },
+  )
+
   it('and runs before it inherits is alone with its time on the other machines', () => {
     const { pair, vm, vcpus, run, seen } = arrived('pseries POWER10')
     using both = pair
@@ -161,6 +179,48 @@ describe('the model of papr', () => {
       WORT: 4n,
     })
   })
+
+  it.each([
+    ['papr POWER10', '6.12', 0x0080_1200, 0x0f00_0006],
+    ['papr POWER11', '6.12', 0x0082_1200, 0x0f00_0006],
+    ['papr POWER11', '7.2', 0x0082_1200, 0x0f00_0007],
+  ] as const)(
+    'has one ARCH_COMPAT for a guest, on %s with Linux %s',
+    (machine, linux, pvr, level) => {
+      const kernel = new SoftwareKernel({ machine, linux })
+      using host = new Host(kernel)
+      const vm = host.createVm()
+      const [one, other] = [vm.createVcpu(0), vm.createVcpu(1)]
+      const held = () => [one, other].map((vcpu) => vcpu.get('ARCH_COMPAT'))
+      const POWER9 = 0x0f00_0005
+      // Linux 7.2 refuses what it stores.
+      const setLevel = (vcpu: Vcpu, level: number): void => {
+        if (linux !== '7.2') vcpu.set('ARCH_COMPAT', level)
+        else
+          errorOf(() => {
+            vcpu.set('ARCH_COMPAT', level)
+          })
+      }
+      kernel.run(one.fd)
+      expect(held()).toEqual([pvr, 0])
+      setLevel(one, 0)
+      expect(held()).toEqual([0, 0])
+      kernel.run(one.fd)
+      expect(held()).toEqual([level, 0])
+      kernel.run(other.fd)
+      expect(held()).toEqual([level, level])
+      setLevel(other, POWER9)
+      kernel.run(one.fd)
+      expect(held()).toEqual([level, POWER9])
+      kernel.run(other.fd)
+      expect(held()).toEqual([level, POWER9])
+      kernel.run(one.fd)
+      expect(held()).toEqual([POWER9, POWER9])
+      setLevel(other, 0)
+      kernel.run(other.fd)
+      expect(held()).toEqual([POWER9, level])
+    },
+  )
 
   it('is not of a Linux before 6.7, and a run needs a vCPU', () => {
     expect(

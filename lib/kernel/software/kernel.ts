@@ -177,7 +177,7 @@ export class SoftwareKernel implements Kernel {
         vcpuIds: new Set(),
         values: new Map(),
         cores: new Map(),
-        below: { timebaseOffset: 0n },
+        below: { timebaseOffset: 0n, level: undefined },
       },
     })
   }

@@ -110,9 +110,15 @@ export function isModelled(machine: ModelledMachine, linux: ModelledLinux): bool
   return !machine.startsWith('papr') || linux !== '6.1'
 }
 
-function runRules(machine: ModelledMachine): RunRules {
-  const ownPvr = machine.endsWith('POWER10') ? 0x0080_1200n : 0x0082_1200n
-  return { lpcrKept: lpcr[machine].writable, lpcrSet: 0x0050_0403n, ownPvr }
+function runRules(machine: ModelledMachine, linux: ModelledLinux): RunRules {
+  const isPower11 = machine.endsWith('POWER11')
+  return {
+    lpcrKept: lpcr[machine].writable,
+    lpcrSet: 0x0050_0403n,
+    ownPvr: isPower11 ? 0x0082_1200n : 0x0080_1200n,
+    // Linux 6.12 sends the level of POWER10 on POWER11 too.
+    ownLevel: isPower11 && linux === '7.2' ? 0x0f00_0007n : 0x0f00_0006n,
+  }
 }
 
 function hasMmcr3(machine: ModelledMachine): boolean {
@@ -154,6 +160,6 @@ export function rulesOf(machine: ModelledMachine, linux: ModelledLinux): Machine
       modes: compatibilityModes(machine, linux),
       result: linux === '7.2' ? -errnos.EINVAL : 0,
     },
-    ...(machine.startsWith('papr') ? { run: runRules(machine) } : {}),
+    ...(machine.startsWith('papr') ? { run: runRules(machine, linux) } : {}),
   }
 }
