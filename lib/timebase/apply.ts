@@ -1,7 +1,7 @@
 import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
-import { callBatch } from '../kvm/one-reg.ts'
+import { getBatch, setBatch } from '../kvm/one-reg.ts'
 import { timerMemoryOf } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
 import type { TimerName } from './timers.ts'
@@ -32,7 +32,7 @@ interface Problem {
 
 function write(written: TimeRegisters): Problem | undefined {
   const { batch, guest } = written
-  if (callBatch(guest.system.kernel, 'KVM_SET_ONE_REG', batch) === 0) return undefined
+  if (setBatch(guest.system.kernel, batch) === 0) return undefined
   return firstFailure('KVM_SET_ONE_REG', written)
 }
 
@@ -41,12 +41,11 @@ function write(written: TimeRegisters): Problem | undefined {
  * POWER9 DD1 (Linux 3d3efb68c19e).
  */
 function verify(written: TimeRegisters): Problem | undefined {
-  const { batch, guest, readBack } = written
+  const { batch, guest } = written
   // A batch is read from its start, so the columns before the last that matters are read along with it.
-  const columns = (readBack.at(-1) ?? -1) + 1
-  batch.used = columns * guest.fds.length
+  batch.used = written.columnsToReadBack * guest.fds.length
   written.keep()
-  const failure = callBatch(guest.system.kernel, 'KVM_GET_ONE_REG', batch)
+  const failure = getBatch(guest.system.kernel, batch)
   const failed = failure === 0 ? undefined : firstFailure('KVM_GET_ONE_REG', written)
   return failed ?? firstDifference(written)
 }
@@ -90,9 +89,9 @@ function putBack(before: TimeRegisters): NotRestored[] {
     })
   }
   before.keep()
-  callBatch(kernel, 'KVM_SET_ONE_REG', batch)
+  setBatch(kernel, batch)
   const written = batch.results.slice()
-  callBatch(kernel, 'KVM_GET_ONE_REG', batch)
+  getBatch(kernel, batch)
   return Array.from(written).flatMap((set, index) => {
     if (before.isLeftOut(index)) return []
     const value = before.kept(index)

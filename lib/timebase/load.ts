@@ -202,7 +202,6 @@ export function checkLoadable(
   state: TimebaseState,
   options: PlanOptions,
 ): Guest {
-  checkOptionNames('options', checkObject('options', options), planOptionNames)
   const checked = checkLoad(vcpus, state, options)
   const { guest } = checked
   try {

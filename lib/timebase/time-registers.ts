@@ -33,6 +33,8 @@ export class TimeRegisters {
   areComplete = false
   /** The columns whose registers are read back after they were written. */
   readonly readBack: readonly number[]
+  /** How many columns there are up to the last of those. */
+  readonly columnsToReadBack: number
   readonly #first: TimerIndex
   readonly #rows: readonly TimeRegister[]
   /** How many vCPUs the guest has: the length of a column. */
@@ -45,6 +47,7 @@ export class TimeRegisters {
     this.#first = first
     this.#rows = timeRegisters.slice(first, end)
     this.readBack = this.#rows.flatMap(({ isReadBack }, column) => (isReadBack ? column : []))
+    this.columnsToReadBack = this.#rows.findLastIndex(({ isReadBack }) => isReadBack) + 1
   }
 
   /** Points ids and descriptors at this guest's vCPUs. The values are left over from the last guest. */
@@ -123,7 +126,7 @@ export class TimeRegisters {
   }
 
   isLeftOut(index: number): boolean {
-    return this.#left > 0 && this.batch.ids[index] === NO_REGISTER
+    return this.batch.ids[index] === NO_REGISTER
   }
 
   // Values are compared as words of 32 bits, since V8 makes a bigint of every word of 64 bits.
@@ -150,9 +153,8 @@ export class TimeRegisters {
     return new BigUint64Array(this.#kept.buffer)[(index * VALUE_WORDS) / 2] ?? 0n
   }
 
-  /** Whether every vCPU has the offset of the first. */
+  /** Whether every vCPU has the offset of the first. Each of them must have one. */
   isOneOffset(): boolean {
-    if (!this.areComplete) return false
     const { words32 } = this.batch
     const [low, high] = words32
     const end = VALUE_WORDS * this.#length
@@ -245,8 +247,7 @@ export async function readTimeRegistersAsync(
     signal,
   )
   if (result < 0) throw new KvmError(result, { operation: 'pthread_create' })
-  read.areComplete = read.batch.results.every((each) => each >= 0)
-  if (!read.areComplete) checkAbsent(read)
+  checkAbsent(read)
   return read
 }
 
@@ -271,11 +272,11 @@ export function offsetOf(read: TimeRegisters, vcpu: number): bigint {
  * @throws OneRegError ERR_KVM_UNAVAILABLE
  */
 export function commonOffset(read: TimeRegisters): bigint {
-  const first = offsetOf(read, 0)
-  if (read.isOneOffset()) return first
-  const offsets = read.guest.ids.map((vcpu, index) => ({ vcpu, offset: offsetOf(read, index) }))
-  if (offsets.every(({ offset }) => offset === first)) return first
-  throw new TimebaseDivergedError(offsets)
+  checkOffsets(read)
+  if (read.isOneOffset()) return offsetOf(read, 0)
+  throw new TimebaseDivergedError(
+    read.guest.ids.map((vcpu, index) => ({ vcpu, offset: offsetOf(read, index) })),
+  )
 }
 
 /**

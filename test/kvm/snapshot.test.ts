@@ -578,3 +578,14 @@ describe('a restore that is verified', () => {
     expect(error).toMatchObject({ code: 'EIO', operation: 'KVM_GET_ONE_REG', register: 'DAR' })
   })
 })
+
+it('an asynchronous snapshot says when no thread can be had', async () => {
+  const kernel = new SoftwareKernel()
+  vi.spyOn(kernel, 'getOneRegsAsync').mockResolvedValue(-11)
+  const vcpu = new Host(kernel).createVm().createVcpu(3)
+  await expect(vcpu.snapshotAsync()).rejects.toMatchObject({
+    code: 'EAGAIN',
+    operation: 'pthread_create',
+    vcpu: 3,
+  })
+})

@@ -110,7 +110,10 @@ describe('an aligned load', () => {
     const vcpus = createVcpus(hostAt(0n), 1)
     const state = saveTimebase(vcpus)
     expect(() => loadTimebase(vcpus, state, { ...freeze, onWritten: 1n } as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringMatching(/^options\.onWritten must be a function/) as string,
+      }),
     )
     const onWritten = () => undefined
     expect(() => loadTimebase(vcpus, state, { downtime: 'freeze', onWritten } as never)).toThrow(

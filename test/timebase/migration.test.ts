@@ -816,6 +816,15 @@ describe('saveTimebase', () => {
     expect(error.message).toContain(`vCPU 1: ${GUEST_OFFSET}`)
     expect(error.message).toContain(`vCPU 4: ${2n ** 64n - STEP}`)
   })
+
+  it.each([
+    ['in the upper 32 bits', 1n << 32n],
+    ['in the lower 32 bits', STEP],
+  ])('refuses offsets that differ only %s', (_what, difference) => {
+    const { source } = movablePair({ ids: [0, 1, 4] })
+    source.vcpu(1).set('TB_OFFSET', GUEST_OFFSET + difference)
+    expect(() => saveTimebase(source.vcpus)).toThrow(TimebaseDivergedError)
+  })
 })
 
 describe('loadTimebase', () => {

@@ -62,6 +62,15 @@ it('an asynchronous save says when no thread can be had', async () => {
   })
 })
 
+it('a vCPU without TB_OFFSET is noticed, though the memory has a value of the call before', () => {
+  const { source } = twoHosts()
+  const from = guestOn(source)
+  saveTimebase(from)
+  const fault = { errno: 'EINVAL', operation: 'KVM_GET_ONE_REG', register: 'TB_OFFSET' } as const
+  source.kernel.fail({ ...fault, skip: 1 })
+  expect(() => saveTimebase(from)).toThrow(/^vCPU 1 has no KVM_REG_PPC_TB_OFFSET/)
+})
+
 describe('the vCPUs are forgotten', () => {
   it('after a save, a load and a load of all registers', () => {
     const { source, destination } = twoHosts()
