@@ -84,7 +84,7 @@ export const commandDetails: Readonly<Record<string, CommandDetails>> = {
   verify: {
     text: [
       'Small guests of its own are run, whose vCPUs read their timebase without pause. They are moved between two VMs in every way, get a vCPU more, and see loads that fail in the middle; their decrementers have to fire. Each reading is compared with the one before and with the timebase of the host. Other guests are not touched. Any user who may open /dev/kvm can run it.',
-      'The report has what was seen of each promise. "latest first reading" is how long after the load a vCPU read its timebase first; "earliest" and "latest" are how late decrementers fired. These and the times depend on how busy the machine is, and nothing is judged by them.',
+      'The report has what was seen of each promise. "first reading" is how long after the timebase with which it goes on the last vCPU read its own, in the median move and the latest; "earliest" and "latest" are how late decrementers fired. These and the times depend on how busy the machine is, and nothing is judged by them.',
       'The exit status is 1 if a promise is broken, or on a machine without KVM for POWER. Registers that are not as in the software model break none.',
     ],
     examples: [

@@ -35,7 +35,8 @@ export interface AlignOptions extends PlanOptions {
   /**
    * Is called when all registers are written, before the wait, with the host's timebase at which the guest can
    * go on, in ticks, u64. Threads of a monitor can wait for it in native code, with mftb, and start their vCPUs
-   * more exactly than when the promise resolves. The vCPUs count as held until then.
+   * more exactly than when the promise resolves, which is then some milliseconds after that instant. The vCPUs
+   * count as held until it resolves: another load of them is refused.
    */
   readonly onWritten?: (startTimebase: bigint) => void
 }
@@ -184,7 +185,7 @@ async function loadAligned(
   const release = hold(guest.system.host.kernel, guest.descriptors, guest.fds, outcome)
   try {
     onWritten?.(start)
-    await waitForTimebase(guest.system.host, start)
+    await waitForTimebase(guest.system.host, start, onWritten === undefined)
   } finally {
     release()
   }

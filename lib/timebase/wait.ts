@@ -8,6 +8,9 @@ const TIMER_MARGIN_MS = 4
 /** The longest sleep: then the clock is asked again, as it may have been set back. */
 const LONGEST_TIMER_MS = 1_000
 
+/** How long after the instant a wait that need not be exact ends: it would disturb the threads that start then. */
+const CLEARANCE_MS = 2
+
 /** How long before the instant the event loop is blocked. */
 const SPIN_MS = 1
 
@@ -15,13 +18,15 @@ const SPIN_MS = 1
 const PATIENCE_MS = 10_000
 
 /**
- * Waits until a host's timebase has reached a value, to within the time that it takes to read it. The
- * event loop is not held up for longer than a millisecond.
+ * Waits until a host's timebase has reached a value.
  *
+ * @param isExact whether to wait to within the time that it takes to read the timebase, for which the event
+ *   loop is held up, though not for longer than a millisecond. Otherwise only timers are waited for: threads
+ *   that start the guest get the processor
  * @throws OneRegError ERR_TIMEBASE_NOT_REACHED if the timebase stands still or goes back, or can no
  *   longer be read
  */
-export async function waitForTimebase(host: Host, timebase: bigint): Promise<void> {
+export async function waitForTimebase(host: Host, timebase: bigint, isExact = true): Promise<void> {
   const frequency = Number(host.timebaseFrequency)
   const leftMs = () =>
     (Number(BigInt.asIntN(64, timebase - read(host, timebase))) * 1000) / frequency
@@ -29,7 +34,9 @@ export async function waitForTimebase(host: Host, timebase: bigint): Promise<voi
   const limit = performance.now() + left + PATIENCE_MS
   for (; left > 0; left = leftMs()) {
     if (performance.now() > limit) throw notReached(timebase, `it is ${left} ms behind`)
-    if (left > TIMER_MARGIN_MS) await setTimeout(Math.min(left - TIMER_MARGIN_MS, LONGEST_TIMER_MS))
+    if (!isExact) await setTimeout(Math.min(left + CLEARANCE_MS, LONGEST_TIMER_MS))
+    else if (left > TIMER_MARGIN_MS)
+      await setTimeout(Math.min(left - TIMER_MARGIN_MS, LONGEST_TIMER_MS))
     else if (left > SPIN_MS) await setImmediate()
     else if (!spin(host, timebase)) await setImmediate()
   }

@@ -4,7 +4,7 @@ import type { Vcpu } from '../kvm/vcpu.ts'
 
 /** The class that native/guest/binding.cc exports. */
 export interface NativeGuest {
-  start(): void
+  start(at?: bigint): void
   stop(): void
   addVcpu(): void
   ask(vcpu: number): bigint
@@ -71,8 +71,14 @@ export class RunningGuest {
     this.vcpus = this.native.vcpuFds().map((fd, id) => littleEndian(host.vcpu(fd, id)))
   }
 
-  start(): void {
-    this.native.start()
+  /**
+   * Runs all vCPUs.
+   *
+   * @param at the host's timebase from which on they may run, u64, at most one step of TB_OFFSET and 2^19 ticks
+   *   from now: the threads wait for it in native code
+   */
+  start(at?: bigint): void {
+    this.native.start(at)
   }
 
   /** Stops all vCPUs; a load does its work now, and is seen in their `step`. */

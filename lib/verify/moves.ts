@@ -6,8 +6,9 @@ import type { PlanOptions } from '../timebase/plan.ts'
 import { parseTimebase, serializeTimebase } from '../timebase/state.ts'
 import type { TimebaseState } from '../timebase/state.ts'
 import { RunningGuest } from './guest.ts'
-import { run } from './run.ts'
-import { ahead, count, largest, magnitude, mean, smallest, sum, ticks } from './trial.ts'
+import { end, run, start } from './run.ts'
+import type { Running } from './run.ts'
+import { ahead, count, largest, magnitude, mean, median, smallest, sum, ticks } from './trial.ts'
 import type { Found, Trial } from './trial.ts'
 
 /** A way to load a timebase. */
@@ -41,6 +42,19 @@ export async function move(way: Way, trial: Trial): Promise<Found> {
   return journey.found(from)
 }
 
+/** What a vCPU holds after a load. */
+interface Held {
+  readonly offset: bigint
+  readonly decExpiry: bigint | undefined
+}
+
+function heldBy({ vcpus }: RunningGuest): Held[] {
+  return vcpus.map((vcpu) => ({
+    offset: vcpu.get('TB_OFFSET'),
+    decExpiry: vcpu.has('DEC_EXPIRY') ? vcpu.get('DEC_EXPIRY') : undefined,
+  }))
+}
+
 /** The moves of one guest, and what was seen of each. */
 class Journey {
   readonly #way: Way
@@ -65,7 +79,7 @@ class Journey {
   }
 
   async move(from: RunningGuest, to: RunningGuest): Promise<void> {
-    const { host, calls } = this.#trial
+    const { calls } = this.#trial
     this.#arm(from)
     const saved = parseTimebase(serializeTimebase(calls.saveTimebase(from.vcpus)))
     this.#firstOffset.value ??= from.vcpus[0]?.get('TB_OFFSET') ?? 0n
@@ -73,12 +87,30 @@ class Journey {
     to.takeFrom(from)
     to.noteNextStep(saved.guestTimebase)
     const state = this.#pretendAway(saved)
-    const before = host.timebase()
-    const outcome = await calls.loadTimebase(to.vcpus, state, this.#way as AlignOptions)
-    this.#checkLoaded(to, state, outcome, { before, after: host.timebase() })
-    await run(to, this.#trial)
+    const { outcome, running } = await this.#load(to, state)
+    await end(running, this.#trial)
     const first = to.vcpus.map((_, vcpu) => to.watched(vcpu).first ?? outcome.guestTimebase)
     this.#resumes.push(largest(first.map((value) => ahead(value, outcome.guestTimebase))))
+  }
+
+  /** Loads a state and starts the guest. What the vCPUs hold is read in between: later they run. */
+  async #load(
+    to: RunningGuest,
+    state: TimebaseState,
+  ): Promise<{ outcome: LoadOutcome; running: Running }> {
+    const { host, calls } = this.#trial
+    const before = host.timebase()
+    let started: { held: readonly Held[]; running: Running } | undefined
+    const go = (at?: bigint) => ({ held: heldBy(to), running: start(to, at) })
+    const way =
+      'align' in this.#way
+        ? { ...this.#way, onWritten: (at: bigint) => void (started = go(at)) }
+        : this.#way
+    const outcome = await calls.loadTimebase(to.vcpus, state, way as AlignOptions)
+    const after = host.timebase()
+    const { held, running } = started ?? go()
+    this.#checkLoaded(held, state, outcome, { before, after })
+    return { outcome, running }
   }
 
   /** Gives each vCPU a decrementer that is due some seconds from now, which has to arrive to the tick. */
@@ -110,19 +142,18 @@ class Journey {
   }
 
   #checkLoaded(
-    guest: RunningGuest,
+    held: readonly Held[],
     state: TimebaseState,
     outcome: LoadOutcome,
     loaded: { before: bigint; after: bigint },
   ): void {
-    const offsets = guest.vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))
-    for (const [vcpu, offset] of offsets.entries()) {
+    for (const [vcpu, { offset }] of held.entries()) {
       this.#trial.problems.expect(
         offset === outcome.offset,
         () => `vCPU ${vcpu} holds TB_OFFSET ${offset}, and ${outcome.offset} was to be loaded`,
       )
     }
-    const [offset = 0n] = offsets
+    const { offset = 0n } = held[0] ?? {}
     const { guestTimebase } = outcome
     this.#trial.problems.expect(
       ahead(guestTimebase, loaded.before + offset) >= 0n &&
@@ -134,23 +165,22 @@ class Journey {
       advanced >= 0n,
       () => `the load took the guest back by ${-advanced} ticks`,
     )
-    this.#checkDecrementers(guest, state, guestTimebase)
+    this.#checkDecrementers(held, state, guestTimebase)
     this.#uncertaintyNs += outcome.uncertaintyNs
     const isFrozen = this.#way.downtime === 'freeze'
     const first = this.#firstOffset.value ?? 0n
     this.#errors.push(isFrozen ? advanced : ahead(offset, first) - this.#awayTicks)
   }
 
-  #checkDecrementers(guest: RunningGuest, state: TimebaseState, guestTimebase: bigint): void {
-    for (const [index, vcpu] of guest.vcpus.entries()) {
-      if (!vcpu.has('DEC_EXPIRY')) continue
+  #checkDecrementers(held: readonly Held[], state: TimebaseState, guestTimebase: bigint): void {
+    for (const [index, { decExpiry }] of held.entries()) {
+      if (decExpiry === undefined) continue
       const saved = state.vcpus[index]?.decExpiry
-      const held = vcpu.get('DEC_EXPIRY')
       const wanted = saved === undefined ? undefined : expiryToWrite(saved, guestTimebase)
       this.#trial.problems.expect(
-        held === wanted,
+        decExpiry === wanted,
         () =>
-          `vCPU ${index} holds DEC_EXPIRY ${held} after the load, not ${wanted ?? 'one that was saved'}`,
+          `vCPU ${index} holds DEC_EXPIRY ${decExpiry} after the load, not ${wanted ?? 'one that was saved'}`,
       )
     }
   }
@@ -166,6 +196,7 @@ class Journey {
         count('steps back', sum(seen.map(({ backwardSteps }) => backwardSteps))),
         ticks('mean error', mean(this.#errors)),
         ticks('worst error', largest(sizes)),
+        ticks('median first reading', median(this.#resumes)),
         ticks('latest first reading', largest(this.#resumes)),
       ],
     }

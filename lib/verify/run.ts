@@ -1,18 +1,36 @@
-import type { RunningGuest } from './guest.ts'
+import type { RunningGuest, Watched } from './guest.ts'
 import { ahead, until } from './trial.ts'
 import type { Trial } from './trial.ts'
 
+/** A watching guest that runs, and what was known when it was started. */
+export interface Running {
+  readonly guest: RunningGuest
+  readonly before: readonly Watched[]
+  /** The TB_OFFSET that each vCPU held. */
+  readonly offsets: readonly bigint[]
+  /** A timebase of the host before which no vCPU ran. */
+  readonly began: bigint
+}
+
+/**
+ * Starts a watching guest, now or when the host's timebase has reached a value. The registers of its vCPUs
+ * cannot be read then, until {@link end}.
+ */
+export function start(guest: RunningGuest, at?: bigint): Running {
+  const before = guest.vcpus.map((_, vcpu) => guest.watched(vcpu))
+  const offsets = guest.vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))
+  const began = at ?? guest.host.timebase()
+  guest.start(at)
+  return { guest, before, offsets, began }
+}
+
 /**
  * Lets a watching guest run until each vCPU has read its timebase anew, and stops it. Each must have read the
- * host's timebase of that time with the offset that its TB_OFFSET holds, and no value below an earlier one.
+ * host's timebase of that time with the offset that its TB_OFFSET held, and no value below an earlier one.
  */
-export async function run(guest: RunningGuest, trial: Trial): Promise<void> {
-  const { host, vcpus } = guest
+export async function end(running: Running, trial: Trial): Promise<void> {
+  const { guest, before, offsets, began } = running
   const { problems } = trial
-  const before = vcpus.map((_, vcpu) => guest.watched(vcpu))
-  const offsets = vcpus.map((vcpu) => vcpu.get('TB_OFFSET'))
-  const began = host.timebase()
-  guest.start()
   try {
     await until(
       'a vCPU has not read its timebase',
@@ -23,7 +41,7 @@ export async function run(guest: RunningGuest, trial: Trial): Promise<void> {
   } finally {
     guest.stop()
   }
-  const ended = host.timebase()
+  const ended = guest.host.timebase()
   for (const [vcpu, { backwardSteps }] of before.entries()) {
     const seen = guest.watched(vcpu)
     const steps = seen.backwardSteps - backwardSteps
@@ -41,4 +59,9 @@ export async function run(guest: RunningGuest, trial: Trial): Promise<void> {
         'the one that its TB_OFFSET gives',
     )
   }
+}
+
+/** Starts a watching guest and ends it. */
+export async function run(guest: RunningGuest, trial: Trial): Promise<void> {
+  await end(start(guest), trial)
 }

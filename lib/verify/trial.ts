@@ -112,6 +112,11 @@ export function mean(values: readonly bigint[]): bigint {
   return values.length === 0 ? 0n : sum(values) / BigInt(values.length)
 }
 
+export function median(values: readonly bigint[]): bigint {
+  const sorted = values.toSorted((one, other) => (one < other ? -1 : 1))
+  return sorted[Math.floor(sorted.length / 2)] ?? 0n
+}
+
 export function magnitude(value: bigint): bigint {
   return value < 0n ? -value : value
 }

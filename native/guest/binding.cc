@@ -53,7 +53,11 @@ class Guest : public Napi::ObjectWrap<Guest> {
   }
 
   void Start(const Napi::CallbackInfo& info) {
-    guest(info).Start();
+    if (info[0].IsUndefined()) return guest(info).Start();
+    bool lossless = false;
+    const uint64_t at = info[0].IsBigInt() ? info[0].As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+    if (!lossless) throw Napi::TypeError::New(info.Env(), "at must be a bigint, u64");
+    guest(info).Start(at);
   }
 
   void Stop(const Napi::CallbackInfo& info) {

@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -31,6 +33,22 @@ int Check(int result, const char* call) {
   if (result >= 0) return result;
   throw std::runtime_error(std::string(call) + ": " + strerror(errno));
 }
+
+// An aligned load waits for a step of TB_OFFSET and a millisecond at most. A start that is further
+// ahead is an error of the caller's, for which no thread should wait.
+constexpr int64_t kFurthestStart = (int64_t{1} << 24) + (int64_t{1} << 19);
+
+// How many ticks of the host's timebase are left until it reaches a value, modulo 2^64.
+int64_t TicksUntil(uint64_t timebase) {
+  return static_cast<int64_t>(timebase - __builtin_ppc_get_timebase());
+}
+
+// The timebase has 512 MHz on all processors since POWER6.
+constexpr int64_t kTicksPerMicrosecond = 512;
+// From here on a thread asks without pause: a sleep may end this much later than it should.
+constexpr int64_t kSpinTicks = 500 * kTicksPerMicrosecond;
+// A stop that comes just before a sleep is noticed after it.
+constexpr int64_t kLongestSleepTicks = 2000 * kTicksPerMicrosecond;
 
 }  // namespace
 
@@ -167,9 +185,13 @@ void Guest::StartThread(Vcpu& vcpu) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Guest::Start() {
+void Guest::Start(std::optional<uint64_t> at) {
+  if (at && TicksUntil(*at) > kFurthestStart) {
+    throw std::runtime_error("the timebase to start at is too far ahead of the host's");
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   if (running_ > 0) throw std::runtime_error("the guest runs already");
+  start_at_ = at;
   for (auto& vcpu : vcpus_) vcpu->run->immediate_exit = 0;
   stopping_ = false;
   running_ = VcpuCount();
@@ -182,11 +204,23 @@ void Guest::Serve(Vcpu& vcpu, uint64_t served) {
   for (;; served++) {
     changed_.wait(lock, [&] { return starts_ > served || over_; });
     if (over_) return;
+    const std::optional<uint64_t> at = start_at_;
     lock.unlock();
+    if (at) WaitFor(*at);
     Run(vcpu);
     lock.lock();
     running_--;
     changed_.notify_all();
+  }
+}
+
+void Guest::WaitFor(uint64_t timebase) const {
+  for (int64_t left = TicksUntil(timebase); left > 0 && !stopping_; left = TicksUntil(timebase)) {
+    if (left <= kSpinTicks) continue;
+    const int64_t ticks = std::min(left - kSpinTicks, kLongestSleepTicks);
+    const timespec pause = {0, static_cast<long>(ticks * 1000 / kTicksPerMicrosecond)};
+    // The signal of Stop breaks it off.
+    nanosleep(&pause, nullptr);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,8 +32,10 @@ class Guest {
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
 
-  // Each vCPU runs on a thread of its own, which waits for it from the beginning, until Stop.
-  void Start();
+  // Each vCPU runs on a thread of its own, which waits for it from the beginning, until Stop. With
+  // a timebase of the host, modulo 2^64, each thread waits for it here, and runs its vCPU from then
+  // on.
+  void Start(std::optional<uint64_t> at = std::nullopt);
   void Stop();
 
   int VcpuCount() const {
@@ -67,6 +70,7 @@ class Guest {
   void Release();
   void StartThread(Vcpu& vcpu);
   void Serve(Vcpu& vcpu, uint64_t served);
+  void WaitFor(uint64_t timebase) const;
   void Run(Vcpu& vcpu);
   void Load(Program program);
 
@@ -77,10 +81,12 @@ class Guest {
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   std::atomic<bool> stopping_{false};
 
-  // Guarded by mutex_: how often the guest was started, how many vCPUs run, whether it is over.
+  // Guarded by mutex_: how often the guest was started and when the last start is due, how many
+  // vCPUs run, whether it is over.
   std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t starts_ = 0;
+  std::optional<uint64_t> start_at_;
   int running_ = 0;
   bool over_ = false;
 };

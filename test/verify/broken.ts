@@ -4,7 +4,8 @@ import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { registers } from '../../lib/registers.ts'
 import { inheritTimebase } from '../../lib/timebase/inherit.ts'
 import { loadTimebase } from '../../lib/timebase/load.ts'
-import { planTimebase } from '../../lib/timebase/plan.ts'
+import type { AlignOptions } from '../../lib/timebase/load.ts'
+import { planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 import { saveTimebase } from '../../lib/timebase/save.ts'
 import type { TimebaseState } from '../../lib/timebase/state.ts'
 import type { Calls } from '../../lib/verify/trial.ts'
@@ -62,6 +63,18 @@ export const forgettingVcpu: Calls = {
       { ...state, vcpus: state.vcpus.slice(0, -1) },
       options,
     )) as typeof loadTimebase,
+}
+
+/** Tells threads an instant half a step before the one from which on the guest may run. */
+export const startingEarly: Calls = {
+  ...sound,
+  loadTimebase: ((vcpus, state, options) => {
+    const { onWritten, ...others } = options as AlignOptions
+    return loadTimebase(vcpus, state, {
+      ...others,
+      onWritten: (at) => onWritten?.(at - TIMEBASE_OFFSET_STEP / 2n),
+    })
+  }) as typeof loadTimebase,
 }
 
 /** Lets a new vCPU keep its own time. */
