@@ -31,7 +31,7 @@ describe('a guest that starts at a timebase', () => {
   })
 
   it('starts at once if that has passed, also if it wraps in between', async () => {
-    for (const since of [1n, (1n << 63n) - 1n]) {
+    for (const since of [1n, 1n << 62n]) {
       using guest = new TestGuest(host, 'watch', 1)
       guest.start(BigInt.asUintN(64, host.timebase() - since))
       await untilAllHaveRead(guest)
