@@ -71,6 +71,16 @@ it('a vCPU without TB_OFFSET is noticed, though the memory has a value of the ca
   expect(() => saveTimebase(from)).toThrow(/^vCPU 1 has no KVM_REG_PPC_TB_OFFSET/)
 })
 
+it('an asynchronous save leaves out the registers that the kernel lacks, as a save does', async () => {
+  using pair = hostPair({ backend: 'software', source: { without: ['VTB', 'SPURR'] } })
+  const from = guestOn(pair.source)
+  const { vcpus } = await saveTimebaseAsync(from)
+  expect(vcpus.map((timers) => Object.keys(timers))).toEqual(
+    [0, 1].map(() => ['id', 'decExpiry', 'purr']),
+  )
+  expect(vcpus).toEqual(saveTimebase(from).vcpus)
+})
+
 describe('the vCPUs are forgotten', () => {
   it('after a save, a load and a load of all registers', () => {
     const { source, destination } = twoHosts()

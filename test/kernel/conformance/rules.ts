@@ -190,6 +190,9 @@ export function checkRules(check: Check, kind: Kind): void {
     expect(rig.set(vcpu, 'VPA_ADDR', 0n)).toBe('EINVAL')
     expect(rig.get(vcpu, 'VPA_ADDR')).toBe(0x1000n)
     expect(rig.set(vcpu, 'VPA_SLB', 0n)).toBe(0)
+    expect(rig.set(vcpu, 'VPA_DTL', area(0x3000n, 96n))).toBe(0)
+    expect(rig.set(vcpu, 'VPA_ADDR', 0n)).toBe('EINVAL')
+    expect(rig.set(vcpu, 'VPA_DTL', 0n)).toBe(0)
     expect(rig.setAndGet(vcpu, 'VPA_ADDR', 0n)).toBe(0n)
   })
 
