@@ -76,9 +76,9 @@ export type Entries = readonly (readonly [name: RegisterName, value: AnyRegister
  * @throws TypeError, RangeError
  */
 export function checkValues(what: string, values: RegisterValues): Entries {
-  return Object.entries(checkObject(what, values) as Record<string, unknown>).map(
-    ([name, value]) => [name as RegisterName, checkValue(name, value)],
-  )
+  const given = checkObject(what, values) as Record<string, unknown>
+  // Not with Object.entries, which takes some 2,000 instructions for each register of a snapshot.
+  return Object.keys(given).map((name) => [name as RegisterName, checkValue(name, given[name])])
 }
 
 export function namesOf(entries: Entries): RegisterName[] {

@@ -9,7 +9,6 @@ import { callBatch, callBatchAsync } from './one-reg.ts'
 import type { OpenVcpu } from './open-vcpu.ts'
 import { snapshotToJson } from './register-text.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
-import { registerNames } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { checkValues, lookUp, sameValue } from '../register-values.ts'
 import type { AnyRegisterValue } from '../register-values.ts'
@@ -92,7 +91,7 @@ export async function runStepsAsync<T>(
 
 /** {@link Vcpu.snapshot}. */
 export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
-  const names = registerNames.filter((name) => !vcpu.absent.has(name))
+  const { names } = vcpu.present
   const snapshot: Partial<Record<RegisterName, AnyRegisterValue>> = {}
   const absent: RegisterName[] = []
   const batch = new OneRegBatch(names.length)
@@ -113,7 +112,7 @@ export function* readSnapshot(vcpu: OpenVcpu): Steps<RegisterValues> {
   if (first !== undefined && held === 0) {
     throw failed(vcpu, 'KVM_GET_ONE_REG', first, batch.results[0] ?? 0)
   }
-  for (const name of absent) vcpu.absent.add(name)
+  if (absent.length > 0) vcpu.present.names = names.filter((name) => !absent.includes(name))
   return withToJson(snapshot as RegisterValues, snapshotToJson)
 }
 

@@ -18,7 +18,8 @@ import {
   setBatch,
   uninterrupted,
 } from './one-reg.ts'
-import { registerSize } from '../registers.ts'
+import type { PresentRegisters } from './open-vcpu.ts'
+import { registerNames, registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
 import { readSnapshot, runSteps, runStepsAsync, writeSnapshot } from './snapshot.ts'
 import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
@@ -53,7 +54,7 @@ export class Vcpu {
   /** @internal */
   declare readonly descriptor: Descriptor
   /** @internal */
-  declare readonly absent: Set<RegisterName>
+  declare readonly present: PresentRegisters
   /**
    * @internal The last load of this vCPU, for timebase/last-load.ts alone. A WeakMap there would take
    * a load some 200 instructions for each vCPU.
@@ -66,7 +67,7 @@ export class Vcpu {
     this.id = id
     this.vm = owner?.vm
     this.lastLoad = undefined
-    this.absent = owner?.absent ?? new Set()
+    this.present = owner?.present ?? { names: registerNames }
     const { kernel } = system.host
     const other = owner === undefined ? descriptorOf(kernel, fd) : undefined
     const opened = owner && { kernel: system.kernel, parent: owner.parent }
@@ -403,8 +404,8 @@ interface VcpuOwner {
   readonly vm: Faces['vm']
   /** The descriptor of the VM. */
   readonly parent: Descriptor
-  /** The registers that the VM's vCPUs are known not to have; shared by all of them. */
-  readonly absent: Set<RegisterName>
+  /** Shared by all vCPUs of the VM. */
+  readonly present: PresentRegisters
 }
 
 function checkNames<N extends RegisterName>(names: readonly N[]): readonly N[] {

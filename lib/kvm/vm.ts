@@ -2,7 +2,8 @@ import { inspect } from 'node:util'
 import { checkInteger } from '../checks.ts'
 import { Descriptor, inWords } from './descriptor.ts'
 import { closed, KvmError } from '../errors.ts'
-import type { RegisterName } from '../registers.ts'
+import type { PresentRegisters } from './open-vcpu.ts'
+import { registerNames } from '../registers.ts'
 import type { Faces, KvmSystem } from './system.ts'
 import { Vcpu } from './vcpu.ts'
 
@@ -20,7 +21,7 @@ declare module './system.ts' {
 export class Vm {
   readonly #system: KvmSystem
   readonly #descriptor: Descriptor
-  readonly #absent = new Set<RegisterName>()
+  readonly #present: PresentRegisters = { names: registerNames }
 
   /** @internal */
   constructor(system: KvmSystem, fd: number) {
@@ -58,7 +59,7 @@ export class Vm {
     return new Vcpu(this.#system, fd, id, {
       vm: this,
       parent: this.#descriptor,
-      absent: this.#absent,
+      present: this.#present,
     })
   }
 

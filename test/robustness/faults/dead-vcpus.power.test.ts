@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { KvmError, RestoreIncompleteError, TimebaseNotAppliedError } from '../../../lib/errors.ts'
+import { registerNames } from '../../../lib/registers.ts'
 import { Host } from '../../../lib/kvm/host.ts'
 import { inheritTimebase } from '../../../lib/timebase/inherit.ts'
 import { loadTimebase } from '../../../lib/timebase/load.ts'
@@ -134,7 +135,7 @@ describe('a borrowed vCPU whose descriptor its owner closes', () => {
     kernel.close(fd)
     expect(kernel.open('/dev/kvm')).toBe(fd)
     expect(caught(KvmError, () => one.snapshot())).toMatchObject({ code: 'EINVAL', vcpu: 1 })
-    expect(one.absent.size).toBe(0)
+    expect(one.present.names).toBe(registerNames)
     expect(Object.keys(zero.snapshot()).length).toBeGreaterThan(100)
     expect(() => saveTimebase([one])).toThrow(/vCPU 1 has no KVM_REG_PPC_TB_OFFSET/)
     close()
