@@ -46,7 +46,6 @@ export class VcpuBelow {
   readonly #guest: GuestBelow
   readonly #rules: RunRules
   #offsetIsSent = false
-  #expiryIsSent = false
   /** Whether ARCH_COMPAT was not written since the last run. */
   #levelIsSent = true
   /** Whether the kernel's copy of ARCH_COMPAT is not older than the last run. */
@@ -73,10 +72,7 @@ export class VcpuBelow {
       this.#levelIsSent = false
       this.#levelIsRead = true
     }
-    if (name === 'DEC_EXPIRY') {
-      this.#expiryIsSent = false
-      this.#expiryIsRead = true
-    }
+    if (name === 'DEC_EXPIRY') this.#expiryIsRead = true
   }
 
   /** Brings a copy up to date that is about to be read. The kernel's own offset is added, not the guest's. */
@@ -95,11 +91,9 @@ export class VcpuBelow {
   run(copies: Copies): void {
     const own = copies.read('TB_OFFSET')
     if (!this.#offsetIsSent) this.#guest.timebaseOffset = own
-    if (!this.#expiryIsSent) {
-      this.#expiry = BigInt.asUintN(64, copies.read('DEC_EXPIRY') - own)
-    }
+    // Of an expiry that was not set since the last run this gives the same, as setting TB_OFFSET reads it.
+    this.#expiry = BigInt.asUintN(64, copies.read('DEC_EXPIRY') - own)
     this.#offsetIsSent = true
-    this.#expiryIsSent = true
     this.#expiryIsRead = false
     if (!this.#levelIsSent) {
       const level = copies.read('ARCH_COMPAT')
