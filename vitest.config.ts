@@ -17,6 +17,9 @@ export default defineConfig({
     env: { KVM_PPC_ADDON: 'built' },
     // Most tests leave their models to the garbage collector; test/kvm/unclosed.test.ts looks for it itself.
     execArgv: ['--disable-warning=KVM_PPC_UNCLOSED'],
+    // A time that is only reached by a test that hangs: a busy machine takes long for what takes milliseconds.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     globalSetup: isPower ? [] : ['test/power/left-to-power.ts'],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'] },
   },

@@ -17,7 +17,7 @@ import type { TimerName } from './timers.ts'
 export function applyTimers(before: TimeRegisters, offset: bigint, others: TimeRegisters): void {
   const { guest } = before
   const offsets = timerMemoryOf(guest.system).offsets.bindTo(guest)
-  for (let vcpu = 0; vcpu < guest.fds.length; vcpu++) offsets.batch.set64(vcpu, offset)
+  offsets.fill(offset)
   const problem = write(offsets) ?? verify(offsets) ?? write(others) ?? verify(others)
   if (problem === undefined) return
   throw new TimebaseNotAppliedError({ ...problem, written: true, notRestored: putBack(before) })

@@ -139,9 +139,9 @@ function laterOf(one: bigint, other: bigint): bigint {
 
 function savedTimers(read: TimeRegisters): VcpuTimers[] {
   const { ids } = read.guest
-  const saved: VcpuTimers[] = []
+  const saved = new Array<VcpuTimers>(ids.length)
   for (let vcpu = 0; vcpu < ids.length; vcpu++) {
-    saved.push(withoutAbsent(timersAt(ids[vcpu] ?? -1, vcpu, read)))
+    saved[vcpu] = withoutAbsent(timersAt(ids[vcpu] ?? -1, vcpu, read))
   }
   return saved
 }

@@ -74,7 +74,8 @@ export class TimeRegisters {
 
   /** The index in the batch of a register on a vCPU, both given by their indices. */
   index(register: TimerIndex, vcpu: number): number {
-    return (register - this.#first) * this.#length + vcpu
+    // V8 would check a product by * for an overflow and for -0.
+    return Math.imul(register - this.#first, this.#length) + vcpu
   }
 
   /** The vCPU's id and the register's name for an index in the batch. */
@@ -89,6 +90,11 @@ export class TimeRegisters {
     const index = this.index(register, vcpu)
     if (!this.areComplete && (this.batch.results[index] ?? -1) < 0) return undefined
     return this.batch.get64(index)
+  }
+
+  /** Puts one value into all entries. */
+  fill(ticks: bigint): void {
+    this.batch.words64.fill(ticks)
   }
 
   /** Puts a value to write to a register of a vCPU, both given by their indices; undefined leaves it out. */

@@ -26,5 +26,6 @@ export default defineConfig({
     env: { KVM_PPC_ADDON: 'built', KVM_PPC_MUTATED: mutated },
     execArgv: ['--disable-warning=KVM_PPC_UNCLOSED'],
     testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 })
