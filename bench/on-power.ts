@@ -137,7 +137,7 @@ for (const count of vcpuCounts) {
   })
 }
 
-// A process each. Of a large guest only the rehearsed move is of interest: the guest pays for its size.
+// A process each. A large guest is moved only after a rehearsal: compiling is a small part of its first move.
 for (const count of vcpuCounts) {
   for (const rehearsed of count <= 64 ? [false, true] : [true]) {
     row(() => {

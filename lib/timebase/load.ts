@@ -196,6 +196,7 @@ async function loadAligned(
 /**
  * Does all of {@link loadTimebase} that comes before the first write, and throws what it would throw.
  *
+ * @param options without names that are unknown, which the caller has checked
  * @returns the guest that the vCPUs are
  */
 export function checkLoadable(

@@ -107,8 +107,8 @@ export class TimeRegisters {
   /**
    * Leaves out the values for registers that a vCPU does not have.
    *
-   * @param read the registers of the same guest, as they were read
-   * @returns whose they were
+   * @param read the result of {@link readTimeRegisters} for the same guest
+   * @returns the vCPU and the register of each value that is left out by this
    */
   leaveOutAbsent(read: TimeRegisters): { vcpu: number; register: TimerName }[] {
     if (read.areComplete) return []
@@ -137,7 +137,7 @@ export class TimeRegisters {
 
   // Values are compared as words of 32 bits, since V8 makes a bigint of every word of 64 bits.
 
-  /** Keeps the values of the entries in use, for {@link differs} and {@link kept}. */
+  /** Keeps the values of the entries in use, for {@link firstDifference} and {@link kept}. */
   keep(): void {
     this.#kept.set(this.batch.words32.subarray(0, VALUE_WORDS * this.batch.used))
   }
