@@ -18,6 +18,7 @@ export interface Guest {
   readonly vcpus: readonly Vcpu[]
   readonly ids: readonly number[]
   readonly descriptors: readonly Descriptor[]
+  /** The file descriptors. For the same ones as in the last call this is the same array: see {@link fdsOf}. */
   readonly fds: Int32Array
 }
 
@@ -51,9 +52,27 @@ export function guestOf(given: readonly Vcpu[]): Guest {
   }
   // Last, when no code of the caller's can run any more.
   system.checkOpen()
-  const guest = { system, vcpus, ids, descriptors, fds: new Int32Array(length) }
-  for (let index = 0; index < length; index++) guest.fds[index] = openFd(guest, index)
-  return guest
+  return { system, vcpus, ids, descriptors, fds: fdsOf(descriptors, ids) }
+}
+
+/** The array of the last call, which is not changed any more. */
+let lastFds = new Int32Array()
+
+/**
+ * The file descriptors of vCPUs that must be open. The array is used again for a guest that has the same, so
+ * that they need not be copied into every column of a batch: in a small guest that takes longer than its save.
+ */
+function fdsOf(descriptors: readonly Descriptor[], ids: readonly number[]): Int32Array {
+  const { length } = descriptors
+  let fds = lastFds.length === length ? lastFds : new Int32Array(length)
+  for (let index = 0; index < length; index++) {
+    const fd = openFd(descriptors, ids, index)
+    if (fds[index] === fd) continue
+    if (fds === lastFds) fds = lastFds.slice()
+    fds[index] = fd
+  }
+  lastFds = fds
+  return fds
 }
 
 /** The one of two that is known, which must not differ where both are. */
@@ -73,11 +92,11 @@ function onlyOne<T>(
  *
  * @throws OneRegError ERR_KVM_CLOSED
  */
-export function checkStillOpen(guest: Guest): void {
-  for (let index = 0; index < guest.fds.length; index++) openFd(guest, index)
+export function checkStillOpen({ descriptors, ids }: Guest): void {
+  for (let index = 0; index < descriptors.length; index++) openFd(descriptors, ids, index)
 }
 
-function openFd({ descriptors, ids }: Guest, index: number): number {
+function openFd(descriptors: readonly Descriptor[], ids: readonly number[], index: number): number {
   const fd = descriptors[index]?.fd
   if (fd === undefined) throw closed(`vCPU ${ids[index] ?? '?'}`)
   return fd

@@ -39,6 +39,8 @@ export class TimeRegisters {
   readonly #rows: readonly TimeRegister[]
   /** How many vCPUs the guest has: the length of a column. */
   #length = 0
+  /** The descriptors that every column of the batch has. */
+  #fds = noGuest.fds
   #kept = new Uint32Array()
   #left = 0
 
@@ -147,7 +149,8 @@ export class TimeRegisters {
     const { words32 } = this.batch
     const kept = this.#kept
     const start = column * this.#length
-    for (let index = start; index < start + this.#length; index++) {
+    const end = start + this.#length
+    for (let index = start; index < end; index++) {
       const word = index * VALUE_WORDS
       if (words32[word] !== kept[word] || words32[word + 1] !== kept[word + 1]) return index
     }
@@ -172,7 +175,9 @@ export class TimeRegisters {
 
   #withFds(fds: Int32Array): this {
     const { batch } = this
-    batch.used = batch.count
+    if (batch.used !== batch.count) batch.used = batch.count
+    if (this.#fds === fds) return this
+    this.#fds = fds
     for (let at = 0; at < batch.count; at += fds.length) batch.fds.set(fds, at)
     return this
   }

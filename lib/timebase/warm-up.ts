@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { unpublished } from './channels.ts'
-import { rememberLoad } from './last-load.ts'
+import { forgetLoad } from './last-load.ts'
 import { loadTimebase } from './load.ts'
 import type { PlanOptions } from './plan.ts'
 import { saveTimebase } from './save.ts'
@@ -68,7 +68,7 @@ async function moveForSomeTime(vcpus: readonly Vcpu[]): Promise<number> {
 
 function moveOnTheSpot(vcpus: readonly Vcpu[], round: number): void {
   // The state of a guest that was never loaded has a field less. Both kinds meet every way in turn.
-  if (round % (2 * ways.length) >= ways.length) rememberLoad(vcpus, undefined)
+  if (round % (2 * ways.length) >= ways.length) forgetLoad(vcpus)
   const way = ways[round % ways.length]
   unpublished(() => {
     loadTimebase(vcpus, parseTimebase(serializeTimebase(saveTimebase(vcpus))), way)

@@ -3,7 +3,7 @@ import path from 'node:path'
 
 const failing = 'test/robustness/faults/{failing,lying}-kernel.test.ts'
 const guests =
-  'test/timebase/{align,channels,decrementer,timer-memory,held,messages,migration,one-reg-state,rehearse,shared-offset}.test.ts'
+  'test/timebase/{align,channels,decrementer,timer-memory,held,last-load,messages,migration,one-reg-state,rehearse,shared-offset}.test.ts'
 
 /**
  * The tests that run for every change of a file, by file: fast ones that start no process. They share
