@@ -42,7 +42,8 @@ export class TimeRegisters {
   /** The descriptors that every column of the batch has. */
   #fds = noGuest.fds
   #kept = new Uint32Array()
-  #left = 0
+  /** Whether an entry is left out, so that its id must be written again for the next guest. */
+  #hasLeftOut = false
 
   /** @param end the index after the last register's */
   constructor(first: TimerIndex, end: TimerIndex) {
@@ -61,8 +62,8 @@ export class TimeRegisters {
     if (this.batch.count !== count) {
       this.batch = new OneRegBatch(count)
       this.#kept = new Uint32Array(count * VALUE_WORDS)
-    } else if (this.#left === 0) return this.#withFds(guest.fds)
-    this.#left = 0
+    } else if (!this.#hasLeftOut) return this.#withFds(guest.fds)
+    this.#hasLeftOut = false
     this.#rows.forEach(({ name }, column) => {
       this.batch.ids.fill(registers[name].id, column * length, (column + 1) * length)
     })
@@ -130,7 +131,7 @@ export class TimeRegisters {
   /** Excludes an entry from the batch: the kernel is not asked for it. */
   leaveOut(index: number): void {
     this.batch.ids[index] = NO_REGISTER
-    this.#left++
+    this.#hasLeftOut = true
   }
 
   isLeftOut(index: number): boolean {

@@ -233,3 +233,15 @@ describe('the model of papr', () => {
     expect([kernel.run(99), kernel.guestOffset(99)]).toEqual([-9, -9n])
   })
 })
+
+it('a DEC_EXPIRY that is set after a run is the one that the next run sends below', () => {
+  const { pair, vcpus, run } = arrived('papr POWER10')
+  using both = pair
+  expect(both.destination.backend).toBe('software')
+  const [vcpu] = vcpus
+  if (vcpu === undefined) throw new Error('no vCPU')
+  vcpu.set('DEC_EXPIRY', 7n)
+  expect(vcpu.get('DEC_EXPIRY')).toBe(7n)
+  run(vcpu)
+  expect(vcpu.get('DEC_EXPIRY')).toBe(7n)
+})

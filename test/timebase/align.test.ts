@@ -96,6 +96,36 @@ describe('an aligned load', () => {
     expect(told).toHaveLength(1)
   })
 
+  // Half a millisecond before the instant, where time stands still until the clock was asked a hundred times.
+  it.each([
+    ['asks the clock at every turn of the event loop, at the end', false],
+    ['leaves the processor to the threads that start the guest, with onWritten', true],
+  ])('%s', async (_, isTold) => {
+    let now = 0n
+    let readings = 0
+    const time = () => {
+      readings++
+      return now
+    }
+    const host = new Host(new SoftwareKernel({ time, timebase: 5n }))
+    const vcpus = createVcpus(host, 1)
+    const state = saveTimebase(vcpus)
+    const options = { ...freeze, ...(isTold && { onWritten: () => undefined }) }
+    const loading = loadTimebase(vcpus, state, options)
+    const instant = state.guestTimebase - (vcpus[0]?.get('TB_OFFSET') ?? 0n)
+    now = (BigInt.asUintN(64, instant - 5n) * 1_000_000_000n) / 512_000_000n - 500_000n
+    // One that sleeps until after the instant would not notice that it is near.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const [before, started] = [readings, performance.now()]
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
+    const asked = readings - before
+    // A timer of 2 ms can fire after one.
+    if (isTold) expect(asked).toBeLessThanOrEqual(performance.now() - started + 2)
+    else expect(asked).toBeGreaterThanOrEqual(99)
+    now += 1_000_000n
+    await loading
+  })
+
   it('ends, and holds the guest no longer, when onWritten throws', async () => {
     const vcpus = createVcpus(hostAt(5n), 1)
     const state = saveTimebase(vcpus)
