@@ -1,4 +1,20 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { build, context } from 'esbuild'
+import { compileEarly } from './compile-early.mjs'
+
+/** @type {import('esbuild').Plugin} */
+const writing = {
+  name: 'write',
+  setup({ onEnd }) {
+    onEnd(({ outputFiles = [] }) => {
+      for (const { path: file, text } of outputFiles) {
+        mkdirSync(path.dirname(file), { recursive: true })
+        writeFileSync(file, compileEarly(text))
+      }
+    })
+  },
+}
 
 /**
  * Bundles lib/ into one file for each entry and some that they share. Node takes half a millisecond for
@@ -23,6 +39,8 @@ const options = {
   platform: 'node',
   target: 'node20.19',
   logLevel: 'warning',
+  plugins: [writing],
+  write: false,
 }
 
 if (process.argv.includes('--watch')) await (await context(options)).watch()

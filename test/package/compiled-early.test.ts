@@ -1,0 +1,38 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { expect, inject, it } from 'vitest'
+import { run } from 'power-host'
+
+const project = inject('project')
+
+const program = `
+  import { loadTimebase, openHost, parseTimebase, saveTimebase, serializeTimebase } from 'kvm-ppc-onereg'
+  const vcpus = [openHost({ backend: 'software' }).createVm().createVcpu(0)]
+  function moveOnce() {
+    loadTimebase(vcpus, parseTimebase(serializeTimebase(saveTimebase(vcpus))))
+  }
+  moveOnce()
+`
+
+it('the first save and load of a process compile methods, but no functions', async () => {
+  await writeFile(path.join(project, 'compiled.mjs'), program)
+  const flags = ['--log-function-events', '--no-logfile-per-isolate', '--logfile=functions.log']
+  await run(process.execPath, [...flags, 'compiled.mjs'], { cwd: project })
+  const log = await readFile(path.join(project, 'functions.log'), 'utf8')
+  // Each is: function,full-parse,SCRIPT,START,END,MILLISECONDS,TIMESTAMP,NAME
+  const compiled = [...log.matchAll(/^function,full-parse,.*,(.*)$/gm)].map(([, name]) => name)
+  const inMove = compiled.slice(compiled.indexOf('moveOnce'))
+  expect(inMove).toEqual(expect.arrayContaining(['moveOnce', 'bindTo']))
+  const functions = [
+    ...['saveTimebase', 'guestOf', 'readTimeRegisters', 'serializeTimebase', 'timersToJson'],
+    ...[
+      'parseTimebase',
+      'surveyJson',
+      'checkTimebaseState',
+      'loadTimebase',
+      'planChecked',
+      'putAll',
+    ],
+  ]
+  expect(functions.filter((name) => inMove.includes(name))).toEqual([])
+})
