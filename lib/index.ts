@@ -2,7 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export { openHost, Host } from './kvm/host.ts'
 export type { HostOptions } from './kvm/host.ts'
-export type { TimebaseSample } from './kvm/system.ts'
+export type { TimebaseSample } from './kvm/sample.ts'
 export { Vm } from './kvm/vm.ts'
 export { Vcpu } from './kvm/vcpu.ts'
 export type { AsyncOptions } from './kvm/async-options.ts'

@@ -2,7 +2,7 @@ import ts from 'typescript'
 
 /** The modules with the functions that save and load a guest, as esbuild's comments name them. */
 const onTheWay =
-  /^lib\/(timebase\/(?!inherit|move-one-reg|one-reg-state|rehearse|warm-up)|(checks|json|state-text)\.ts|kernel\/(timebase-frequency|wall-clock)\.ts|kvm\/(decrementer|held|one-reg)\.ts)/
+  /^lib\/(timebase\/(?!inherit|move-one-reg|one-reg-state|rehearse|warm-up)|(checks|json|state-text)\.ts|kernel\/wall-clock\.ts|kvm\/(decrementer|held|one-reg|sample)\.ts)/
 
 /**
  * Puts the functions by which a guest is saved and loaded in parentheses. V8 compiles a function when it is

@@ -8,7 +8,7 @@ import { checkModule, checkProcessor, checkWallClock } from './machine-checks.ts
 import { kvmKind, machineName } from '../kvm/this-machine.ts'
 import type { KvmKind } from '../kvm/this-machine.ts'
 import { json } from './print.ts'
-import type { TimebaseSample } from '../kvm/system.ts'
+import type { TimebaseSample } from '../kvm/sample.ts'
 import { heading, styled } from './terminal.ts'
 
 export interface InfoOptions {

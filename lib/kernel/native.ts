@@ -23,6 +23,8 @@ export class NativeKernel implements Kernel {
   readonly #bound = this.#addon.bindCalls(this.#words)
   readonly #getOneRegs = this.#bound.getOneRegs
   readonly #setOneRegs = this.#bound.setOneRegs
+  /** Read now, so that the first save reads no files while a guest stands still. */
+  readonly #timebaseFrequency = process.arch === 'ppc64' ? readTimebaseFrequency() : undefined
   /** The batch whose index is in `#words[3]`; initially a dummy that no caller holds. */
   #batch = new OneRegBatch(0)
 
@@ -91,7 +93,7 @@ export class NativeKernel implements Kernel {
   }
 
   timebaseFrequency(): bigint {
-    return readTimebaseFrequency() ?? BigInt(-errnos.ENOSYS)
+    return this.#timebaseFrequency ?? readTimebaseFrequency() ?? BigInt(-errnos.ENOSYS)
   }
 
   sample(into: BigUint64Array): number {

@@ -2,36 +2,10 @@ import { isU64 } from '../checks.ts'
 import { closed, KvmError, unavailable } from '../errors.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { Descriptor } from './descriptor.ts'
-import { wallClockOf } from '../kernel/wall-clock.ts'
-import type { WallClock } from '../kernel/wall-clock.ts'
 import { LastRegister } from './last-register.ts'
+import { ClockWords, takeSample } from './sample.ts'
+import type { TimebaseSample } from './sample.ts'
 import { Scratch } from './scratch.ts'
-
-const NS_PER_SECOND = 1_000_000_000n
-
-/**
- * The widest bracket of a sample, in ticks. A wider one means that the second reading of the timebase
- * was less than the first, modulo 2^64.
- */
-const HALF_WIDTH_LIMIT = 1n << 62n
-
-/**
- * A host's two clocks at one instant, from {@link Host.sample}.
- *
- * @group Moving the timebase
- */
-export interface TimebaseSample {
-  /** The host's timebase, in ticks, u64. */
-  readonly timebase: bigint
-  /** CLOCK_REALTIME, in ns since the epoch, signed 64 bits. */
-  readonly timeOfDayNs: bigint
-  /** Ticks per second, in Hz. */
-  readonly timebaseFrequency: bigint
-  /** How far apart the instants of the two readings can be, in ns. */
-  readonly uncertaintyNs: bigint
-  /** How accurate the wall clock is, if the host's kernel tells it. */
-  readonly clock?: WallClock
-}
 
 /**
  * The classes by which users hold what is open. VMs and vCPUs lead back to their host, and bound
@@ -56,8 +30,7 @@ export class KvmSystem {
   readonly last = new LastRegister()
   /** For calls for several registers. */
   readonly scratch = new Scratch()
-  readonly #sample = new BigUint64Array(3)
-  readonly #maxErrorUs = new BigUint64Array(1)
+  readonly #clocks = new ClockWords()
   #timebaseFrequency: bigint | undefined
 
   /**
@@ -121,32 +94,7 @@ export class KvmSystem {
    * @throws KvmError
    */
   sample(): TimebaseSample {
-    const { timebaseFrequency } = this
-    const result = this.kernel.sample(this.#sample)
-    if (result < 0) throw new KvmError(result, { operation: 'clock_gettime' })
-    const timebase = this.#sample[0] ?? 0n
-    const timeOfDay = this.#sample[1] ?? 0n
-    const halfWidth = this.#sample[2] ?? 0n
-    if (halfWidth >= HALF_WIDTH_LIMIT) {
-      throw unavailable(
-        'unsteady-timebase',
-        "This host's timebase went back while it was read, so no time can be kept by it",
-      )
-    }
-    const timeOfDayNs = BigInt.asIntN(64, timeOfDay)
-    // Rounded up: an uncertainty is a bound.
-    const uncertaintyNs = (halfWidth * NS_PER_SECOND + timebaseFrequency - 1n) / timebaseFrequency
-    const clock = this.#wallClock()
-    return clock === undefined
-      ? { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs }
-      : { timebase, timeOfDayNs, timebaseFrequency, uncertaintyNs, clock }
-  }
-
-  /** How accurate the wall clock is; undefined if that is not known, which is not an error. */
-  #wallClock(): WallClock | undefined {
-    const { kernel } = this
-    if (kernel.clockState === undefined) return undefined
-    return wallClockOf(kernel.clockState(this.#maxErrorUs), this.#maxErrorUs[0] ?? 0n)
+    return takeSample(this.kernel, this.timebaseFrequency, this.#clocks)
   }
 
   /** Closes one of the system's descriptors: the device, a VM or a vCPU. */

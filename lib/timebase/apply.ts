@@ -2,7 +2,17 @@ import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { NotRestored } from '../errors.ts'
 import { errnoName } from '../errno.ts'
 import { getBatch, setBatch } from '../kvm/one-reg.ts'
-import { timerMemoryOf } from './time-registers.ts'
+import { timerMemoryOf } from './read-guest.ts'
+import {
+  bind,
+  fill,
+  firstDifference,
+  isLeftOut,
+  keep,
+  keptValue,
+  leaveOut,
+  ownerOf,
+} from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
 import type { TimerName } from './timers.ts'
 
@@ -16,8 +26,8 @@ import type { TimerName } from './timers.ts'
  */
 export function applyTimers(before: TimeRegisters, offset: bigint, others: TimeRegisters): void {
   const { guest } = before
-  const offsets = timerMemoryOf(guest.system).offsets.bindTo(guest)
-  offsets.fill(offset)
+  const offsets = bind(timerMemoryOf(guest.system).offsets, guest)
+  fill(offsets, offset)
   const problem = write(offsets) ?? verify(offsets) ?? write(others) ?? verify(others)
   if (problem === undefined) return
   throw new TimebaseNotAppliedError({ ...problem, written: true, notRestored: putBack(before) })
@@ -44,34 +54,34 @@ function verify(written: TimeRegisters): Problem | undefined {
   const { batch, guest } = written
   // A batch is read from its start, so the columns before the last that matters are read along with it.
   batch.used = written.columnsToReadBack * guest.fds.length
-  written.keep()
+  keep(written)
   const failure = getBatch(guest.system.kernel, batch)
   const failed = failure === 0 ? undefined : firstFailure('KVM_GET_ONE_REG', written)
-  return failed ?? firstDifference(written)
+  return failed ?? difference(written)
 }
 
 function firstFailure(operation: string, called: TimeRegisters): Problem | undefined {
   const { results, used } = called.batch
   const failed = results
     .subarray(0, used)
-    .findIndex((result, index) => result < 0 && !called.isLeftOut(index))
+    .findIndex((result, index) => result < 0 && !isLeftOut(called, index))
   if (failed < 0) return undefined
-  const about = called.owner(failed)
+  const about = ownerOf(called, failed)
   const cause = new KvmError(results[failed] ?? 0, { operation, ...about })
   return { ...about, problem: cause.message, cause }
 }
 
-function firstDifference(read: TimeRegisters): Problem | undefined {
+function difference(read: TimeRegisters): Problem | undefined {
   for (const column of read.readBack) {
-    const index = read.firstDifference(column)
+    const index = firstDifference(read, column)
     if (index >= 0) return differenceAt(index, read)
   }
   return undefined
 }
 
 function differenceAt(index: number, read: TimeRegisters): Problem {
-  const { vcpu, register } = read.owner(index)
-  const [value, held] = [read.kept(index), read.batch.get64(index)]
+  const { vcpu, register } = ownerOf(read, index)
+  const [value, held] = [keptValue(read, index), read.batch.get64(index)]
   const problem = `${register} on vCPU ${vcpu} was set to ${value} and reads back as ${held}`
   return { vcpu, register, problem }
 }
@@ -85,16 +95,16 @@ function putBack(before: TimeRegisters): NotRestored[] {
   const { kernel } = guest.system
   if (!areComplete) {
     batch.results.forEach((result, index) => {
-      if (result < 0) before.leaveOut(index)
+      if (result < 0) leaveOut(before, index)
     })
   }
-  before.keep()
+  keep(before)
   setBatch(kernel, batch)
   const written = batch.results.slice()
   getBatch(kernel, batch)
   return Array.from(written).flatMap((set, index) => {
-    if (before.isLeftOut(index)) return []
-    const value = before.kept(index)
+    if (isLeftOut(before, index)) return []
+    const value = keptValue(before, index)
     const result = batch.results[index] ?? 0
     const held = batch.get64(index)
     if (result >= 0 ? held === value : set >= 0) return []
@@ -102,6 +112,6 @@ function putBack(before: TimeRegisters): NotRestored[] {
       set < 0 ? `KVM_SET_ONE_REG: ${errnoName(set)}` : `was set to ${value}`,
       result < 0 ? `KVM_GET_ONE_REG: ${errnoName(result)}` : `reads ${held}`,
     ].join(', ')
-    return [{ ...before.owner(index), problem }]
+    return [{ ...ownerOf(before, index), problem }]
   })
 }

@@ -1,12 +1,12 @@
 import { KvmError, TimebaseNotAppliedError } from '../errors.ts'
 import type { Guest } from './guest.ts'
 import type { LoadOutcome } from './outcomes.ts'
-import { checkOffsets, readTimeRegisters } from './time-registers.ts'
+import { checkOffsets, readTimeRegisters } from './read-guest.ts'
+import { leaveOutAbsent, putTimers } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
-import { putTimers } from './timers.ts'
 import type { CheckedTimers } from './timers.ts'
 import { expiryToWrite } from '../kvm/decrementer.ts'
-import type { TimebaseSample } from '../kvm/system.ts'
+import type { TimebaseSample } from '../kvm/sample.ts'
 
 /** The time registers before a load, and the host's clocks. */
 export function readBefore(guest: Guest): { before: TimeRegisters; sample: TimebaseSample } {
@@ -32,9 +32,9 @@ export function putAll(
   for (let vcpu = 0; vcpu < saved.length; vcpu++) {
     const timers = saved[vcpu]
     const decExpiry = expiryToWrite(timers?.decExpiry ?? guestTimebase, guestTimebase)
-    putTimers(timers, vcpu, decExpiry, others)
+    putTimers(others, vcpu, timers, decExpiry)
   }
-  return others.leaveOutAbsent(before)
+  return leaveOutAbsent(others, before)
 }
 
 /** Makes a failed call an error of the load, as it is once registers have been written. */

@@ -10,7 +10,8 @@ import {
   readTimeRegisters,
   readTimeRegistersAsync,
   timerMemoryOf,
-} from './time-registers.ts'
+} from './read-guest.ts'
+import { bind } from './time-registers.ts'
 import { checkAsyncOptions } from '../kvm/async-options.ts'
 import type { AsyncOptions } from '../kvm/async-options.ts'
 import { checkNotHeld } from '../kvm/held.ts'
@@ -107,7 +108,7 @@ function inherit(from: Vcpu, to: Vcpu, offset: bigint): InheritOutcome {
   try {
     const { before, sample } = readBefore(guest)
     const guestTimebase = BigInt.asUintN(64, sample.timebase + offset)
-    const others = timerMemoryOf(system).others.bindTo(before.guest)
+    const others = bind(timerMemoryOf(system).others, before.guest)
     putAll(others, [undefined], before, guestTimebase)
     checkStillOpen(before.guest)
     applyTimers(before, offset, others)

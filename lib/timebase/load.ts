@@ -12,11 +12,12 @@ import { checkPlanOptions, nextAligned, planChecked, planOptionNames } from './p
 import type { CheckedPlanOptions, PlanOptions, TimebasePlan, Writable } from './plan.ts'
 import { checkTimebaseState } from './state.ts'
 import type { CheckedState, TimebaseState } from './state.ts'
-import { forgetGuest, timerMemoryOf } from './time-registers.ts'
+import { bind } from './time-registers.ts'
+import { forgetGuest, timerMemoryOf } from './read-guest.ts'
 import type { CheckedTimers } from './timers.ts'
 import { waitForTimebase } from './wait.ts'
 import { checkNotHeld, hold } from '../kvm/held.ts'
-import type { TimebaseSample } from '../kvm/system.ts'
+import type { TimebaseSample } from '../kvm/sample.ts'
 import type { Vcpu } from '../kvm/vcpu.ts'
 
 /**
@@ -234,7 +235,7 @@ function load(checked: CheckedLoad, atInstant = (sample: TimebaseSample) => samp
   try {
     const { before, sample } = readBefore(guest)
     const plan = planChecked(state, atInstant(sample), options)
-    const others = timerMemoryOf(system).others.bindTo(guest)
+    const others = bind(timerMemoryOf(system).others, guest)
     const skipped = putAll(others, saved, before, plan.guestTimebase)
     checkStillOpen(guest)
     applyTimers(before, plan.offset, others)

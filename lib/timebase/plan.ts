@@ -10,7 +10,7 @@ import {
 import { TimebaseClockError, TimebaseDowntimeError, TimebaseFrequencyError } from '../errors.ts'
 import { checkWallClock } from '../kernel/wall-clock.ts'
 import type { WallClock } from '../kernel/wall-clock.ts'
-import type { TimebaseSample } from '../kvm/system.ts'
+import type { TimebaseSample } from '../kvm/sample.ts'
 
 /**
  * TB_OFFSET reaches the processor through TBU40, which holds the upper 40 bits of the timebase, so

@@ -11,9 +11,10 @@ import {
   forgetGuest,
   readTimeRegisters,
   readTimeRegistersAsync,
-} from './time-registers.ts'
+} from './read-guest.ts'
+import { timersAt } from './time-registers.ts'
 import type { TimeRegisters } from './time-registers.ts'
-import { timersAt, withoutAbsent } from './timers.ts'
+import { withoutAbsent } from './timers.ts'
 import type { VcpuTimers } from './timers.ts'
 import { checkAsyncOptions } from '../kvm/async-options.ts'
 import type { AsyncOptions } from '../kvm/async-options.ts'
@@ -138,10 +139,7 @@ function laterOf(one: bigint, other: bigint): bigint {
 }
 
 function savedTimers(read: TimeRegisters): VcpuTimers[] {
-  const { ids } = read.guest
-  const saved = new Array<VcpuTimers>(ids.length)
-  for (let vcpu = 0; vcpu < ids.length; vcpu++) {
-    saved[vcpu] = withoutAbsent(timersAt(ids[vcpu] ?? -1, vcpu, read))
-  }
+  const saved = new Array<VcpuTimers>(read.length)
+  for (let vcpu = 0; vcpu < read.length; vcpu++) saved[vcpu] = withoutAbsent(timersAt(read, vcpu))
   return saved
 }

@@ -50,44 +50,12 @@ export type CheckedTimers = { readonly [F in 'id' | TimerField]: VcpuTimers[F] }
 export const timerFields: readonly TimerField[] = timeRegisters.flatMap(({ field }) => field ?? [])
 
 /** The index of each register in {@link timeRegisters}, by its field. */
-const indexOf = Object.fromEntries(
+export const indexOf = Object.fromEntries(
   timeRegisters.map(({ field }, index) => [field, index]),
 ) as Readonly<Record<TimerField, TimerIndex>>
 
 // The functions below run while the guest is stopped, for up to thousands of vCPUs. So they name the fields
 // one by one: V8 takes three times as long for a loop over names.
-
-/** The timers of a vCPU. `read` gives the value of a register of the vCPU with this index. */
-export function timersAt(
-  id: number,
-  vcpu: number,
-  read: { get(register: TimerIndex, vcpu: number): bigint | undefined },
-): CheckedTimers {
-  return {
-    id,
-    decExpiry: read.get(indexOf.decExpiry, vcpu),
-    vtb: read.get(indexOf.vtb, vcpu),
-    purr: read.get(indexOf.purr, vcpu),
-    spurr: read.get(indexOf.spurr, vcpu),
-  }
-}
-
-/**
- * Puts each register of a vCPU into `into`, with the vCPU's index and the value to write.
- *
- * @param decExpiry the value for DEC_EXPIRY, which is not always the saved one
- */
-export function putTimers(
-  timers: CheckedTimers | undefined,
-  vcpu: number,
-  decExpiry: bigint,
-  into: { put(register: TimerIndex, vcpu: number, ticks: bigint | undefined): void },
-): void {
-  into.put(indexOf.decExpiry, vcpu, decExpiry)
-  into.put(indexOf.vtb, vcpu, timers?.vtb)
-  into.put(indexOf.purr, vcpu, timers?.purr)
-  into.put(indexOf.spurr, vcpu, timers?.spurr)
-}
 
 /** A copy of a caller's timers, each field of which is read once; undefined if one is wrong. */
 export function copyTimers(timers: Partial<VcpuTimers>): CheckedTimers | undefined {

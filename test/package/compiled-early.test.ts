@@ -22,9 +22,16 @@ it('the first save and load of a process compile methods, but no functions', asy
   // Each is: function,full-parse,SCRIPT,START,END,MILLISECONDS,TIMESTAMP,NAME
   const compiled = [...log.matchAll(/^function,full-parse,.*,(.*)$/gm)].map(([, name]) => name)
   const inMove = compiled.slice(compiled.indexOf('moveOnce'))
-  expect(inMove).toEqual(expect.arrayContaining(['moveOnce', 'bindTo']))
+  expect(inMove).toEqual(expect.arrayContaining(['moveOnce', 'sample']))
   const functions = [
-    ...['saveTimebase', 'guestOf', 'readTimeRegisters', 'serializeTimebase', 'timersToJson'],
+    ...[
+      'saveTimebase',
+      'guestOf',
+      'readTimeRegisters',
+      'takeSample',
+      'serializeTimebase',
+      'timersToJson',
+    ],
     ...[
       'parseTimebase',
       'surveyJson',

@@ -7,7 +7,7 @@ import {
 } from '../../lib/errors.ts'
 import { nextAligned, planTimebase, TIMEBASE_OFFSET_STEP } from '../../lib/timebase/plan.ts'
 import type { PlanOptions, TimebasePoint } from '../../lib/timebase/plan.ts'
-import type { TimebaseSample } from '../../lib/kvm/system.ts'
+import type { TimebaseSample } from '../../lib/kvm/sample.ts'
 import { caught } from '../support/caught.ts'
 import { cases } from '../support/emulated.ts'
 

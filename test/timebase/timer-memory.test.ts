@@ -6,7 +6,7 @@ import { inheritTimebase } from '../../lib/timebase/inherit.ts'
 import { loadTimebase } from '../../lib/timebase/load.ts'
 import { loadOneRegState, saveOneRegState } from '../../lib/timebase/move-one-reg.ts'
 import { saveTimebase, saveTimebaseAsync } from '../../lib/timebase/save.ts'
-import { timerMemoryOf } from '../../lib/timebase/time-registers.ts'
+import { timerMemoryOf } from '../../lib/timebase/read-guest.ts'
 import type { VcpuTimers } from '../../lib/timebase/timers.ts'
 
 // The memory for time registers is used by the next call on the same host. If it kept the guest, the guest's
