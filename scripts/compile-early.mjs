@@ -17,8 +17,9 @@ export function compileEarly(text) {
   const { statements } = ts.createSourceFile('module.js', text, ts.ScriptTarget.Latest)
   const functions = []
   const rest = []
+  const [firstLine = ''] = /^#!.*\n/.exec(text) ?? []
   let module = ''
-  let copied = 0
+  let copied = firstLine.length
   for (const statement of statements) {
     const comments = ts.getLeadingCommentRanges(text, statement.pos) ?? []
     for (const { pos, end } of comments) {
@@ -32,5 +33,5 @@ export function compileEarly(text) {
   }
   if (functions.length === 0) return text
   const why = '// In parentheses, so that V8 compiles them when this module is loaded.\n'
-  return [why, ...functions, '\n', ...rest, text.slice(copied)].join('')
+  return [firstLine, why, ...functions, '\n', ...rest, text.slice(copied)].join('')
 }
