@@ -48,6 +48,7 @@ move()
 move()
 
 function move(): void {
+  mark('kernel')
   const kernel = process.arch === 'ppc64' ? new NativeKernel() : new BorrowedRegister()
   mark('open')
   const host = new Host(kernel)
