@@ -23,7 +23,10 @@ export class NativeKernel implements Kernel {
   readonly #bound = this.#addon.bindCalls(this.#words)
   readonly #getOneRegs = this.#bound.getOneRegs
   readonly #setOneRegs = this.#bound.setOneRegs
-  /** Read now, so that the first save reads no files while a guest stands still. */
+  /**
+   * Read now, so that the first save reads no files while a guest stands still. Other machines than POWER have
+   * none, and a long /proc/cpuinfo to look through.
+   */
   readonly #timebaseFrequency = process.arch === 'ppc64' ? readTimebaseFrequency() : undefined
   /** The batch whose index is in `#words[3]`; initially a dummy that no caller holds. */
   #batch = new OneRegBatch(0)

@@ -29,7 +29,7 @@ export interface TimebaseSample {
   readonly clock?: WallClock
 }
 
-/** Memory for the answers of the kernel. */
+/** Memory into which the kernel writes its clocks. A host uses it again for each sample. */
 export class ClockWords {
   /** The timebase, the time of day, and half the width of the bracket. */
   readonly sample = new BigUint64Array(3)

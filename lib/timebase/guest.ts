@@ -55,7 +55,7 @@ export function guestOf(given: readonly Vcpu[]): Guest {
   return { system, vcpus, ids, descriptors, fds: fdsOf(descriptors, ids) }
 }
 
-/** The array of the last call, which is not changed any more. */
+/** The result of the last {@link fdsOf}. It is never written to again, since earlier guests still have it. */
 let lastFds = new Int32Array()
 
 /**

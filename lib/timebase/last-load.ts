@@ -28,7 +28,7 @@ export function rememberLoad(vcpus: readonly Vcpu[], load: LastLoad): void {
   } else shared.load = load
 }
 
-/** For a guest that is to be as if it had never been loaded. */
+/** Makes the vCPUs as if they had never been loaded: a rehearsal tries both kinds. */
 export function forgetLoad(vcpus: readonly Vcpu[]): void {
   for (const vcpu of vcpus) share(vcpu, undefined)
 }

@@ -13,7 +13,7 @@ const VALUE_WORDS = 4
 
 const noGuest: Guest = { vcpus: [], ids: [], descriptors: [], fds: new Int32Array() } as never
 
-/** Which of the time registers a memory has. */
+/** Which of the time registers are kept: one column of the batch for each. */
 export interface Columns {
   /** The index of the first column's register. */
   readonly first: TimerIndex
@@ -53,7 +53,7 @@ export interface TimeRegisters extends Columns {
   hasLeftOut: boolean
 }
 
-/** Memory that is no guest's yet. */
+/** Makes the memory for these columns. It has no entries until {@link bind} gives it a guest. */
 export function memoryFor({ first, rows, readBack, columnsToReadBack }: Columns): TimeRegisters {
   return {
     guest: noGuest,
@@ -186,7 +186,7 @@ export function putTimers(
 /**
  * Leaves out the values for registers that a vCPU does not have.
  *
- * @param read the registers of the same guest as they were read
+ * @param read the registers of the same guest, which were read before the load: they show which a vCPU has
  * @returns the vCPU and the register of each value that is left out by this
  */
 export function leaveOutAbsent(
