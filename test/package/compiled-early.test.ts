@@ -5,6 +5,10 @@ import { run } from 'power-host'
 
 const project = inject('project')
 
+// A build script, which runs before TypeScript does, and so has no types.
+const script = path.resolve(import.meta.dirname, '../../scripts/compile-early.mjs')
+const { compileEarly } = (await import(script)) as { compileEarly: (text: string) => string }
+
 const program = `
   import { loadTimebase, openHost, parseTimebase, saveTimebase, serializeTimebase } from 'kvm-ppc-onereg'
   const vcpus = [openHost({ backend: 'software' }).createVm().createVcpu(0)]
@@ -42,4 +46,14 @@ it('the first save and load of a process compile methods, but no functions', asy
     ],
   ]
   expect(functions.filter((name) => inMove.includes(name))).toEqual([])
+})
+
+it('a command keeps its first line, and a function is there before the code that calls it', () => {
+  const command =
+    '#!/usr/bin/env node\n// lib/cli/main.ts\nconsole.log(one());\n// lib/checks.ts\nfunction one() {\n}\n'
+  const early = compileEarly(command)
+  expect(early).toMatch(/^#!\/usr\/bin\/env node\n/)
+  expect(early.indexOf('var one = (function one() {\n});')).toBeGreaterThan(0)
+  expect(early.indexOf('console.log')).toBeGreaterThan(early.indexOf('var one'))
+  expect(compileEarly('// lib/cli/main.ts\nfunction two() {\n}\n')).toContain('\nfunction two')
 })
