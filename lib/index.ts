@@ -7,7 +7,7 @@ export { Vm } from './kvm/vm.ts'
 export { Vcpu } from './kvm/vcpu.ts'
 export type { AsyncOptions } from './kvm/async-options.ts'
 export type { BoundRegisters } from './kvm/bound-registers.ts'
-export type { ChangedRegister, RestoreOptions, RestoreOutcome } from './kvm/snapshot.ts'
+export type { ChangedRegister, RestoreOptions, RestoreOutcome } from './kvm/restore.ts'
 export { parseRegisters, serializeRegisters } from './kvm/register-text.ts'
 
 export { inheritTimebase, inheritTimebaseAsync } from './timebase/inherit.ts'

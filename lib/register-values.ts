@@ -41,16 +41,7 @@ export function hintFor(name: string): string {
 }
 
 /**
- * Checks a value against its register's type and range.
- *
- * @throws TypeError, RangeError
- */
-export function checkValue(name: string, value: unknown): AnyRegisterValue {
-  return checkWidth(name, value, lookUp(name).width)
-}
-
-/**
- * Checks a value against a register's width; 128 bits are copied.
+ * Checks a value against a register's width.
  *
  * @param name the register's, for the error
  * @throws TypeError, RangeError
@@ -62,7 +53,7 @@ export function checkWidth(name: string, value: unknown, width: RegisterWidth): 
     case 32:
       return checkU32(name, value)
     case 128:
-      return new Uint8Array(checkBytes(name, value, 16))
+      return checkBytes(name, value, 16)
   }
 }
 
@@ -70,7 +61,7 @@ export function checkWidth(name: string, value: unknown, width: RegisterWidth): 
 export type Entries = readonly (readonly [name: RegisterName, value: AnyRegisterValue])[]
 
 /**
- * The properties of an object as names and values of registers, each read once and checked.
+ * The properties of an object as names and values of registers, each read once and checked; 128 bits are copied.
  *
  * @param what the object's name, for the error
  * @throws TypeError, RangeError
@@ -78,7 +69,10 @@ export type Entries = readonly (readonly [name: RegisterName, value: AnyRegister
 export function checkValues(what: string, values: RegisterValues): Entries {
   const given = checkObject(what, values) as Record<string, unknown>
   // Not with Object.entries, which takes some 2,000 instructions for each register of a snapshot.
-  return Object.keys(given).map((name) => [name as RegisterName, checkValue(name, given[name])])
+  return Object.keys(given).map((name) => {
+    const value = checkWidth(name, given[name], lookUp(name).width)
+    return [name as RegisterName, typeof value === 'object' ? new Uint8Array(value) : value]
+  })
 }
 
 export function namesOf(entries: Entries): RegisterName[] {

@@ -4,8 +4,9 @@ import { checkAsyncOptions } from './async-options.ts'
 import type { AsyncOptions } from './async-options.ts'
 import { KvmError } from '../errors.ts'
 import { wrongValue } from '../checks.ts'
-import { putNames, putValue, takeValue } from './entries.ts'
+import { putValue, takeValue } from './entries.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
+import { layoutOf } from './layout.ts'
 import { callBatch, callBatchAsync, checkResults } from './one-reg.ts'
 import type { RegisterName, RegisterValue } from '../registers.ts'
 import { lookUp } from '../register-values.ts'
@@ -36,7 +37,7 @@ export class BoundRegisters<N extends RegisterName = RegisterName> {
       throw wrongValue('names', 'names that differ', names)
     }
     this.#batch = new OneRegBatch(names.length)
-    putNames(this.#batch, names)
+    this.#batch.ids.set(layoutOf(names).ids)
     this.#batch.fds.fill(vcpu.fd)
   }
 

@@ -1,22 +1,8 @@
 import { VALUE_BYTES } from '../kernel/batch.ts'
 import type { OneRegBatch } from '../kernel/batch.ts'
 import { checkWidth, lookUp } from '../register-values.ts'
-import type { AnyRegisterValue, Entries } from '../register-values.ts'
-import type { RegisterName, RegisterValue, RegisterWidth } from '../registers.ts'
-
-/** Puts the ids of registers into a batch, one an entry, in the order of the names. */
-export function putNames(batch: OneRegBatch, names: readonly RegisterName[]): void {
-  for (let index = 0; index < names.length; index++) {
-    batch.ids[index] = lookUp(names[index]).id
-  }
-}
-
-/** Puts registers and their values into a batch, one an entry, in the order given. */
-export function putEntries(batch: OneRegBatch, entries: Entries): void {
-  entries.forEach(([name, value], index) => {
-    putValue(batch, index, name, value)
-  })
-}
+import type { AnyRegisterValue } from '../register-values.ts'
+import type { RegisterWidth } from '../registers.ts'
 
 /**
  * Checks a value and puts it, with its register's id, into one entry of a batch.
@@ -41,14 +27,10 @@ export function putChecked(
   value: unknown,
   width: RegisterWidth,
 ): void {
-  putKnown(batch, index, checkWidth(name, value, width))
-}
-
-/** Puts a value that has been checked into one entry of a batch; the entry's id is left as it is. */
-export function putKnown(batch: OneRegBatch, index: number, value: AnyRegisterValue): void {
-  if (typeof value === 'bigint') batch.set64(index, value)
-  else if (typeof value === 'number') batch.set32(index, value)
-  else batch.values.set(value, index * VALUE_BYTES)
+  const checked = checkWidth(name, value, width)
+  if (typeof checked === 'bigint') batch.set64(index, checked)
+  else if (typeof checked === 'number') batch.set32(index, checked)
+  else batch.values.set(checked, index * VALUE_BYTES)
 }
 
 /** The value in one entry of a batch; 128 bits as a copy. */
@@ -65,17 +47,4 @@ export function takeValue(
     case 128:
       return batch.values.slice(index * VALUE_BYTES, (index + 1) * VALUE_BYTES)
   }
-}
-
-/** The values in the first entries of a batch, by the names of their registers. */
-export function takeValues<N extends RegisterName>(
-  batch: OneRegBatch,
-  names: readonly N[],
-): { [K in N]: RegisterValue<K> } {
-  const values: Partial<Record<RegisterName, AnyRegisterValue>> = {}
-  // Not with Object.fromEntries, which takes some 1,000 instructions for each.
-  names.forEach((name, index) => {
-    values[name] = takeValue(batch, index, lookUp(name).width)
-  })
-  return values as { [K in N]: RegisterValue<K> }
 }

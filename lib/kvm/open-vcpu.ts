@@ -1,5 +1,5 @@
 import type { Descriptor } from './descriptor.ts'
-import type { RegisterName } from '../registers.ts'
+import type { Layout } from './layout.ts'
 import type { KvmSystem } from './system.ts'
 
 /**
@@ -7,7 +7,7 @@ import type { KvmSystem } from './system.ts'
  * out. They are remembered for one VM only: kvm_pr has others than kvm_hv in the same kernel.
  */
 export interface PresentRegisters {
-  names: readonly RegisterName[]
+  layout: Layout | undefined
 }
 
 /** The part of a {@link Vcpu} that reading and writing its registers takes. Its internal members are not in the published types. */

@@ -1,6 +1,7 @@
 import { isU64 } from '../checks.ts'
 import { closed, KvmError, unavailable } from '../errors.ts'
 import type { Kernel } from '../kernel/kernel.ts'
+import { NativeKernel } from '../kernel/native.ts'
 import { Descriptor } from './descriptor.ts'
 import { LastRegister } from './last-register.ts'
 import { ClockWords, takeSample } from './sample.ts'
@@ -27,7 +28,7 @@ export class KvmSystem {
   /** The device. */
   readonly descriptor: Descriptor
   /** For calls for one register. */
-  readonly last = new LastRegister()
+  last = new LastRegister()
   /** For calls for several registers. */
   readonly scratch = new Scratch()
   readonly #clocks = new ClockWords()
@@ -53,6 +54,21 @@ export class KvmSystem {
     const { fd } = this.descriptor
     if (fd === undefined) throw closed('The host')
     return fd
+  }
+
+  /**
+   * Prepares {@link last} for another register or vCPU.
+   *
+   * @param descriptor the vCPU's
+   * @param fd its number
+   * @throws TypeError for an unknown name
+   */
+  select(descriptor: Descriptor, fd: number, name: unknown): LastRegister {
+    // Other kernels may run the caller's code during a call, as ObservedKernel does, and it may read another
+    // register. So the memory of a call that has begun is left to it.
+    if (!(this.kernel instanceof NativeKernel)) this.last = new LastRegister()
+    this.last.select(descriptor, fd, name)
+    return this.last
   }
 
   /**

@@ -5,11 +5,12 @@ import type { AsyncOptions } from './async-options.ts'
 import { BoundRegisters } from './bound-registers.ts'
 import { checkArray, checkBytes, checkObject, checkU64 } from '../checks.ts'
 import { Descriptor, inWords } from './descriptor.ts'
-import { putChecked, putEntries, putNames, takeValue, takeValues } from './entries.ts'
+import { putChecked, takeValue } from './entries.ts'
 import { closed, KvmError } from '../errors.ts'
 import { meansAbsent } from '../errno.ts'
 import { checkNotHeld } from './held.ts'
 import type { OneRegOperation } from '../kernel/kernel.ts'
+import { LastLayout, namesIn, putValues, takeValues } from './layout.ts'
 import {
   callBatch,
   callBatchAsync,
@@ -18,12 +19,16 @@ import {
   setBatch,
   uninterrupted,
 } from './one-reg.ts'
+import type { LastRegister } from './last-register.ts'
 import type { PresentRegisters } from './open-vcpu.ts'
-import { registerNames, registerSize } from '../registers.ts'
+import { registerSize } from '../registers.ts'
 import type { RegisterName, RegisterValue, RegisterValues } from '../registers.ts'
-import { readSnapshot, runSteps, runStepsAsync, writeSnapshot } from './snapshot.ts'
-import type { RestoreOptions, RestoreOutcome } from './snapshot.ts'
-import { checkValues, lookUp, namesOf } from '../register-values.ts'
+import { writeSnapshot } from './restore.ts'
+import type { RestoreOptions, RestoreOutcome } from './restore.ts'
+import { lookUp } from '../register-values.ts'
+import { Scratch } from './scratch.ts'
+import { readSnapshot } from './snapshot.ts'
+import { runSteps, runStepsAsync } from './steps.ts'
 import type { Faces, KvmSystem } from './system.ts'
 import { descriptorOf, rememberDescriptor } from './vcpu-files.ts'
 
@@ -32,6 +37,9 @@ declare module './system.ts' {
     vcpu: Vcpu
   }
 }
+
+const lastRead = new LastLayout()
+const lastWritten = new LastLayout()
 
 /**
  * A virtual processor of a guest: its registers, by name.
@@ -67,7 +75,7 @@ export class Vcpu {
     this.id = id
     this.vm = owner?.vm
     this.lastLoad = undefined
-    this.present = owner?.present ?? { names: registerNames }
+    this.present = owner?.present ?? { layout: undefined }
     const { kernel } = system.host
     const other = owner === undefined ? descriptorOf(kernel, fd) : undefined
     const opened = owner && { kernel: system.kernel, parent: owner.parent }
@@ -115,8 +123,9 @@ export class Vcpu {
    * @throws KvmError EINVAL if this kernel or processor lacks the register
    */
   get<N extends RegisterName>(name: N): RegisterValue<N> {
-    const { last, kernel } = this.system
-    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    const { kernel } = this.system
+    let { last } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) last = this.#select(name)
     const result = getBatch(kernel, last.batch)
     if (result < 0) throw this.#failed(result, 'KVM_GET_ONE_REG', name)
     // Nearly all registers have 64 bits.
@@ -136,8 +145,9 @@ export class Vcpu {
    * @throws KvmError EINVAL if this kernel lacks the register or refuses the value
    */
   set<N extends RegisterName>(name: N, value: RegisterValue<N>): void {
-    const { last, kernel } = this.system
-    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    const { kernel } = this.system
+    let { last } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) last = this.#select(name)
     putChecked(last.batch, 0, name, value, last.width)
     const result = setBatch(kernel, last.batch)
     if (result < 0) throw this.#failed(result, 'KVM_SET_ONE_REG', name)
@@ -150,8 +160,9 @@ export class Vcpu {
    * @throws KvmError for an error that does not say that the register is absent
    */
   has(name: RegisterName): boolean {
-    const { last, kernel } = this.system
-    if (last.descriptor !== this.descriptor || last.name !== name) this.#select(name)
+    const { kernel } = this.system
+    let { last } = this.system
+    if (last.descriptor !== this.descriptor || last.name !== name) last = this.#select(name)
     const result = getBatch(kernel, last.batch)
     if (result >= 0) return true
     if (meansAbsent(result)) return false
@@ -198,11 +209,14 @@ export class Vcpu {
    * @throws KvmError for the first register that could not be read
    */
   read<N extends RegisterName>(names: readonly N[]): { [K in N]: RegisterValue<K> } {
-    const asked = checkNames(names)
-    const batch = this.system.scratch.batch(asked.length)
-    putNames(batch, asked)
-    this.#call('KVM_GET_ONE_REG', batch, asked)
-    return takeValues(batch, asked)
+    const { scratch } = this.system
+    const layout = lastRead.of(checkNames(names))
+    const batch = scratch.take(layout.names.length)
+    batch.ids.set(layout.ids)
+    this.#call('KVM_GET_ONE_REG', batch, layout.names)
+    const values = takeValues(batch, layout)
+    scratch.giveBack(batch)
+    return values
   }
 
   /**
@@ -213,10 +227,12 @@ export class Vcpu {
    * @throws KvmError for the first register that could not be written; the others were written all the same
    */
   write(values: RegisterValues): void {
-    const entries = checkValues('values', values)
-    const batch = this.system.scratch.batch(entries.length)
-    putEntries(batch, entries)
-    this.#call('KVM_SET_ONE_REG', batch, namesOf(entries))
+    const { scratch } = this.system
+    const layout = lastWritten.of(namesIn('values', values))
+    const batch = scratch.take(layout.names.length)
+    putValues(batch, layout, values)
+    this.#call('KVM_SET_ONE_REG', batch, layout.names)
+    scratch.giveBack(batch)
   }
 
   /**
@@ -269,11 +285,11 @@ export class Vcpu {
     names: readonly N[],
     options: AsyncOptions = {},
   ): Promise<{ [K in N]: RegisterValue<K> }> {
-    const asked = checkNames(names)
-    const batch = new OneRegBatch(asked.length)
-    putNames(batch, asked)
-    await this.#callAsync('KVM_GET_ONE_REG', batch, asked, options)
-    return takeValues(batch, asked)
+    const layout = lastRead.of(checkNames(names))
+    const batch = new OneRegBatch(layout.names.length)
+    batch.ids.set(layout.ids)
+    await this.#callAsync('KVM_GET_ONE_REG', batch, layout.names, options)
+    return takeValues(batch, layout)
   }
 
   /**
@@ -284,10 +300,10 @@ export class Vcpu {
    * @param options a signal that ends the waiting
    */
   async writeAsync(values: RegisterValues, options: AsyncOptions = {}): Promise<void> {
-    const entries = checkValues('values', values)
-    const batch = new OneRegBatch(entries.length)
-    putEntries(batch, entries)
-    await this.#callAsync('KVM_SET_ONE_REG', batch, namesOf(entries), options)
+    const layout = lastWritten.of(namesIn('values', values))
+    const batch = new OneRegBatch(layout.names.length)
+    putValues(batch, layout, values)
+    await this.#callAsync('KVM_SET_ONE_REG', batch, layout.names, options)
   }
 
   /**
@@ -299,7 +315,7 @@ export class Vcpu {
    */
   snapshot(): RegisterValues {
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return runSteps(this, readSnapshot(this))
+    return runSteps(this, readSnapshot(this, this.system.scratch))
   }
 
   /**
@@ -317,7 +333,7 @@ export class Vcpu {
    */
   restore(snapshot: RegisterValues, options: RestoreOptions = {}): RestoreOutcome {
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return runSteps(this, writeSnapshot(this, snapshot, options))
+    return runSteps(this, writeSnapshot(this, this.system.scratch, snapshot, options))
   }
 
   /**
@@ -328,7 +344,7 @@ export class Vcpu {
   async snapshotAsync(options: AsyncOptions = {}): Promise<RegisterValues> {
     const signal = checkAsyncOptions(options)
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return runStepsAsync(this, readSnapshot(this), signal)
+    return runStepsAsync(this, readSnapshot(this, new Scratch()), signal)
   }
 
   /**
@@ -345,7 +361,8 @@ export class Vcpu {
     const { signal: given, ...restoreOptions } = checkObject('options', options) as typeof options
     const signal = checkAsyncOptions(given === undefined ? {} : { signal: given })
     checkNotHeld(this.host.kernel, [this.fd], [this.id])
-    return runStepsAsync(this, writeSnapshot(this, snapshot, restoreOptions), signal)
+    const steps = writeSnapshot(this, new Scratch(), snapshot, restoreOptions)
+    return runStepsAsync(this, steps, signal)
   }
 
   /**
@@ -369,12 +386,12 @@ export class Vcpu {
     return `Vcpu ${this.id} ${inWords(this.descriptor, this.system)}`
   }
 
-  #select(name: unknown): void {
-    this.system.last.select(this.descriptor, this.fd, name)
+  #select(name: unknown): LastRegister {
+    return this.system.select(this.descriptor, this.fd, name)
   }
 
   #call(operation: OneRegOperation, batch: OneRegBatch, names: readonly string[]): void {
-    batch.fds.fill(this.fd)
+    batch.fds.fill(this.fd, 0, batch.used)
     const result = callBatch(this.system.kernel, operation, batch)
     if (result < 0) checkResults(batch, operation, names, this.id)
   }

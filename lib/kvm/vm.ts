@@ -3,7 +3,6 @@ import { checkInteger } from '../checks.ts'
 import { Descriptor, inWords } from './descriptor.ts'
 import { closed, KvmError } from '../errors.ts'
 import type { PresentRegisters } from './open-vcpu.ts'
-import { registerNames } from '../registers.ts'
 import type { Faces, KvmSystem } from './system.ts'
 import { Vcpu } from './vcpu.ts'
 
@@ -21,7 +20,7 @@ declare module './system.ts' {
 export class Vm {
   readonly #system: KvmSystem
   readonly #descriptor: Descriptor
-  readonly #present: PresentRegisters = { names: registerNames }
+  readonly #present: PresentRegisters = { layout: undefined }
 
   /** @internal */
   constructor(system: KvmSystem, fd: number) {

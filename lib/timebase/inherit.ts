@@ -48,11 +48,12 @@ function inheritNow(from: Vcpu, to: Vcpu): InheritOutcome {
   // Both must be open before either is read.
   const both = guestOf([from, to])
   checkNotHeld(both.system.host.kernel, both.fds, both.ids)
+  const guest = guestOf([from])
   let offset: bigint
   try {
-    offset = beforeWriting(() => offsetOf(readTimeRegisters(guestOf([from])), 0))
+    offset = beforeWriting(() => offsetOf(readTimeRegisters(guest), 0))
   } finally {
-    forgetGuest(both)
+    forgetGuest(guest)
   }
   return inherit(from, to, offset)
 }

@@ -49,11 +49,11 @@ export function timerMemoryOf(system: KvmSystem): TimerMemory {
 }
 
 /** To be called at the end of every call that reads or writes the time registers of a guest. */
-export function forgetGuest({ system }: Guest): void {
-  const { before, offsets, others } = timerMemoryOf(system)
-  release(before)
-  release(offsets)
-  release(others)
+export function forgetGuest(guest: Guest): void {
+  const { before, offsets, others } = timerMemoryOf(guest.system)
+  release(before, guest)
+  release(offsets, guest)
+  release(others, guest)
 }
 
 /**

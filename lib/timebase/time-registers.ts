@@ -70,8 +70,15 @@ export function memoryFor({ first, rows, readBack, columnsToReadBack }: Columns)
   }
 }
 
-/** Points ids and descriptors at this guest's vCPUs. The values are left over from the last guest. */
-export function bind(to: TimeRegisters, guest: Guest): TimeRegisters {
+/**
+ * Points ids and descriptors at this guest's vCPUs. The values are left over from the last guest.
+ *
+ * @param memory that of the last call, or of one that has not ended: a kernel of the caller's own, or the
+ *   function of an ObservedKernel, may move another guest during a call
+ * @returns the memory, or memory of its own
+ */
+export function bind(memory: TimeRegisters, guest: Guest): TimeRegisters {
+  const to = memory.guest === noGuest ? memory : memoryFor(memory)
   const { length } = guest.fds
   const count = to.rows.length * length
   to.guest = guest
@@ -104,8 +111,8 @@ function putFds(to: TimeRegisters): void {
 }
 
 /** Lets go of the guest, whose vCPUs could otherwise not be garbage-collected and closed. */
-export function release(from: TimeRegisters): void {
-  from.guest = noGuest
+export function release(from: TimeRegisters, guest: Guest): void {
+  if (from.guest === guest) from.guest = noGuest
 }
 
 /** The index in the batch of a register on a vCPU, both given by their indices. */

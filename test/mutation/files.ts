@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import path from 'node:path'
 
 const failing = 'test/robustness/faults/{failing,lying}-kernel.test.ts'
+const reentrant = 'test/robustness/abuse/reentrant.test.ts'
 const guests =
   'test/timebase/{align,channels,decrementer,timer-memory,held,last-load,messages,migration,one-reg-state,rehearse,shared-offset}.test.ts'
 
@@ -20,8 +21,17 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
     'test/timebase/{align,held,one-reg-state}.test.ts',
     'test/kvm/{snapshot,vcpu}.test.ts',
   ],
+  'lib/kvm/layout.ts': ['test/kvm/{bound-registers,off-thread,snapshot,vcpu}.test.ts', reentrant],
+  'lib/kvm/restore.ts': [
+    'test/kvm/{off-thread,snapshot}.test.ts',
+    'test/testing/running.test.ts',
+    'test/timebase/one-reg-state.test.ts',
+    failing,
+  ],
+  'lib/kvm/sample.ts': ['test/kvm/host.test.ts', 'test/timebase/{migration,state}.test.ts'],
+  'lib/kvm/scratch.ts': ['test/kvm/{off-thread,snapshot,vcpu}.test.ts', reentrant],
   'lib/kvm/snapshot.ts': [
-    'test/kvm/{snapshot,register-text}.test.ts',
+    'test/kvm/{off-thread,snapshot,register-text}.test.ts',
     'test/testing/running.test.ts',
     'test/timebase/one-reg-state.test.ts',
     failing,
@@ -45,7 +55,7 @@ const ofFolder: Readonly<Record<string, readonly string[]>> = {
     failing,
     'test/testing/running.test.ts',
     'test/robustness/faults/interrupted.test.ts',
-    'test/robustness/abuse/reentrant.test.ts',
+    reentrant,
   ],
 }
 

@@ -22,6 +22,7 @@ import { parseOneRegState, serializeOneRegState } from '../../lib/timebase/one-r
 import type { OneRegState } from '../../lib/timebase/one-reg-state.ts'
 import { serializeTimebase } from '../../lib/timebase/state.ts'
 import { timeRegisters } from '../../lib/timebase/timers.ts'
+import { idsOf } from '../support/ids-of.ts'
 import { caught } from '../support/caught.ts'
 import { DeafKernel } from '../support/kernels.ts'
 import { STEP, SECOND } from '../support/host-pair.ts'
@@ -57,7 +58,7 @@ function counting(kernel: FailingKernel): { writes: number[] } {
   const writes: number[] = []
   const setOneRegs = kernel.setOneRegs.bind(kernel)
   vi.spyOn(kernel, 'setOneRegs').mockImplementation((batch) => {
-    writes.push(batch.used)
+    writes.push(idsOf(batch).length)
     return setOneRegs(batch)
   })
   return { writes }

@@ -225,6 +225,75 @@ function watch({ kernel }: TestHost): { written: number; stale: number[] } {
   return calls
 }
 
+describe("a kernel that makes other calls during each call, as an ObservedKernel's function may", () => {
+  const wide = new Uint8Array(16).fill(3)
+  const more: Readonly<Record<string, (guests: Guests) => unknown>> = {
+    get: ({ vcpus }) => [vcpus[0].get('AMR'), vcpus[0].get('DSCR')],
+    'get of 128 bits': ({ vcpus }) => vcpus[0].get('VR0'),
+    has: ({ vcpus }) => [vcpus[0].has('AMR'), vcpus[0].has('MAS0')],
+    set: ({ vcpus }) => {
+      vcpus[0].set('AMR', 0x44n)
+      vcpus[1].set('VR0', wide)
+      return [vcpus[0].get('AMR'), vcpus[1].get('VR0')]
+    },
+    snapshot: ({ vcpus }) => [vcpus[0].snapshot(), vcpus[1].snapshot()],
+    snapshotAsync: ({ vcpus }) => vcpus[0].snapshotAsync(),
+    'restore with verify': ({ vcpus }) => [
+      vcpus[0].restore({ ...vcpus[0].snapshot(), VR0: wide, IAC1: 5n }, { verify: true }),
+      vcpus[0].snapshot(),
+    ],
+    inheritTimebase: ({ vcpus }) => [inheritTimebase(...vcpus), saveTimebase(vcpus)],
+    'saveTimebase again': ({ vcpus }) => [saveTimebase(vcpus), saveTimebase(vcpus)],
+  }
+
+  it.each(Object.entries({ ...calls, ...more }))('%s', async (name, call) => {
+    using quiet = hostPair()
+    const undisturbed = await call(setUp(quiet), pass)
+    using pair = hostPair()
+    const guests = setUp(pair)
+    const made = disturb(pair.destination, () => {
+      useAll(guests)
+      guests.others[0].snapshot()
+      guests.others[1].restore({ ...guests.others[1].snapshot(), AMR: 0x99n }, { verify: true })
+      saveTimebase(guests.others)
+    })
+    expect(await call(guests, pass)).toEqual(undisturbed)
+    // The others are computed from what was saved, without a call.
+    if (!/^(plan|serialize)/.test(name)) expect(made.calls).toBeGreaterThan(0)
+  })
+})
+
+/** Has a function called before and after each batch of calls of a host, but not within itself. */
+function disturb({ kernel }: TestHost, disturbance: () => void): { calls: number } {
+  const made = { calls: 0 }
+  let isDisturbing = false
+  const once = () => {
+    if (isDisturbing) return
+    isDisturbing = true
+    made.calls++
+    disturbance()
+    isDisturbing = false
+  }
+  const disturbed = (call: (batch: OneRegBatch) => number) => (batch: OneRegBatch) => {
+    once()
+    const result = call(batch)
+    once()
+    return result
+  }
+  const disturbedAsync =
+    (call: (batch: OneRegBatch) => Promise<number>) => async (batch: OneRegBatch) => {
+      once()
+      const result = await call(batch)
+      once()
+      return result
+    }
+  kernel.getOneRegs = disturbed(kernel.getOneRegs.bind(kernel))
+  kernel.setOneRegs = disturbed(kernel.setOneRegs.bind(kernel))
+  kernel.getOneRegsAsync = disturbedAsync(kernel.getOneRegsAsync.bind(kernel))
+  kernel.setOneRegsAsync = disturbedAsync(kernel.setOneRegsAsync.bind(kernel))
+  return made
+}
+
 it('the length of bytes is not what a property of their own says', () => {
   using pair = hostPair()
   const [vcpu] = vcpusOn(pair.source)
