@@ -1,7 +1,7 @@
 import { shown, wrongType } from './checks.ts'
 import { OneRegError, stateFormat } from './errors.ts'
 import { countKeys, surveyJson } from './json.ts'
-import type { Json } from './json.ts'
+import type { Json, JsonSurvey } from './json.ts'
 
 /** One of this library's formats, which are JSON with the fields `format` and `version`. */
 export interface TextFormat {
@@ -37,22 +37,43 @@ export function readText(text: unknown, format: TextFormat): JsonObject {
   if (typeof text !== 'string') throw wrongType('text', 'a string', text)
   const { what, limit } = format
   if (text.length > limit) throw stateFormat(`This ${what} has more than ${limit} characters`)
-  const { depth, keys } = surveyJson(text)
-  if (depth > STATE_DEPTH_LIMIT) {
-    throw stateFormat(`This ${what} is nested more than ${STATE_DEPTH_LIMIT} levels deep`)
-  }
   let json: Json
   try {
     json = JSON.parse(text) as Json
   } catch (error) {
+    checkDepth(surveyJson(text), what)
     throw stateFormat(`This ${what} is not JSON`, error)
   }
-  if (!isObject(json)) throw stateFormat(`A ${what} is a JSON object`)
-  if (countKeys(json) !== keys) {
-    throw stateFormat(`This ${what} has a field twice, so that it is not clear which value counts`)
+  if (!isAsWritten(text, json)) {
+    const survey = surveyJson(text)
+    checkDepth(survey, what)
+    if (countKeys(json) !== survey.keys) {
+      throw stateFormat(
+        `This ${what} has a field twice, so that it is not clear which value counts`,
+      )
+    }
   }
+  if (!isObject(json)) throw stateFormat(`A ${what} is a JSON object`)
   checkFormat(json, format)
   return json
+}
+
+/**
+ * Whether a text is what JSON.stringify writes, as the texts of this library are. Then no field is there twice,
+ * and nobody has to go through it: the first time in a process that takes as long as all the rest of parsing.
+ */
+function isAsWritten(text: string, json: Json): boolean {
+  try {
+    return JSON.stringify(json) === text
+  } catch {
+    // It is nested too deep for JSON.stringify.
+    return false
+  }
+}
+
+function checkDepth({ depth }: JsonSurvey, what: string): void {
+  if (depth <= STATE_DEPTH_LIMIT) return
+  throw stateFormat(`This ${what} is nested more than ${STATE_DEPTH_LIMIT} levels deep`)
 }
 
 /**

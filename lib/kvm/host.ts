@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { actualBackend, chosenBackend } from '../kernel/backend.ts'
 import type { Backend } from '../kernel/backend.ts'
+import { OneRegBatch } from '../kernel/batch.ts'
 import { checkInteger, checkObject, checkOptionNames, wrongType, wrongValue } from '../checks.ts'
 import { KvmError, unavailable } from '../errors.ts'
 import type { OneRegError } from '../errors.ts'
@@ -66,9 +67,18 @@ export function openHost(options: HostOptions = {}): Host {
 let nativeKernel: NativeKernel | undefined
 
 function kernelFor(option: Backend | undefined): Kernel {
-  if (actualBackend(option) === 'kvm') return (nativeKernel ??= new NativeKernel())
+  if (actualBackend(option) === 'kvm') return (nativeKernel ??= compiled(new NativeKernel()))
   if (chosenBackend(option) === 'auto') warnOfModel()
   return new SoftwareKernel()
+}
+
+/** Makes the calls of a save and a load for no register, so that V8 compiles them now and no guest waits for it. */
+function compiled(kernel: NativeKernel): NativeKernel {
+  const none = new OneRegBatch(0)
+  kernel.getOneRegs(none)
+  kernel.setOneRegs(none)
+  kernel.sample(new BigUint64Array(3))
+  return kernel
 }
 
 let warned = false

@@ -80,12 +80,7 @@ export class KvmSystem {
     this.checkOpen()
     if (this.#timebaseFrequency === undefined) {
       const frequency = this.kernel.timebaseFrequency()
-      if (frequency <= 0n || !isU64(frequency)) {
-        throw unavailable(
-          'no-timebase',
-          'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo can be read, as they can on POWER',
-        )
-      }
+      if (frequency <= 0n || !isU64(frequency)) throw noFrequency()
       this.#timebaseFrequency = frequency
     }
     return this.#timebaseFrequency
@@ -118,6 +113,13 @@ export class KvmSystem {
     this.last.forget()
     descriptor.close()
   }
+}
+
+function noFrequency(): Error {
+  return unavailable(
+    'no-timebase',
+    'The timebase frequency of this machine is not known: neither /proc/device-tree/cpus/*/timebase-frequency nor "timebase" in /proc/cpuinfo can be read, as they can on POWER',
+  )
 }
 
 function noTimebase(errno: number): Error {

@@ -36,14 +36,7 @@ it('the first save and load of a process compile methods, but no functions', asy
       'serializeTimebase',
       'timersToJson',
     ],
-    ...[
-      'parseTimebase',
-      'surveyJson',
-      'checkTimebaseState',
-      'loadTimebase',
-      'planChecked',
-      'putAll',
-    ],
+    ...['parseTimebase', 'readText', 'checkTimebaseState', 'loadTimebase', 'planChecked', 'putAll'],
   ]
   expect(functions.filter((name) => inMove.includes(name))).toEqual([])
 })
