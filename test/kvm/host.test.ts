@@ -18,6 +18,7 @@ import { NativeKernel } from '../../lib/kernel/native.ts'
 import { SoftwareKernel } from '../../lib/kernel/software/kernel.ts'
 import { FailingKernel } from '../../lib/testing/failing-kernel.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
+import { caught } from '../support/caught.ts'
 import { runChild } from '../support/child.ts'
 import { errorOf } from '../support/error-of.ts'
 import {
@@ -428,6 +429,15 @@ describe('a sample', () => {
 
   it('can be from before 1970', () => {
     expect(sampleOf([0n, (1n << 64n) - 5n, 0n]).timeOfDayNs).toBe(-5n)
+  })
+
+  it('is refused if the timebase went back within it, and not for a wide bracket', () => {
+    expect(sampleOf([0n, 0n, (1n << 62n) - 1n]).uncertaintyNs).toBeGreaterThan(0n)
+    for (const halfWidth of [1n << 62n, 1n << 63n]) {
+      const error = caught(OneRegError, () => sampleOf([0n, 0n, halfWidth]))
+      expect(error).toMatchObject({ code: 'ERR_KVM_UNAVAILABLE', reason: 'unsteady-timebase' })
+      expect(error.message).toMatch(/timebase went back/)
+    }
   })
 
   it.each([

@@ -463,6 +463,21 @@ describe('what a kernel would not take', () => {
   })
 })
 
+describe('what of a snapshot was written, when calls fail,', () => {
+  it.each<[string, RegisterValues, boolean, string]>([
+    ['all failed', { DAR: 1n }, false, 'none was'],
+    ['all but TB_OFFSET, which was not to be', { TB_OFFSET: 0n, DAR: 1n }, false, 'none was'],
+    ['all but TB_OFFSET, which was', { TB_OFFSET: 0n, DAR: 1n }, true, 'the others were'],
+    ['all but DSISR', { DAR: 1n, DSISR: 2 }, false, 'the others were'],
+    ['all but DSISR, beside TB_OFFSET', { TB_OFFSET: 0n, DAR: 1n, DSISR: 2 }, false, 'the others'],
+  ])('is said: %s', (_what, snapshot, timebase, rest) => {
+    const { kernel, vcpus } = side()
+    kernel.fail({ errno: 'EIO', operation: 'KVM_SET_ONE_REG', register: 'DAR' })
+    const restore = () => vcpus[0]?.restore(snapshot, { timebase })
+    expect(caught(RestoreIncompleteError, restore).message).toContain(`DAR (EIO); ${rest}`)
+  })
+})
+
 describe('a wrong snapshot', () => {
   const good = { DAR: 5n }
   const wrong: [string, unknown, ArgumentCode][] = [

@@ -21,7 +21,10 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
     'test/timebase/{align,held,one-reg-state}.test.ts',
     'test/kvm/{snapshot,vcpu}.test.ts',
   ],
-  'lib/kvm/layout.ts': ['test/kvm/{bound-registers,off-thread,snapshot,vcpu}.test.ts', reentrant],
+  'lib/kvm/layout.ts': [
+    'test/kvm/{bound-registers,layout,off-thread,snapshot,vcpu}.test.ts',
+    reentrant,
+  ],
   'lib/kvm/restore.ts': [
     'test/kvm/{off-thread,snapshot}.test.ts',
     'test/testing/running.test.ts',
@@ -29,7 +32,7 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
     failing,
   ],
   'lib/kvm/sample.ts': ['test/kvm/host.test.ts', 'test/timebase/{migration,state}.test.ts'],
-  'lib/kvm/scratch.ts': ['test/kvm/{off-thread,snapshot,vcpu}.test.ts', reentrant],
+  'lib/kvm/scratch.ts': ['test/kvm/{layout,off-thread,snapshot,vcpu}.test.ts', reentrant],
   'lib/kvm/snapshot.ts': [
     'test/kvm/{off-thread,snapshot,register-text}.test.ts',
     'test/testing/running.test.ts',

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { OneRegBatch } from '../../lib/kernel/batch.ts'
 import type { Vcpu } from '../../lib/kvm/vcpu.ts'
 import { hostPair } from '../../lib/testing/index.ts'
 import type { TestHost } from '../../lib/testing/index.ts'
@@ -7,6 +8,7 @@ import { loadTimebase } from '../../lib/timebase/load.ts'
 import { loadOneRegState, saveOneRegState } from '../../lib/timebase/move-one-reg.ts'
 import { saveTimebase, saveTimebaseAsync } from '../../lib/timebase/save.ts'
 import { timerMemoryOf } from '../../lib/timebase/read-guest.ts'
+import type { TimebaseState } from '../../lib/timebase/state.ts'
 import type { VcpuTimers } from '../../lib/timebase/timers.ts'
 
 // The memory for time registers is used by the next call on the same host. If it kept the guest, the guest's
@@ -25,16 +27,55 @@ function guestOn(host: TestHost): Vcpu[] {
   return [0, 1].map((id) => vm.createVcpu(id))
 }
 
-/** The vCPUs that the memory of a guest's host knows. */
-function kept([vcpu]: readonly Vcpu[]): Vcpu[] {
+function systemOf([vcpu]: readonly Vcpu[]): Vcpu['system'] {
   if (vcpu === undefined) throw new Error('The guest has no vCPU')
-  const { before, offsets, others } = timerMemoryOf(vcpu.system)
+  return vcpu.system
+}
+
+/** The vCPUs that the memory of a guest's host knows. */
+function kept(guest: readonly Vcpu[]): Vcpu[] {
+  const { before, offsets, others } = timerMemoryOf(systemOf(guest))
   return [before, offsets, others].flatMap(({ guest }) => [...guest.vcpus])
 }
 
 it('the memory is the same for every call on a host', () => {
   const [vcpu] = guestOn(twoHosts().source) as [Vcpu]
   expect(timerMemoryOf(vcpu.system)).toBe(timerMemoryOf(vcpu.system))
+})
+
+it('the next call uses the memory again, also after one that failed, and one during a call has its own', () => {
+  const { source } = twoHosts()
+  const guest = guestOn(source)
+  const state = saveTimebase(guest)
+  loadTimebase(guest, state)
+  const { before, offsets, others } = timerMemoryOf(systemOf(guest))
+  const batches = () => [before, offsets, others].map(({ batch }) => batch)
+  const memory = batches()
+  source.kernel.fail({ errno: 'EIO', operation: 'KVM_GET_ONE_REG', register: 'TB_OFFSET' })
+  expect(() => saveTimebase(guest)).toThrow(/EIO/)
+  source.kernel.clearFaults()
+  const used = new Set<OneRegBatch>()
+  const watched = (call: (batch: OneRegBatch) => number) => (batch: OneRegBatch) => {
+    used.add(batch)
+    return call(batch)
+  }
+  const { kernel } = source
+  kernel.getOneRegs = watched(kernel.getOneRegs.bind(kernel))
+  kernel.setOneRegs = watched(kernel.setOneRegs.bind(kernel))
+  loadTimebase(guest, saveTimebase(guest))
+  expect(used).toEqual(new Set(memory))
+  const get = kernel.getOneRegs.bind(kernel)
+  let meanwhile: TimebaseState | undefined
+  kernel.getOneRegs = (batch) => {
+    kernel.getOneRegs = get
+    used.clear()
+    meanwhile = saveTimebase(guest)
+    expect(used.size).toBe(1)
+    expect(used).not.toContain(batch)
+    return get(batch)
+  }
+  expect(saveTimebase(guest)).toEqual(meanwhile)
+  expect(batches()).toEqual(memory)
 })
 
 it('the memory has no trace of the guest before, some of whose registers were left out', () => {
