@@ -264,7 +264,9 @@ describe('parseTimebase refuses', () => {
         text.replace('"40"', `"40","x":${deep}`),
         open.repeat(depth),
       ]) {
-        expect(formatError(given).message).toMatch(/nested|not JSON|object|"format" must|^The field|has version/)
+        expect(formatError(given).message).toMatch(
+          /nested|not JSON|object|"format" must|^The field|has version/,
+        )
       }
     }
     expect(formatError(open.repeat(100_000)).message).toMatch(/nested more than 16 levels/)
