@@ -34,7 +34,7 @@ export async function runStepsAsync<T>(
     if (next.done) return next.value
     const { operation, batch } = next.value
     const result = await vcpu.descriptor.calls.add(() => {
-      batch.fds.fill(vcpu.fd)
+      batch.fds.fill(vcpu.fd, 0, batch.used)
       return callBatchAsync(vcpu.system.kernel, operation, batch)
     }, signal)
     if (result < 0) throw new KvmError(result, { operation: 'pthread_create', vcpu: vcpu.id })
