@@ -66,7 +66,8 @@ export class KvmSystem {
   select(descriptor: Descriptor, fd: number, name: unknown): LastRegister {
     // Other kernels may run the caller's code during a call, as ObservedKernel does, and it may read another
     // register. So the memory of a call that has begun is left to it.
-    if (!(this.kernel instanceof NativeKernel)) this.last = new LastRegister()
+    const isReal = Object.getPrototypeOf(this.kernel) === NativeKernel.prototype
+    if (!isReal) this.last = new LastRegister()
     this.last.select(descriptor, fd, name)
     return this.last
   }

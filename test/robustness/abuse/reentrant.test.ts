@@ -1,6 +1,9 @@
 import { createContext, runInContext } from 'node:vm'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { OneRegBatch } from '../../../lib/kernel/batch.ts'
+import { NativeKernel } from '../../../lib/kernel/native.ts'
+import { LastRegister } from '../../../lib/kvm/last-register.ts'
+import { KvmSystem } from '../../../lib/kvm/system.ts'
 import { inheritTimebase } from '../../../lib/timebase/inherit.ts'
 import { loadTimebase } from '../../../lib/timebase/load.ts'
 import { saveTimebase } from '../../../lib/timebase/save.ts'
@@ -12,6 +15,7 @@ import { hostPair } from '../../../lib/testing/host-pair.ts'
 import type { HostPair } from '../../../lib/testing/host-pair.ts'
 import type { TestHost } from '../../../lib/testing/test-host.ts'
 import type { Vcpu } from '../../../lib/kvm/vcpu.ts'
+import { addonLacks, describeUnless } from '../../support/lacking.ts'
 
 // Reading an argument may run the caller's code, in a getter or a proxy. Whatever that code does, no call may
 // use a descriptor that was closed, and no value may be written to another register.
@@ -260,6 +264,28 @@ describe("a kernel that makes other calls during each call, as an ObservedKernel
     expect(await call(guests, pass)).toEqual(undisturbed)
     // The others are computed from what was saved, without a call.
     if (!/^(plan|serialize)/.test(name)) expect(made.calls).toBeGreaterThan(0)
+  })
+})
+
+describeUnless(addonLacks, 'the memory for a call for one register', () => {
+  /** Of a system without a device, which only KVM has. */
+  const selectTwice = (kernel: NativeKernel) => {
+    const system = Object.create(KvmSystem.prototype, {
+      kernel: { value: kernel },
+      last: { value: new LastRegister(), writable: true },
+    }) as KvmSystem
+    return [system.select({} as never, 1, 'AMR'), system.select({} as never, 1, 'DSCR')] as const
+  }
+
+  it('is the same with the real kernel', () => {
+    const [first, second] = selectTwice(new NativeKernel())
+    expect(second).toBe(first)
+  })
+
+  it('is its own with a kernel made from it, which may run any code', () => {
+    const [first, second] = selectTwice(new (class extends NativeKernel {})())
+    expect(second).not.toBe(first)
+    expect([first.name, second.name]).toEqual(['AMR', 'DSCR'])
   })
 })
 
