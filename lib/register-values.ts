@@ -75,10 +75,6 @@ export function checkValues(what: string, values: RegisterValues): Entries {
   })
 }
 
-export function namesOf(entries: Entries): RegisterName[] {
-  return entries.map(([name]) => name)
-}
-
 /** Whether two values of a register are equal. */
 export function sameValue(a: AnyRegisterValue, b: AnyRegisterValue): boolean {
   if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b

@@ -29,10 +29,7 @@ export function layoutOf<N extends RegisterName>(names: readonly N[]): Layout<N>
   return { names, registers, ids }
 }
 
-/**
- * The layout of the last call, since a program asks for the same registers again and again, and to look them
- * up takes as long as all else that JavaScript does for a call.
- */
+/** Keeps the layout of the last call, since a program asks for the same registers again and again. */
 export class LastLayout {
   readonly #inOrder: (names: readonly RegisterName[]) => readonly RegisterName[]
   #asked: readonly RegisterName[] = []

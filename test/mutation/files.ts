@@ -32,7 +32,7 @@ const ofFile: Readonly<Record<string, readonly string[]>> = {
     failing,
   ],
   'lib/kvm/sample.ts': ['test/kvm/host.test.ts', 'test/timebase/{migration,state}.test.ts'],
-  'lib/kvm/scratch.ts': ['test/kvm/{layout,off-thread,snapshot,vcpu}.test.ts', reentrant],
+  'lib/kvm/scratch.ts': ['test/kvm/{off-thread,scratch,snapshot,vcpu}.test.ts', reentrant],
   'lib/kvm/snapshot.ts': [
     'test/kvm/{off-thread,snapshot,register-text}.test.ts',
     'test/testing/running.test.ts',
